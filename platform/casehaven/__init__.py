@@ -1,0 +1,1 @@
+"""The service: who may do what, with which records and which budget."""

@@ -1,0 +1,1 @@
+"""The privacy engine: coded people in, a protected release out."""
