@@ -1,0 +1,145 @@
+"""The root of every error that casehaven raises, and the one table from an error to its exit code and advice.
+
+1. A message says what failed, where, what was expected and what came; it carries identifiers and limits, never case values or counts of people.
+2. The table names classes by their full name, so that telling an exit code loads no package that the command did not need. The nearest
+   class in the error's ancestry decides; a family's root is the fallback.
+3. Exit codes: 0 fine; 1 refused, changed or failed; 2 unknown signer, and wrong usage; 3 budget exhausted; 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import errno
+from dataclasses import dataclass
+
+
+class CasehavenError(Exception):
+    """Root of casehaven's errors. Messages name files, datasets, fields and limits, never case values or counts of people."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What a command does about an error."""
+
+    exit_code: int
+    """Of the process."""
+    advice: str
+    """One sentence that begins with a verb: what the person can do now."""
+
+
+EXIT_REFUSED = 1
+EXIT_USAGE = 2
+EXIT_UNKNOWN_SIGNER = 2
+EXIT_BUDGET = 3
+EXIT_INTERRUPTED = 130
+
+_RESTORE = "restore a whole copy of the file; do not start a new ledger, because what was spent stays spent"
+_CHARGE_STANDS = "start a new release with a new key; it needs a new charge"
+
+OUTCOMES: dict[str, Outcome] = {
+    # casehaven
+    "casehaven.errors.CasehavenError": Outcome(
+        exit_code=EXIT_REFUSED, advice="read the message above; nothing was released"
+    ),
+    "casehaven.ledger.errors.LedgerError": Outcome(exit_code=EXIT_REFUSED, advice="see `casehaven ledger --help`"),
+    "casehaven.ledger.errors.LedgerMissingError": Outcome(
+        exit_code=EXIT_REFUSED,
+        advice="name the file with --ledger or CASEHAVEN_LEDGER, or make one with `casehaven ledger create`",
+    ),
+    "casehaven.ledger.errors.LedgerExistsError": Outcome(
+        exit_code=EXIT_REFUSED, advice="use the ledger that is there (`casehaven ledger show`), or name another file"
+    ),
+    "casehaven.ledger.errors.NotALedgerError": Outcome(exit_code=EXIT_REFUSED, advice=_RESTORE),
+    "casehaven.ledger.errors.LedgerVersionError": Outcome(
+        exit_code=EXIT_REFUSED, advice="use the version of casehaven that wrote this ledger, or a newer one"
+    ),
+    "casehaven.ledger.errors.DamagedLedgerError": Outcome(exit_code=EXIT_REFUSED, advice=_RESTORE),
+    "casehaven.ledger.errors.LedgerBusyError": Outcome(
+        exit_code=EXIT_REFUSED,
+        advice="run the same command again when the other work is done; a replay costs nothing twice",
+    ),
+    "casehaven.ledger.errors.LedgerStorageError": Outcome(
+        exit_code=EXIT_REFUSED, advice="free space or repair the folder's permissions, then run the same command again"
+    ),
+    "casehaven.ledger.errors.BudgetPolicyError": Outcome(
+        exit_code=EXIT_REFUSED, advice="see what the ledger allows with `casehaven ledger show`"
+    ),
+    "casehaven.ledger.errors.AccountNameError": Outcome(
+        exit_code=EXIT_REFUSED,
+        advice="write the dataset as organisation/dataset in small letters, and a block as a year",
+    ),
+    "casehaven.ledger.errors.UnknownAccountError": Outcome(
+        exit_code=EXIT_REFUSED, advice="see which accounts are open with `casehaven ledger show`"
+    ),
+    "casehaven.ledger.errors.BudgetExhaustedError": Outcome(
+        exit_code=EXIT_BUDGET,
+        advice="ask for a smaller epsilon, or use a release that is already paid for; see `casehaven ledger show`",
+    ),
+    "casehaven.ledger.errors.IdempotencyConflictError": Outcome(
+        exit_code=EXIT_REFUSED, advice="repeat the first request exactly, or use a new key for a new request"
+    ),
+    "casehaven.ledger.errors.DrawRefusedError": Outcome(exit_code=EXIT_REFUSED, advice=_CHARGE_STANDS),
+    "casehaven.ledger.errors.AlreadyRevealedError": Outcome(
+        exit_code=EXIT_REFUSED, advice="use the result that was released; its digest is above"
+    ),
+    # casesynth
+    "casesynth.errors.CasesynthError": Outcome(
+        exit_code=EXIT_REFUSED, advice="read the message above; nothing was released"
+    ),
+    "casesynth.privacy.loss.PrivacyLossError": Outcome(
+        exit_code=EXIT_REFUSED, advice="give a positive epsilon and delta within the limits named above"
+    ),
+    "casesynth.manifest.ChangedFileError": Outcome(
+        exit_code=EXIT_REFUSED, advice="do not use this bundle; fetch it again from the organisation that released it"
+    ),
+    "casesynth.manifest.ManifestError": Outcome(
+        exit_code=EXIT_REFUSED, advice="check that the folder is a whole release bundle; if it is, fetch it again"
+    ),
+    "casesynth.manifest.UnknownSignerError": Outcome(
+        exit_code=EXIT_UNKNOWN_SIGNER,
+        advice="compare the fingerprint with the signer over another channel, then `casehaven keys trust add`",
+    ),
+    "casesynth.signing.BadSignatureError": Outcome(
+        exit_code=EXIT_REFUSED, advice="do not use this bundle; fetch it again from the organisation that released it"
+    ),
+    "casesynth.signing.SigningKeyError": Outcome(
+        exit_code=EXIT_REFUSED,
+        advice="name the key with --key or CASEHAVEN_KEY, or make one with `casehaven keys create`",
+    ),
+    "casesynth.signing.LooseKeyFileError": Outcome(
+        exit_code=EXIT_REFUSED,
+        advice="`chmod 600` the file; if others could read it, make a new key with `casehaven keys create`",
+    ),
+    "casesynth.signing.PublicKeyError": Outcome(
+        exit_code=EXIT_REFUSED,
+        advice="give a bundle, a manifest.sig, or the public key that `casehaven keys show` prints",
+    ),
+    "casesynth.signing.TrustStoreError": Outcome(
+        exit_code=EXIT_REFUSED,
+        advice="see what is trusted with `casehaven keys trust list`; a new store starts with `casehaven keys trust add`",
+    ),
+    # caseschemas
+    "caseschemas.errors.CaseschemasError": Outcome(
+        exit_code=EXIT_REFUSED, advice="see every fault with its place: `casehaven schema check FILE`"
+    ),
+}
+"""The table: full class name to outcome."""
+
+_FULL_DISK = Outcome(exit_code=EXIT_REFUSED, advice="free some space on the disk and run the same command again")
+_FILE_ACCESS = Outcome(exit_code=EXIT_REFUSED, advice="check the path and its permissions")
+
+
+def outcome_of(error: BaseException) -> Outcome | None:
+    """Return what to do about an error, or None when it is a fault of the program.
+
+    >>> outcome_of(CasehavenError("refused")).exit_code
+    1
+    >>> outcome_of(ZeroDivisionError()) is None
+    True
+    """
+    for ancestor in type(error).__mro__:
+        found = OUTCOMES.get(f"{ancestor.__module__}.{ancestor.__qualname__}")
+        if found is not None:
+            return found
+    if isinstance(error, OSError):
+        return _FULL_DISK if error.errno in (errno.ENOSPC, errno.EDQUOT) else _FILE_ACCESS
+    return None

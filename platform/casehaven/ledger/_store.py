@@ -1,0 +1,225 @@
+"""The ledger's file: how it is created, opened, checked, and locked.
+
+SQLite in WAL mode with `synchronous=FULL`: a commit is on disk before it returns. Writers take the lock at the start of the transaction
+(`BEGIN IMMEDIATE`), so that what a charge read is still true when it writes (privacy rule 15).
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Protocol, cast
+from urllib.parse import quote
+
+from sqlalchemy import Connection, Engine, create_engine, event, func, select, text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.pool import NullPool
+
+from casehaven.ledger import models
+from casehaven.ledger.errors import (
+    DamagedLedgerError,
+    LedgerBusyError,
+    LedgerError,
+    LedgerExistsError,
+    LedgerMissingError,
+    LedgerStorageError,
+    LedgerVersionError,
+    NotALedgerError,
+)
+
+Connector = Callable[[Path], sqlite3.Connection]
+"""Opens one database connection to an existing ledger file."""
+
+_WAIT_SECONDS = 60.0
+"""How long a transaction waits for the others; then it gives up with nothing charged."""
+
+_WRITES = "casehaven_writes"
+
+
+class _HasErrorName(Protocol):
+    sqlite_errorname: str
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """Open an existing database file, with every promise of this module switched on. Never creates a file."""
+    uri = f"file:{quote(str(path.absolute()))}?mode=rw"
+    connection = sqlite3.connect(uri, uri=True, timeout=_WAIT_SECONDS, isolation_level=None, check_same_thread=False)
+    try:
+        for pragma in (
+            "journal_mode = WAL",
+            "synchronous = FULL",
+            "fullfsync = ON",
+            "foreign_keys = ON",
+            "trusted_schema = OFF",
+        ):
+            connection.execute(f"PRAGMA {pragma}").close()
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+class Store:
+    """A ledger file that transactions run on. Connections are opened per transaction, so a fork or a thread shares none."""
+
+    def __init__(self, path: Path, connector: Connector = connect) -> None:
+        self.path = path
+        self._engine: Engine = create_engine("sqlite://", creator=lambda: connector(path), poolclass=NullPool)
+        event.listen(self._engine, "begin", _begin)
+
+    @contextmanager
+    def transaction(self, *, writes: bool) -> Iterator[Connection]:
+        """Run one transaction: committed to disk when the block ends, rolled back whole when it raises.
+
+        Raises:
+            LedgerBusyError: the lock was not to be had in time.
+            LedgerStorageError: the disk is full, failing or read-only.
+            DamagedLedgerError: the database found a page that it cannot read.
+        """
+        with (
+            _translated(self.path),
+            self._engine.connect().execution_options(**{_WRITES: writes}) as connection,
+            connection.begin(),
+        ):
+            yield connection
+
+    def check(self) -> None:
+        """Read the whole file and trust it only when everything fits.
+
+        Raises:
+            LedgerMissingError: there is no file, or it may not be opened.
+            NotALedgerError: the file is something else.
+            LedgerVersionError: the format is another one.
+            DamagedLedgerError: a page is damaged, or a balance is not the sum of its charges.
+        """
+        _check_header(self.path)
+        with self.transaction(writes=False) as connection:
+            application = connection.scalar(text("PRAGMA application_id"))
+            version = connection.scalar(text("PRAGMA user_version"))
+            if application != models.APPLICATION_ID:
+                raise NotALedgerError(f"{self.path} is a database, but not a ledger")
+            if version != models.SCHEMA_VERSION:
+                raise LedgerVersionError(
+                    f"{self.path} has ledger version {version}, this software knows version {models.SCHEMA_VERSION}"
+                )
+            if connection.scalars(text("PRAGMA integrity_check(1)")).all() != ["ok"]:
+                raise DamagedLedgerError(f"{self.path} is damaged: the database's own check fails")
+            if connection.execute(text("PRAGMA foreign_key_check")).first() is not None:
+                raise DamagedLedgerError(f"{self.path} is damaged: a charge refers to an account that is not there")
+            triggers = connection.scalars(text("SELECT sql FROM sqlite_schema WHERE type = 'trigger'")).all()
+            if sorted(triggers) != sorted(models.TRIGGERS):
+                raise DamagedLedgerError(f"{self.path} is damaged: the rules that protect its balances are not there")
+            _check_sums(self.path, connection)
+
+
+def create_file(path: Path, fill: Callable[[Connection], None]) -> None:
+    """Create a ledger file with permissions 0600, its tables, and the first rows, in one transaction.
+
+    Args:
+        path: where; nothing may be there.
+        fill: writes the first rows.
+
+    Raises:
+        LedgerExistsError: something is there already.
+        LedgerStorageError: the folder is missing or read-only, or the disk is full.
+    """
+    try:
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600))
+    except FileExistsError:
+        raise LedgerExistsError(f"{path} exists already") from None
+    except OSError as error:
+        raise LedgerStorageError(f"{path} cannot be created: {error.strerror}") from None
+    try:
+        os.chmod(path, 0o600)  # whatever the umask
+        with Store(path).transaction(writes=True) as connection:
+            models.metadata.create_all(connection, checkfirst=False)
+            for trigger in models.TRIGGERS:
+                connection.execute(text(trigger))
+            fill(connection)
+            connection.execute(text(f"PRAGMA application_id = {models.APPLICATION_ID}"))
+            connection.execute(text(f"PRAGMA user_version = {models.SCHEMA_VERSION}"))
+        folder = os.open(path.absolute().parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    except BaseException:
+        for leftover in (path, path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")):
+            leftover.unlink(missing_ok=True)
+        raise
+
+
+def _begin(connection: Connection) -> None:
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if connection.get_execution_options().get(_WRITES) else "BEGIN")
+
+
+def _check_header(path: Path) -> None:
+    """Tell a missing or foreign file apart from a damaged ledger, before SQLite guesses."""
+    if path.exists() and not path.is_file():
+        raise NotALedgerError(f"{path} is not a regular file")
+    try:
+        with path.open("rb") as file:
+            head = file.read(16)
+    except FileNotFoundError:
+        raise LedgerMissingError(f"there is no ledger at {path}") from None
+    except OSError as error:
+        raise LedgerMissingError(f"{path} cannot be opened: {error.strerror}") from None
+    if not head:
+        raise NotALedgerError(f"{path} is empty: its creation was interrupted, or it was cut off")
+    if head != b"SQLite format 3\x00":
+        raise NotALedgerError(f"{path} is not a ledger, or its first bytes are damaged")
+
+
+def _check_sums(path: Path, connection: Connection) -> None:
+    lines = (
+        select(
+            models.charge_line.c.account_id,
+            func.sum(models.charge.c.nano_rho).label("nano_rho"),
+            func.sum(models.charge.c.delta_units).label("delta_units"),
+        )
+        .join(models.charge)
+        .group_by(models.charge_line.c.account_id)
+        .subquery()
+    )
+    wrong = connection.execute(
+        select(models.account.c.account_id)
+        .outerjoin(lines, lines.c.account_id == models.account.c.account_id)
+        .where(
+            (models.account.c.spent_nano_rho != func.coalesce(lines.c.nano_rho, 0))
+            | (models.account.c.spent_delta_units != func.coalesce(lines.c.delta_units, 0))
+        )
+        .limit(1)
+    ).first()
+    if wrong is not None:
+        raise DamagedLedgerError(f"{path} is damaged: a balance is not the sum of its charges")
+
+
+@contextmanager
+def _translated(path: Path) -> Iterator[None]:
+    """Turn the database's errors into the ledger's; the library's message stays behind (privacy rule 23)."""
+    try:
+        yield
+    except DBAPIError as error:
+        raise _cause(path, error.orig) from None
+    except sqlite3.Error as error:
+        raise _cause(path, error) from None
+
+
+def _cause(path: Path, error: BaseException | None) -> LedgerError:
+    name = cast(_HasErrorName, error).sqlite_errorname if hasattr(error, "sqlite_errorname") else "unknown"
+    if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
+        return LedgerBusyError(
+            f"{path} was in use by others for more than {_WAIT_SECONDS:g} seconds; nothing was charged"
+        )
+    if name.startswith("SQLITE_FULL"):
+        return LedgerStorageError(f"there is no space left to write {path}; nothing was charged")
+    if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_FORMAT")):
+        return DamagedLedgerError(f"{path} is damaged: the database cannot read it")
+    if name.startswith("SQLITE_CANTOPEN"):
+        return LedgerMissingError(f"{path} cannot be opened, or its folder may not be written")
+    if name.startswith("SQLITE_READONLY"):
+        return LedgerStorageError(f"{path} may not be written; nothing was charged")
+    return LedgerStorageError(f"{path} could not be read or written ({name}); nothing was charged by halves")

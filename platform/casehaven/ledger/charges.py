@@ -1,0 +1,129 @@
+"""A charge as a value: what was asked, how far it has come, and the receipt that it was issued with."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from sqlalchemy import Connection, Row, select
+
+from casehaven.ledger import models
+from casehaven.ledger.errors import (
+    AlreadyRevealedError,
+    ChargeRequestError,
+    DamagedLedgerError,
+    IdempotencyKeyError,
+    UnknownChargeError,
+)
+from casehaven.ledger.policy import IdempotencyKey
+from casesynth.canonical import JsonFaultError, JsonValue, canonical_json
+from casesynth.privacy import PrivacyLoss, PrivacyLossError, Receipt
+
+_PURPOSE = re.compile(r"[a-z][a-z0-9_]{0,63}")
+
+
+class ChargeState(Enum):
+    """How far a charge has come; it only moves downwards in this list."""
+
+    CHARGED = "charged"
+    """Paid; nothing was drawn yet."""
+    DRAWN = "drawn"
+    """The first draw has begun; one redraw is left."""
+    REDRAWN = "redrawn"
+    """The redraw has begun; there is no third."""
+    REVEALED = "revealed"
+    """The result was shown; it is never drawn again."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChargeRecord:
+    """What the ledger holds about one charge."""
+
+    receipt: Receipt
+    """As it was issued."""
+    key: IdempotencyKey
+    """Of the request that paid."""
+    purpose: str
+    """What the charge was for."""
+    state: ChargeState
+    """How far it has come."""
+    result_digest: str | None
+    """SHA-256 of the result, once it was revealed."""
+    charged_at: str
+    """UTC, ISO 8601, to the second."""
+
+
+def request_digest(
+    body: Mapping[str, JsonValue], datasets: tuple[str, ...], blocks: tuple[str, ...], loss: PrivacyLoss, purpose: str
+) -> str:
+    """Return the SHA-256 of everything that makes a request the request it is: a replay must match all of it (privacy rule 16).
+
+    Raises:
+        ChargeRequestError: nothing is named, or the amount is not a privacy loss.
+    """
+    if not isinstance(loss, PrivacyLoss):
+        raise ChargeRequestError(f"a charge needs a PrivacyLoss in integer nano-rho, got {type(loss).__name__}")
+    if not isinstance(purpose, str) or not _PURPOSE.fullmatch(purpose):
+        raise ChargeRequestError("a charge needs a purpose: small letters, digits and _")
+    if not isinstance(body, Mapping):
+        raise ChargeRequestError(f"the body of a charge must be a mapping, got {type(body).__name__}")
+    if not datasets or not blocks:
+        raise ChargeRequestError("a charge needs at least one dataset and one block")
+    request: dict[str, JsonValue] = {
+        "body": body,
+        "datasets": datasets,
+        "blocks": blocks,
+        "nano_rho": loss.nano_rho,
+        "delta_units": loss.delta_units,
+        "purpose": purpose,
+    }
+    try:
+        return hashlib.sha256(canonical_json(request)).hexdigest()
+    except JsonFaultError as error:
+        raise ChargeRequestError(f"the body of the charge: {error}") from None
+
+
+def issued_charge(connection: Connection, receipt: Receipt) -> ChargeRecord:
+    """Return the charge behind a receipt.
+
+    Raises:
+        UnknownChargeError: the ledger issued no such receipt.
+    """
+    row = connection.execute(select(models.charge).where(models.charge.c.charge_id == receipt.charge_id)).first()
+    if row is None or charge_record(row).receipt != receipt:
+        raise UnknownChargeError(f"this ledger issued no receipt {str(receipt.charge_id)[:64]!r} over this loss")
+    return charge_record(row)
+
+
+def charge_record(row: Row[Any]) -> ChargeRecord:
+    """Return a stored charge as a value.
+
+    Raises:
+        DamagedLedgerError: the row holds what the ledger never wrote.
+    """
+    drawn = (ChargeState.CHARGED, ChargeState.DRAWN, ChargeState.REDRAWN)[row.draws]
+    try:
+        return ChargeRecord(
+            receipt=Receipt(
+                charge_id=row.charge_id, loss=PrivacyLoss(nano_rho=row.nano_rho, delta_units=row.delta_units)
+            ),
+            key=IdempotencyKey(text=row.idempotency_key),
+            purpose=row.purpose,
+            state=drawn if row.result_sha256 is None else ChargeState.REVEALED,
+            result_digest=row.result_sha256,
+            charged_at=row.charged_at,
+        )
+    except (IdempotencyKeyError, PrivacyLossError):
+        raise DamagedLedgerError("the ledger is damaged: it holds a charge that it never wrote") from None
+
+
+def revealed_already(result_digest: str) -> AlreadyRevealedError:
+    """The refusal that says which result was revealed."""
+    return AlreadyRevealedError(
+        f"the result of this charge was revealed, with SHA-256 {result_digest}; it is never drawn again",
+        result_digest=result_digest,
+    )
