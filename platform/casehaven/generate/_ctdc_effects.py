@@ -1,7 +1,7 @@
 """Effects of the made-up ``ctdc-global`` world, on the logit scale.
 
-The levels (names ending in ``_LEVEL``) were solved by ``calibration.py`` so that the shares of field guide section 4 come out; the
-effects around them were chosen by hand and are what makes columns depend on each other inside one source.
+The levels that these effects are added to are in ``levels.py``, solved so that the shares of field guide section 4 come out; the
+effects themselves were chosen by hand and are what makes columns depend on each other inside one source.
 
 Axes: kind of source (hotline, assistance); kind of exploitation (sexual, labour, both, other); gender (man, woman, trans); age class
 (minor, 18-26, 27 and over); destination group of ``countries.destination_group``; origin group of ``countries.origin_group``.
@@ -11,10 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from casehaven.generate._ctdc_levels import AGE_LEVEL, GAP_LEVEL, MAN_LEVEL, MEANS_LEVEL, RECRUITER_LEVEL
-
 __all__ = [
-    "AGE_LEVEL", "GAP_LEVEL", "MAN_LEVEL", "MEANS_LEVEL", "RECRUITER_LEVEL",
     "AGE_MAN", "AGE_TYPE", "AGE_YEAR", "DURATION_LEVEL", "DURATION_SEVERITY", "GAP_CARE", "GAP_DURATION_SEVERITY", "GAP_MEANS_SEVERITY",
     "GAP_MEANS_TYPE", "GAP_MINOR", "GAP_NO_TYPE", "GAP_USA_CITIZEN", "GAP_YEAR", "MAN_ORIGIN", "MEANS", "MEANS_AGE",
     "MEANS_CHAIN", "MEANS_DESTINATION", "MEANS_GENDER", "MEANS_SECTOR", "MEANS_SEVERITY", "MEANS_STYLE", "MEANS_YEAR",
@@ -155,4 +152,4 @@ GAP_NO_TYPE = np.array([0.6, 0.4, 0.3, 0.3, 0.8, 0.0, 2.4, 1.4, 0.0, 0.0])
 GAP_MEANS_TYPE = np.array([0.0, -1.5, -1.1, 0.4])
 GAP_MEANS_SEVERITY = -0.4
 GAP_DURATION_SEVERITY = -0.25
-GAP_USA_CITIZEN = 1.6
+GAP_USA_CITIZEN = 2.35

@@ -11,9 +11,10 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
-__all__ = ["ALPHA3", "FLOWS", "destination_group", "destination_weights", "index_of", "origin_group", "origin_weights"]
+__all__ = ["ALPHA3", "FLOWS", "continent", "destination_group", "destination_weights", "index_of", "origin_group", "origin_weights"]
 
 _REGIONS: Mapping[str, str] = MappingProxyType(
     {
@@ -75,7 +76,7 @@ _MAGNETS: Mapping[str, tuple[float, float, float]] = MappingProxyType(
 # citizenship: destinations with weights, the same for all three kinds of way unless "code:men:women:sexual"
 _CORRIDORS: Mapping[str, str] = MappingProxyType(
     {
-        "UKR": "RUS:50:16:14 UKR:24:34:30 POL:15:20:7 TUR:2:6:14 DEU:2:5:9 CZE:4:4:3 ITA:1:3:4 KAZ:2:1:1 ISR:1:2:4",
+        "UKR": "RUS:42:12:12 UKR:36:44:38 POL:12:16:6 TUR:2:6:14 DEU:2:5:9 CZE:4:4:3 ITA:1:3:4 KAZ:2:1:1 ISR:1:2:4",
         "MDA": "RUS:52:22:14 MDA:16:30:20 TUR:2:8:22 UKR:10:8:5 ITA:5:10:8 POL:6:5:3 CYP:1:2:6",
         "BLR": "RUS:72:40:42 BLR:10:24:12 POL:8:10:12 DEU:2:4:10 TUR:1:4:8",
         "KGZ": "RUS:40:28:12 KAZ:40:44:22 KGZ:12:18:20 TUR:3:6:20 ARE:1:2:18",
@@ -117,6 +118,12 @@ def index_of(code: str) -> int:
     'UKR'
     """
     return _INDEX[code]
+
+
+def continent(citizenship: pd.Series[str]) -> NDArray[np.str_]:
+    """Return the first word of the region of each country, or an empty text where the country is empty."""
+    names = {"": "", **{code: region.split()[0] for code, region in _REGION_OF.items()}}
+    return np.asarray(citizenship.astype(str).map(names), np.str_)
 
 
 def _tail(power: float) -> NDArray[np.float64]:

@@ -43,10 +43,11 @@ from casehaven.generate._ctdc_sources import (
     pull_weights,
 )
 from casehaven.generate.countries import ALPHA3, FLOWS, destination_group, destination_weights, index_of, origin_group
+from casehaven.generate.levels import Levels, solved_levels
 from casehaven.generate.profiles import NOWHERE, Profiles
 from casehaven.generate.sampling import CategoryTable, Draws, logit_steps
 
-__all__ = ["KNOWN_TWICE", "CtdcGlobalModel"]
+__all__ = ["AGE_BANDS", "KNOWN_TWICE", "MEANS_COLUMNS", "RECRUITER_COLUMNS", "CtdcGlobalModel"]
 
 KNOWN_TWICE = 0.075
 """Share of people known to two contributors."""
@@ -65,20 +66,23 @@ _RUSSIA_GROUP = 1
 _MIDDLE_YEAR = 2015
 _RECRUITER_ORDER = (3, 2, 0, 1)
 
+AGE_BANDS = ("0-8", "9-17", "18-20", "21-23", "24-26", "27-29", "30-38", "39-47", "48+")
+MEANS_COLUMNS = tuple(f"means{name}" for name in effects.MEANS)
+RECRUITER_COLUMNS = tuple(f"recruiterRelation{name}" for name in effects.RECRUITERS)
 _FLAG = ("", "1")
 _VALUES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "yearOfRegistration": ("", *(str(year) for year in YEARS)),
         "gender": ("", "Man", "Woman", "Trans/Transgender/NonConforming"),
-        "ageBroad": ("", "0-8", "9-17", "18-20", "21-23", "24-26", "27-29", "30-38", "39-47", "48+"),
+        "ageBroad": ("", *AGE_BANDS),
         "citizenship": ("", *ALPHA3),
         "CountryOfExploitation": ("", *ALPHA3),
         "traffickMonths": ("", "0-12", "13-24", "25+"),
-        **{f"means{name}": _FLAG for name in effects.MEANS},
+        **dict.fromkeys(MEANS_COLUMNS, _FLAG),
         **dict.fromkeys(("isForcedLabour", "isSexualExploit", "isOtherExploit"), _FLAG),
         **{f"typeOfLabour{name}": _FLAG for name in effects.SECTORS},
         **dict.fromkeys(("typeOfSexProstitution", "typeOfSexPornography"), _FLAG),
-        **{f"recruiterRelation{name}": _FLAG for name in effects.RECRUITERS},
+        **dict.fromkeys(RECRUITER_COLUMNS, _FLAG),
     }
 )
 
@@ -86,12 +90,12 @@ Codes = NDArray[Any]
 Steps = NDArray[np.int16]
 
 
-def _type_weights() -> NDArray[np.float64]:
+def _type_weights(levels: Levels) -> NDArray[np.float64]:
     """Return weights of the six states, shape (contributor, year code, origin group, state)."""
     years = np.array((_MIDDLE_YEAR, *YEARS), np.float64)
     table = np.empty((len(CONTRIBUTORS), len(years), effects.TYPE_ORIGIN.shape[1], 6))
     for row, one in enumerate(CONTRIBUTORS):
-        sexual, labour, both, other = one.types
+        sexual, labour, both, other = np.array(one.types) * np.exp(levels.type[one.kind])
         base = np.array([sexual, labour, both, other * 0.7, labour * 0.01 + other * 0.2, sexual * 0.004 + other * 0.1])
         slope = one.drift[0] * (years - one.drift[1])[:, None] + effects.TYPE_ORIGIN[one.kind][None, :]
         pull = np.array([0.0, 1.0, 0.5, 0.3, 1.0, 0.0])
@@ -99,19 +103,19 @@ def _type_weights() -> NDArray[np.float64]:
     return table
 
 
-def _gender_weights() -> NDArray[np.float64]:
+def _gender_weights(levels: Levels) -> NDArray[np.float64]:
     """Return weights of man, woman, trans, shape (contributor, state, origin group, gender)."""
     origins = len(effects.MAN_ORIGIN)
     table = np.ones((len(CONTRIBUTORS), 6, origins, 3))
     for row, one in enumerate(CONTRIBUTORS):
         for state, kind in enumerate(_STATE_TYPE):
-            man = effects.MAN_LEVEL[one.kind, kind] + one.man + effects.MAN_ORIGIN * (kind == _LABOUR)
+            man = levels.man[one.kind, kind] + one.man + effects.MAN_ORIGIN * (kind == _LABOUR)
             table[row, state, :, 0] = np.exp(man)
             table[row, state, :, 2] = np.exp(effects.TRANS_LEVEL[kind])
     return table
 
 
-def _age_weights() -> NDArray[np.float64]:
+def _age_weights(levels: Levels) -> NDArray[np.float64]:
     """Return weights of the nine age bands, shape (contributor, kind of exploitation, gender, year code, band)."""
     bands = np.arange(_AGES) - 4.0
     years = np.array((_MIDDLE_YEAR, *YEARS), np.float64) - _MIDDLE_YEAR
@@ -121,7 +125,7 @@ def _age_weights() -> NDArray[np.float64]:
         slope = (
             effects.AGE_TYPE[:, None, None] + gender[None, :, None] + effects.AGE_YEAR * years[None, None, :] - one.young
         )
-        table[row] = np.exp(effects.AGE_LEVEL[one.kind] + slope[..., None] * bands)
+        table[row] = np.exp(levels.age[one.kind] + slope[..., None] * bands)
     return table
 
 
@@ -159,8 +163,9 @@ def _scaled(effect: int, trait: Steps) -> Steps:
 class CtdcGlobalModel:
     """Profiles of the ``ctdc-global`` schema; code 0 is a missing value in every column."""
 
-    def __init__(self) -> None:
-        """Build the tables (a tenth of a second)."""
+    def __init__(self, levels: Levels | None = None) -> None:
+        """Build the tables (a tenth of a second) from the shipped levels, or from others while they are being solved."""
+        levels = levels or solved_levels()
         self.contributors = len(CONTRIBUTORS)
         self.values = _VALUES
         self._kind = np.array([one.kind for one in CONTRIBUTORS], np.uint8)
@@ -172,19 +177,19 @@ class CtdcGlobalModel:
         self._citizenship = CategoryTable(citizenship_weights())
         self._pull = CategoryTable(pull_weights())
         self._destination = CategoryTable(destination_weights())
-        self._type = CategoryTable(_type_weights())
-        self._gender = CategoryTable(_gender_weights())
-        self._age = CategoryTable(_age_weights())
+        self._type = CategoryTable(_type_weights(levels))
+        self._gender = CategoryTable(_gender_weights(levels))
+        self._age = CategoryTable(_age_weights(levels))
         self._sector = CategoryTable(_sector_weights())
         self._duration = CategoryTable(_duration_weights())
         self._second = CategoryTable(_second_contributor_weights())
         self._second_sector = effects.SECOND_SECTOR.astype(np.float32)
-        gaps = effects.GAP_LEVEL[self._kind] + np.array([one.gaps for one in CONTRIBUTORS])
+        gaps = levels.gap[self._kind] + np.array([one.gaps for one in CONTRIBUTORS])
         self._gap_level = logit_steps(gaps)
         self._gap_year = logit_steps(effects.GAP_YEAR * (np.array((_MIDDLE_YEAR, *YEARS))[:, None] - _MIDDLE_YEAR))
         self._gap_minor = logit_steps(effects.GAP_MINOR)
         self._means_level = logit_steps(
-            effects.MEANS_LEVEL[self._kind][:, :, None, None, :]
+            levels.means[self._kind][:, :, None, None, :]
             + effects.MEANS_GENDER[None, None, :, None, :]
             + effects.MEANS_AGE[None, None, None, :, :]
             + effects.MEANS_STYLE[:, None, None, None, :]
@@ -194,7 +199,7 @@ class CtdcGlobalModel:
         ).reshape(-1, len(effects.MEANS))
         self._means_year = logit_steps(effects.MEANS_YEAR * (np.array((_MIDDLE_YEAR, *YEARS))[:, None] - _MIDDLE_YEAR))
         self._recruiter_level = logit_steps(
-            effects.RECRUITER_LEVEL[:, :, None, None, :]
+            levels.recruiter[:, :, None, None, :]
             + effects.RECRUITER_GENDER[None, None, :, None, :]
             + effects.RECRUITER_AGE[None, None, None, :, :]
         ).reshape(-1, len(effects.RECRUITERS))

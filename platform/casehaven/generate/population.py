@@ -30,7 +30,11 @@ def generate_population(people: int, seed: int, schema: str = "ctdc-global") -> 
 
     A person's row is what all of the person's records say together. Two seeds give two independent samples of one population.
     """
-    model: PersonModel = CtdcGlobalModel()
+    return tabulate(CtdcGlobalModel(), people, seed)
+
+
+def tabulate(model: PersonModel, people: int, seed: int) -> pd.DataFrame:
+    """Return one row per person of a model."""
     parts: list[Profiles] = [model.profiles(seed=seed, chunk=chunk, people=size) for chunk, size in chunk_sizes(people)]
     columns: dict[str, Any] = {}
     for name, values in model.values.items():
