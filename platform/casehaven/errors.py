@@ -61,7 +61,8 @@ OUTCOMES: dict[str, Outcome] = {
         exit_code=EXIT_REFUSED, advice="free space or repair the folder's permissions, then run the same command again"
     ),
     "casehaven.ledger.errors.BudgetPolicyError": Outcome(
-        exit_code=EXIT_REFUSED, advice="see what the ledger allows with `casehaven ledger show`"
+        exit_code=EXIT_REFUSED,
+        advice="give an epsilon from 0.001 to 100 and a delta from 1e-15 to 0.01, within what `casehaven ledger show` allows",
     ),
     "casehaven.ledger.errors.AccountNameError": Outcome(
         exit_code=EXIT_REFUSED,
@@ -80,6 +81,9 @@ OUTCOMES: dict[str, Outcome] = {
     "casehaven.ledger.errors.DrawRefusedError": Outcome(exit_code=EXIT_REFUSED, advice=_CHARGE_STANDS),
     "casehaven.ledger.errors.AlreadyRevealedError": Outcome(
         exit_code=EXIT_REFUSED, advice="use the result that was released; its digest is above"
+    ),
+    "casehaven.cli.keys.FingerprintMismatchError": Outcome(
+        exit_code=EXIT_REFUSED, advice="do not trust this key; ask the signer for the fingerprint again"
     ),
     # casesynth
     "casesynth.errors.CasesynthError": Outcome(
@@ -104,6 +108,9 @@ OUTCOMES: dict[str, Outcome] = {
     "casesynth.signing.SigningKeyError": Outcome(
         exit_code=EXIT_REFUSED,
         advice="name the key with --key or CASEHAVEN_KEY, or make one with `casehaven keys create`",
+    ),
+    "casesynth.signing.PassphraseNeededError": Outcome(
+        exit_code=EXIT_REFUSED, advice="set CASEHAVEN_KEY_PASSPHRASE, or run the command in a terminal and type it"
     ),
     "casesynth.signing.LooseKeyFileError": Outcome(
         exit_code=EXIT_REFUSED,

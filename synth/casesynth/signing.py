@@ -45,6 +45,10 @@ class SigningKeyError(CasesynthError):
     """A signing key file that is missing, is there already, is not an Ed25519 key, or does not open with the passphrase."""
 
 
+class PassphraseNeededError(SigningKeyError):
+    """A signing key file that is encrypted, and no passphrase was given."""
+
+
 class LooseKeyFileError(SigningKeyError):
     """A signing key file that other users of the machine may read or change."""
 
@@ -211,6 +215,7 @@ class SigningKey:
 
         Raises:
             LooseKeyFileError: others may read or change the file.
+            PassphraseNeededError: it is encrypted and no passphrase was given.
             SigningKeyError: the file is missing, is not an Ed25519 key, or does not open with the passphrase.
         """
         try:
@@ -228,8 +233,9 @@ class SigningKey:
         try:
             private = serialization.load_pem_private_key(unverified_pem, passphrase)
         except TypeError:
-            state = "needs a passphrase" if passphrase is None else "has no passphrase, but one was given"
-            raise SigningKeyError(f"{path} {state}") from None
+            if passphrase is None:
+                raise PassphraseNeededError(f"{path} needs a passphrase") from None
+            raise SigningKeyError(f"{path} has no passphrase, but one was given") from None
         except (ValueError, UnsupportedAlgorithm):
             reason = "is not a PEM private key" if passphrase is None else "does not open with this passphrase"
             raise SigningKeyError(f"{path} {reason}") from None

@@ -1,0 +1,152 @@
+"""`casehaven ledger`: create the ledger, and show what has been spent."""
+
+from __future__ import annotations
+
+import json
+import math
+from itertools import groupby
+from pathlib import Path
+
+import click
+
+from casehaven.ledger import BudgetPolicy, Ledger, LedgerPolicy, Odometer, Statement, StatementRow
+
+DEFAULT_LEDGER = Path("casehaven-ledger.sqlite")
+"""In the working folder, when neither --ledger nor CASEHAVEN_LEDGER names another."""
+
+ledger_option = click.option(
+    "--ledger",
+    "path",
+    type=click.Path(path_type=Path, dir_okay=False),
+    envvar="CASEHAVEN_LEDGER",
+    default=DEFAULT_LEDGER,
+    show_default=True,
+    show_envvar=True,
+    help="The ledger file.",
+)
+"""The option that every command with a ledger shares; it arrives as `path`."""
+
+
+@click.group("ledger")
+def command() -> None:
+    """Create the privacy ledger and show what has been spent."""
+
+
+@command.command("create")
+@ledger_option
+@click.option(
+    "--epsilon", required=True, help="The most that any account may ever spend, as epsilon for one person token."
+)
+@click.option("--delta", default="1e-6", show_default=True, help="The delta at which that epsilon holds.")
+@click.option(
+    "--max-tokens-per-person",
+    type=click.IntRange(1, 1000),
+    help="In how many datasets one person may be.  [default: in all of them]",
+)
+def create(path: Path, epsilon: str, delta: str, max_tokens_per_person: int | None) -> None:
+    """Create a ledger. Its policy never changes, and a ledger is never replaced."""
+    policy = LedgerPolicy(account=BudgetPolicy.of(epsilon, delta), max_tokens_per_person=max_tokens_per_person)
+    Ledger.create(path, policy)
+    cap = policy.account.cap_nano_rho()
+    click.echo(f"created {path}")
+    click.echo(
+        f"every account may spend {_rho(cap)} rho in all: epsilon {epsilon} at delta {delta} for one person token"
+    )
+
+
+@command.command("show")
+@ledger_option
+@click.option("--json", "as_json", is_flag=True, help="Every account, exactly, for programs.")
+def show(path: Path, as_json: bool) -> None:
+    """Show what every dataset and block has spent, and the worst total for one person."""
+    statement = Ledger.open(path).statement()
+    if as_json:
+        click.echo(json.dumps(statement_json(statement), indent=2, sort_keys=True))
+        return
+    click.echo("\n".join(_lines(statement)))
+
+
+def statement_json(statement: Statement) -> dict[str, object]:
+    """The statement as `casehaven-ledger-statement/1`; amounts are integers, epsilons are rounded up."""
+    account, worst = statement.policy.account, statement.odometer
+    return {
+        "format": "casehaven-ledger-statement/1",
+        "ledger": statement.ledger_id,
+        "policy": {
+            "epsilon": str(account.epsilon),
+            "delta_units": account.delta_units,
+            "additive_delta_units": account.additive_delta_units,
+            "max_tokens_per_person": statement.policy.max_tokens_per_person,
+        },
+        "accounts": [
+            {
+                "dataset": row.dataset,
+                "block": row.block,
+                "cap_nano_rho": row.cap_nano_rho,
+                "spent_nano_rho": row.spent_nano_rho,
+                "remaining_nano_rho": row.remaining_nano_rho,
+                "cap_delta_units": row.cap_delta_units,
+                "spent_delta_units": row.spent_delta_units,
+                "epsilon": _up(row.epsilon),
+                "cap_epsilon": row.cap_epsilon,
+                "delta_units": row.delta_units,
+            }
+            for row in statement.rows
+        ],
+        "odometer": {
+            "tokens": worst.tokens,
+            "nano_rho": worst.nano_rho,
+            "epsilon": None if worst.epsilon is None else _up(worst.epsilon),
+            "delta_units": worst.delta_units,
+        },
+    }
+
+
+def _lines(statement: Statement) -> list[str]:
+    if not statement.rows:
+        return ["no dataset has an account yet; nothing is spent"]
+    table: list[tuple[str, ...]] = [("dataset", "blocks", "spent rho", "left", "cap", "epsilon spent", "of", "delta")]
+    for dataset, rows in groupby(statement.rows, key=lambda row: row.dataset):
+        ordered = sorted(rows, key=lambda row: (row.block == "", row.block))  # unknown year last
+        for _, equal in groupby(ordered, key=lambda row: (row.spent_nano_rho, row.cap_nano_rho)):
+            table.append(_cells(dataset, list(equal)))
+    widths = [max(len(row[column]) for row in table) for column in range(len(table[0]))]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in table]
+    return [*lines, "", _odometer_line(statement.odometer)]
+
+
+def _cells(dataset: str, rows: list[StatementRow]) -> tuple[str, ...]:
+    """One line for neighbouring blocks that spent the same."""
+    first, last = rows[0], rows[-1]
+    names = [row.block or "unknown" for row in (first, last)]
+    return (
+        dataset,
+        names[0] if len(rows) == 1 else f"{names[0]} to {names[1]}",
+        _rho(first.spent_nano_rho),
+        _rho(first.remaining_nano_rho),
+        _rho(first.cap_nano_rho),
+        f"{_up(first.epsilon):.4f}",
+        first.cap_epsilon,
+        _delta(first.delta_units),
+    )
+
+
+def _odometer_line(worst: Odometer) -> str:
+    datasets = "1 dataset" if worst.tokens == 1 else f"{worst.tokens} datasets"
+    epsilon = (
+        "not stated" if worst.epsilon is None else f"{_up(worst.epsilon):.4f} at delta {_delta(worst.delta_units)}"
+    )
+    return f"worst total for one person in {datasets}: {_rho(worst.nano_rho)} rho, epsilon {epsilon}"
+
+
+def _rho(nano_rho: int) -> str:
+    return f"{nano_rho // 10**9}.{nano_rho % 10**9:09d}"
+
+
+def _up(epsilon: float) -> float:
+    """Four decimals, rounded up: a loss is never shown smaller than it is."""
+    return math.ceil(epsilon * 10_000) / 10_000
+
+
+def _delta(units: int) -> str:
+    return f"{units / 10**15:g}"
