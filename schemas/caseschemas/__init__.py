@@ -1,10 +1,11 @@
 """What a case is: the schema language, the shipped schemas and their code lists."""
 
 from caseschemas.attribute import Band, Kind, Merge, Missing, Role, SchemaAttribute, Value
+from caseschemas.check import parse_schema, read_schema_file, schema_faults
 from caseschemas.errors import CaseschemasError, InvalidModelError, SchemaFaultsError, UnknownSchemaError
-from caseschemas.faults import Fault
+from caseschemas.faults import FAULT_CODES, Fault
 from caseschemas.labels import Labels
-from caseschemas.load import load_schema, parse_schema, shipped_schema_ids
+from caseschemas.load import load_schema, shipped_schema_ids
 from caseschemas.periods import Granularity, Periods
 from caseschemas.schema import (
     BlockSpec,
@@ -20,6 +21,7 @@ from caseschemas.schema import (
 )
 
 __all__ = [
+    "FAULT_CODES",
     "Band",
     "BlockSpec",
     "CaseSchema",
@@ -47,5 +49,7 @@ __all__ = [
     "Value",
     "load_schema",
     "parse_schema",
+    "read_schema_file",
+    "schema_faults",
     "shipped_schema_ids",
 ]

@@ -75,7 +75,7 @@ def build_attribute(raw: Mapping[str, Any], document: Mapping[str, Any]) -> Sche
     bands: tuple[Band, ...] = ()
     periods = None
     if raw["kind"] == "number":
-        bands = tuple(Band(low=band.get("from"), high=band.get("to")) for band in raw["bands"])
+        bands = tuple(Band(low=_whole(band.get("from")), high=_whole(band.get("to"))) for band in raw["bands"])
         values = tuple(
             Value(
                 code=band["code"],
@@ -112,6 +112,11 @@ def build_periods(raw: Mapping[str, Any]) -> Periods:
     if first is None or last is None or last < first:
         raise ValueError("periods need two ends in order")
     return Periods(granularity=raw["granularity"], first=first, last=last)
+
+
+def _whole(number: float | None) -> int | None:
+    """A whole number; JSON may write one as `8.0`."""
+    return None if number is None else int(number)
 
 
 def _same_everywhere(code: str, document: Mapping[str, Any]) -> Labels:
