@@ -168,6 +168,7 @@ class CtdcGlobalModel:
         levels = levels or solved_levels()
         self.contributors = len(CONTRIBUTORS)
         self.values = _VALUES
+        self.ageing: Mapping[str, tuple[int, ...]] = {"ageBroad": (0, 9, 18, 21, 24, 27, 30, 39, 48)}
         self._kind = np.array([one.kind for one in CONTRIBUTORS], np.uint8)
         self._pull_share = np.array([one.pull_share for one in CONTRIBUTORS], np.float32)
         self._origin_group = origin_group()

@@ -2,35 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from casehaven.generate.ctdc_global import CtdcGlobalModel
+from caseschemas import CaseSchema, load_schema
 from casehaven.generate.profiles import PersonModel, Profiles
-from casehaven.generate.sampling import CHUNK_PEOPLE
+from casehaven.generate.records import chunk_sizes
+from casehaven.generate.registry import model_for
 
-__all__ = ["chunk_sizes", "generate_population"]
-
-
-def chunk_sizes(people: int) -> Iterator[tuple[int, int]]:
-    """Yield (chunk, people in it) for a number of people.
-
-    >>> list(chunk_sizes(40_000))
-    [(0, 32768), (1, 7232)]
-    """
-    for chunk, start in enumerate(range(0, people, CHUNK_PEOPLE)):
-        yield chunk, min(CHUNK_PEOPLE, people - start)
+__all__ = ["generate_population", "tabulate"]
 
 
-def generate_population(people: int, seed: int, schema: str = "ctdc-global") -> pd.DataFrame:
+def generate_population(people: int, seed: int, schema: CaseSchema | str = "ctdc-global") -> pd.DataFrame:
     """Return one row per made-up person: the schema's analysis columns as categoricals over the full public value lists.
 
-    A person's row is what all of the person's records say together. Two seeds give two independent samples of one population.
+    A person's row is what all of the person's records say together, so it equals the merged records of ``generate_records`` with the
+    same seed. Two seeds give two independent samples of one population. Codes of a categorical are positions in the schema's list
+    of values.
+
+    Args:
+        people: number of rows.
+        seed: whole number from 0.
+        schema: a schema, or the id or path of one.
+
+    >>> generate_population(3, seed=7).shape
+    (3, 27)
     """
-    return tabulate(CtdcGlobalModel(), people, seed)
+    return tabulate(model_for(load_schema(schema) if isinstance(schema, str) else schema), people, seed)
 
 
 def tabulate(model: PersonModel, people: int, seed: int) -> pd.DataFrame:

@@ -34,6 +34,8 @@ class PersonModel(Protocol):
 
     contributors: int
     """How many contributors the world has, at most 255."""
+    ageing: Mapping[str, tuple[int, ...]]
+    """Columns of age bands, whose code 0 is the only missing value: the youngest age of each band."""
     values: Mapping[str, tuple[str, ...]]
     """Per column, in the schema's order: the values as the schema writes them, a missing one first."""
 

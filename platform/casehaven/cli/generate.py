@@ -1,0 +1,46 @@
+"""``casehaven generate``: made-up case records to try things with."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from caseschemas import load_schema
+from casehaven.generate.files import SUFFIXES, write_records
+from casehaven.generate.records import LARGEST_ORGANISATIONS, LARGEST_PEOPLE
+
+__all__ = ["command"]
+
+
+def _known_suffix(context: click.Context, parameter: click.Parameter, value: Path) -> Path:
+    if value.suffix.lower() not in SUFFIXES:
+        raise click.BadParameter(f"suffix {value.suffix!r} is not written, expected one of {', '.join(SUFFIXES)}")
+    return value
+
+
+@click.command("generate")
+@click.option("--schema", "schema_name", default="ctdc-global", show_default=True, help="Id of a shipped schema, or a schema file.")
+@click.option("--people", type=click.IntRange(0, LARGEST_PEOPLE), required=True, help="Number of people, over all files.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="The same seed gives the same records.")
+@click.option(
+    "-o", "--output", type=click.Path(dir_okay=False, path_type=Path), callback=_known_suffix, required=True,
+    help="File to write: .csv or .parquet.",
+)
+@click.option(
+    "--organisations", type=click.IntRange(1, LARGEST_ORGANISATIONS),
+    help="Write one file per organisation (stem-1, stem-2, ...); 5 to 10 % of the people are known to two of them.",
+)
+@click.option("--replace", is_flag=True, help="Replace files that exist.")
+def command(
+    schema_name: str, people: int, seed: int, output: Path, organisations: int | None, replace: bool
+) -> None:  # fmt: skip
+    """Write made-up case records for a schema. No real person is behind any of them."""
+    schema = load_schema(schema_name)
+    with click.progressbar(length=people, label="making people up", file=sys.stderr) as bar:
+        paths = write_records(
+            schema, people, seed, output, organisations=organisations, replace=replace, progress=bar.update
+        )
+    for path in paths:
+        click.echo(f"wrote {path}")
