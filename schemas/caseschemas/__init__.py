@@ -3,7 +3,7 @@
 from caseschemas.attribute import Band, Kind, Merge, Missing, Role, SchemaAttribute, Value
 from caseschemas.check import parse_schema, read_schema_file, schema_faults
 from caseschemas.errors import CaseschemasError, InvalidModelError, SchemaFaultsError, UnknownSchemaError
-from caseschemas.faults import FAULT_CODES, Fault
+from caseschemas.faults import FAULT_CODES, Fault, quoted
 from caseschemas.labels import Labels
 from caseschemas.load import load_schema, shipped_schema_ids
 from caseschemas.periods import Granularity, Periods
@@ -49,6 +49,7 @@ __all__ = [
     "Value",
     "load_schema",
     "parse_schema",
+    "quoted",
     "read_schema_file",
     "schema_faults",
     "shipped_schema_ids",
