@@ -1,0 +1,149 @@
+"""The objective of the latent class model and its gradient: misfit to the contrasts, weighted by precision, plus the prior.
+
+With classes k, weights w = softmax(a), value shares p = softmax(L) and features z = basis (p - 1/C), the model's contrast of a set S is
+n sum_k w_k prod_{i in S} z_ki. The objective is
+
+    1/2 sum_S q_S |model_S - c_S|^2 + stiffness sum_k w_k sum_i KL(p_ki || b_i) + |L - log b|^2 / (2 tau^2) - 1/K sum_k log w_k.
+
+Arrays are laid out (features or values) x classes, float32: the work is matrix products.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from casesynth.contrasts import Contrasts, Layout, basis
+
+F32 = NDArray[np.float32]
+
+TAU = 4.0
+"""Standard deviation of the log shares around the log of the prior shares."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gradient:
+    """Derivative of the objective."""
+
+    logits: F32
+    """By the class logits a, shape (K,)."""
+    scores: F32
+    """By the value scores L, shape (values, K)."""
+
+
+class Objective:
+    """Misfit of a latent class model to one set of contrasts."""
+
+    def __init__(self, contrasts: Contrasts, shares: F32) -> None:
+        layout = contrasts.layout
+        self.layout = layout
+        self.people = np.float32(max(contrasts.people, 1.0))
+        self.starts = np.cumsum([0, *layout.sizes])[:-1]
+        self.column_of = np.repeat(np.arange(len(layout.sizes)), layout.sizes)
+        self.to_features = block_basis(layout)
+        self.log_shares = np.log(shares).astype(np.float32)
+        self.c1, self.q1 = contrasts.c1.astype(np.float32), contrasts.q1.astype(np.float32)
+        self.c2, self.q2 = contrasts.c2.astype(np.float32), contrasts.q2.astype(np.float32)
+        self.c3, self.q3 = contrasts.c3.astype(np.float32), contrasts.q3.astype(np.float32)
+        self.first, self.second = layout.row_features()
+        self._first_sum = _SortedSum(self.first, layout.features)
+        self._second_sum = _SortedSum(self.second, layout.features)
+
+    def probabilities(self, scores: F32) -> F32:
+        """Return the value shares of each class: softmax within each column."""
+        top: F32 = np.maximum.reduceat(scores, self.starts, axis=0)
+        raised = np.exp(scores - top[self.column_of]).astype(np.float32, copy=False)
+        total: F32 = np.add.reduceat(raised, self.starts, axis=0)
+        result: F32 = raised / total[self.column_of]
+        return result
+
+    def residuals(self, logits: F32, scores: F32) -> tuple[F32, F32, F32]:
+        """Return model minus contrast, per order."""
+        w = softmax(logits)
+        z = self.to_features @ self.probabilities(scores)
+        zw = z * (w * self.people)
+        y = z[self.first] * z[self.second] * (w * self.people)
+        return zw.sum(axis=1) - self.c1, zw @ z.T - self.c2, y @ z.T - self.c3
+
+    def chi_square(self, logits: F32, scores: F32) -> tuple[float, float, float]:
+        """Return the weighted squared residual of each order."""
+        r1, r2, r3 = self.residuals(logits, scores)
+        return (
+            float(np.sum(self.q1 * r1 * r1, dtype=np.float64)),
+            float(np.sum(self.q2 * r2 * r2, dtype=np.float64)),
+            float(np.sum(self.q3 * r3 * r3, dtype=np.float64)),
+        )
+
+    def gradient(self, logits: F32, scores: F32, stiffness: float) -> Gradient:
+        """Return the derivative of the whole objective at one point."""
+        n = self.people
+        w = softmax(logits)
+        p = self.probabilities(scores)
+        z = self.to_features @ p
+        wn = w * n
+        zw = z * wn
+        g1 = self.q1 * (zw.sum(axis=1) - self.c1)
+        g2 = zw @ z.T
+        g2 -= self.c2
+        g2 *= self.q2
+        both = (g2 + g2.T) @ z
+        by_feature = g1[:, None] + both
+        by_weight = g1 @ z + 0.5 * np.einsum("fk,fk->k", z, both)
+        if len(self.first):
+            za, zb = z[self.first], z[self.second]
+            y = za * zb
+            g3 = (y * wn) @ z.T
+            g3 -= self.c3
+            g3 *= self.q3
+            u = g3 @ z
+            by_feature += g3.T @ y
+            by_weight += np.einsum("rk,rk->k", y, u)
+            zb *= u
+            za *= u
+            self._first_sum.add_to(by_feature, zb)
+            self._second_sum.add_to(by_feature, za)
+        by_feature *= wn
+        by_p = self.to_features.T @ by_feature
+        inside = np.add.reduceat(p * by_p, self.starts, axis=0)
+        log_ratio = np.log(np.maximum(p, np.float32(1e-30))) - self.log_shares[:, None]
+        divergence = np.add.reduceat(p * log_ratio, self.starts, axis=0)
+        pull = by_p - inside[self.column_of]
+        pull += (np.float32(stiffness) * w) * (log_ratio - divergence[self.column_of])
+        by_scores = p * pull
+        by_scores += (scores - self.log_shares[:, None]) * np.float32(1 / TAU**2)
+        by_weight = by_weight * n
+        by_logits = w * (by_weight - w @ by_weight) + (w - np.float32(1 / len(w)))
+        return Gradient(logits=by_logits.astype(np.float32), scores=by_scores)
+
+
+class _SortedSum:
+    """Adds rows into the rows that an index names: one sort at birth, then contiguous sums."""
+
+    def __init__(self, index: NDArray[np.int64], size: int) -> None:
+        self._order = np.argsort(index, kind="stable")
+        self._sorted = bool(np.all(self._order == np.arange(len(index))))
+        ordered = index[self._order]
+        self._starts = np.flatnonzero(np.diff(ordered, prepend=-1))
+        self._targets = ordered[self._starts]
+
+    def add_to(self, total: F32, rows: F32) -> None:
+        total[self._targets] += np.add.reduceat(rows if self._sorted else rows[self._order], self._starts, axis=0)
+
+
+def softmax(logits: F32) -> F32:
+    """Return the class weights of class logits."""
+    raised = np.exp(logits - logits.max())
+    result: F32 = (raised / raised.sum()).astype(np.float32)
+    return result
+
+
+def block_basis(layout: Layout) -> F32:
+    """Return the matrix from value shares to features, shape (features, values)."""
+    matrix = np.zeros((layout.features, sum(layout.sizes)), dtype=np.float32)
+    row = column = 0
+    for size in layout.sizes:
+        matrix[row : row + size - 1, column : column + size] = basis(size)[1:]
+        row, column = row + size - 1, column + size
+    return matrix

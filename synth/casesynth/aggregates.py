@@ -1,0 +1,153 @@
+"""Aggregates: every combination of attribute values up to the reporting length, as an estimate with its interval.
+
+All of it is post-processing of the model; no record is read.
+
+1. Estimates are the model's expected numbers of people, in closed form. A combination is never larger than its parts.
+2. Combinations are of known values; single values also list what is missing, so that "of those who answered" can be computed.
+3. Shown is what passes privacy rule 25: an estimate of at least 10 people and a lower interval end of at least 1. What is not listed
+   is hidden by that rule, which does not mean that nobody has the combination.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from casesynth.contrasts import Floats
+from casesynth.domain import Domain
+from casesynth.intervals import ErrorScale
+from casesynth.model import LatentClassModel
+from casesynth.progress import Progress, silent
+
+MINIMUM = 10.0
+"""Smallest estimate that is shown (privacy rule 25)."""
+
+LENGTH = 3
+"""Longest combination that is reported."""
+
+ABSENT = -1
+"""In a combination of fewer than `LENGTH` values, the column of the places that are not used."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AggregateTable:
+    """Combinations with their estimates and 95 % intervals, in people."""
+
+    columns: NDArray[np.int32]
+    """Column positions, shape (combinations, LENGTH); ABSENT where unused."""
+    values: NDArray[np.int32]
+    """Value positions, same shape; ABSENT where unused."""
+    estimate: Floats
+    low: Floats
+    high: Floats
+
+    @property
+    def combinations(self) -> int:
+        """Number of combinations shown."""
+        return len(self.estimate)
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """Number of values in each combination."""
+        result: NDArray[np.int64] = (self.columns != ABSENT).sum(axis=1)
+        return result
+
+
+def known_values(domain: Domain) -> tuple[NDArray[np.int64], ...]:
+    """Return, per column, the positions of the values that are not missing."""
+    return tuple(
+        np.array([place for place in range(column.size) if place not in column.missing], dtype=np.int64)
+        for column in domain.columns
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cells:
+    """Model estimates of combinations of one length, before rule 25."""
+
+    columns: tuple[int, ...]
+    values: NDArray[np.int64]
+    """Shape (cells, length)."""
+    estimate: Floats
+
+
+def large_cells(
+    model: LatentClassModel, domain: Domain, *, minimum: float = MINIMUM, progress: Progress = silent
+) -> Iterator[Cells]:
+    """Yield every combination of known values, up to LENGTH, that the model expects at least `minimum` people to have.
+
+    A combination cannot be larger than its parts, so only extensions of large combinations are computed.
+    """
+    weight = model.weights * model.people
+    kept: list[NDArray[np.int64]] = []
+    for column, places in enumerate(known_values(domain)):
+        estimate = model.shares[column][places] @ weight
+        large = estimate >= minimum
+        kept.append(places[large])
+        yield Cells(columns=(column,), values=places[large][:, None], estimate=estimate[large])
+    count = len(kept)
+    for i in range(count):
+        progress("aggregate", i / count)
+        first = model.shares[i][kept[i]] * weight
+        for j in range(i + 1, count):
+            pair = first @ model.shares[j][kept[j]].T
+            a, b = np.nonzero(pair >= minimum)
+            yield Cells(columns=(i, j), values=np.stack([kept[i][a], kept[j][b]], axis=1), estimate=pair[a, b])
+            if not len(a) or j + 1 == count:
+                continue
+            rows = first[a] * model.shares[j][kept[j][b]]
+            rest = np.concatenate([model.shares[k][kept[k]] for k in range(j + 1, count)])
+            triple = rows @ rest.T
+            edges = np.cumsum([0] + [len(kept[k]) for k in range(j + 1, count)])
+            for place, k in enumerate(range(j + 1, count)):
+                part = triple[:, edges[place] : edges[place + 1]]
+                r, c = np.nonzero(part >= minimum)
+                if len(r):
+                    values = np.stack([kept[i][a[r]], kept[j][b[r]], kept[k][c]], axis=1)
+                    yield Cells(columns=(i, j, k), values=values, estimate=part[r, c])
+
+
+def aggregate(
+    model: LatentClassModel, domain: Domain, errors: ErrorScale, *, progress: Progress = silent
+) -> AggregateTable:
+    """Return every combination that passes rule 25.
+
+    Args:
+        model: the fitted model.
+        domain: the public value lists.
+        errors: how far estimates of each length and size may be off.
+        progress: called often; raising from it cancels.
+    """
+    columns, values, estimates = [], [], []
+    parts = list(large_cells(model, domain, progress=progress))
+    weight = model.weights * model.people
+    for column, spec in enumerate(domain.columns):  # missing values, singly
+        places = np.array(sorted(spec.missing), dtype=np.int64)
+        estimate = model.shares[column][places] @ weight
+        large = estimate >= MINIMUM
+        parts.append(Cells(columns=(column,), values=places[large][:, None], estimate=estimate[large]))
+    for part in parts:
+        length, cells = len(part.columns), len(part.estimate)
+        column_block = np.full((cells, LENGTH), ABSENT, dtype=np.int32)
+        value_block = np.full((cells, LENGTH), ABSENT, dtype=np.int32)
+        column_block[:, :length] = part.columns
+        value_block[:, :length] = part.values
+        columns.append(column_block)
+        values.append(value_block)
+        estimates.append(part.estimate)
+    column_all, value_all, estimate_all = np.concatenate(columns), np.concatenate(values), np.concatenate(estimates)
+    lengths = (column_all != ABSENT).sum(axis=1)
+    half = errors.half_width(lengths, estimate_all)
+    low, high = np.maximum(estimate_all - half, 0.0), estimate_all + half
+    shown = (estimate_all >= MINIMUM) & (low >= 1.0)  # privacy rule 25
+    order = np.lexsort((-estimate_all[shown], lengths[shown]))
+    return AggregateTable(
+        columns=column_all[shown][order],
+        values=value_all[shown][order],
+        estimate=estimate_all[shown][order],
+        low=low[shown][order],
+        high=high[shown][order],
+    )

@@ -1,0 +1,243 @@
+"""Noisy tables combined into independent centred contrasts with their precisions.
+
+For every set S of one to three columns, c_S is the S-marginal in an orthonormal basis of each column's centred space (Helmert rows).
+Each measured table that contains S gives an unbiased estimate of c_S with independent noise of equal variance; they are combined by
+inverse variance. Contrasts of different S are orthogonal projections, so for Gaussian noise they are independent: nothing is lost,
+nothing is counted twice, and a triple of flags costs one number in place of eight.
+
+Columns are laid out by ascending size, so that the two smaller columns of a triple form the rows of the third-order array.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from casesynth.measure import Measurement
+
+Floats = NDArray[np.float64]
+
+
+@lru_cache(maxsize=64)
+def basis(size: int) -> Floats:
+    """Return an orthonormal basis of shape (size, size) whose first row is constant and whose other rows are Helmert contrasts."""
+    rows = np.zeros((size, size))
+    rows[0] = 1 / math.sqrt(size)
+    for k in range(1, size):
+        rows[k, :k] = 1 / math.sqrt(k * (k + 1))
+        rows[k, k] = -k / math.sqrt(k * (k + 1))
+    rows.setflags(write=False)
+    return rows
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layout:
+    """Where each column's features stand in the arrays of contrasts."""
+
+    order: tuple[int, ...]
+    """Column positions of the domain by ascending size."""
+    sizes: tuple[int, ...]
+    """Number of values of each column, in this order."""
+    offsets: tuple[int, ...]
+    """First feature of each column; a column of C values has C - 1 features."""
+    row_offsets: dict[tuple[int, int], int]
+    """First row of each pair of places in the third-order array."""
+    rows: int
+
+    @property
+    def features(self) -> int:
+        """Number of features of all columns."""
+        return sum(size - 1 for size in self.sizes)
+
+    @classmethod
+    def make(cls, sizes: Sequence[int], cliques: Sequence[tuple[int, ...]]) -> Layout:
+        """Lay out the columns; rows only for pairs that are the smaller two of some measured triple."""
+        order = tuple(sorted(range(len(sizes)), key=lambda column: (sizes[column], column)))
+        place = {column: position for position, column in enumerate(order)}
+        pairs: set[tuple[int, int]] = set()
+        for clique in cliques:
+            if len(clique) >= 3:
+                for triple in itertools.combinations(sorted(place[column] for column in clique), 3):
+                    pairs.add((triple[0], triple[1]))
+        ordered = tuple(sizes[column] for column in order)
+        offsets = tuple(int(x) for x in np.cumsum([0, *(size - 1 for size in ordered)])[:-1])
+        row_offsets, rows = {}, 0
+        for pair in sorted(pairs):
+            row_offsets[pair] = rows
+            rows += (ordered[pair[0]] - 1) * (ordered[pair[1]] - 1)
+        return cls(order=order, sizes=ordered, offsets=offsets, row_offsets=row_offsets, rows=rows)
+
+    def row_features(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return, for each third-order row, the features of its first and of its second column."""
+        first, second = [], []
+        for i, j in self.row_offsets:
+            a = self.offsets[i] + np.arange(self.sizes[i] - 1)
+            b = self.offsets[j] + np.arange(self.sizes[j] - 1)
+            first.append(np.repeat(a, len(b)))
+            second.append(np.tile(b, len(a)))
+        if not first:
+            return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
+        return np.concatenate(first), np.concatenate(second)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contrasts:
+    """Independent contrasts of orders 0 to 3 with their precisions (1 / variance; 0 where nothing was measured)."""
+
+    layout: Layout
+    people: float
+    """Noisy number of people (order 0)."""
+    people_variance: float
+    c1: Floats
+    q1: Floats
+    c2: Floats
+    """Shape (features, features); only blocks of an earlier with a later column carry weight."""
+    q2: Floats
+    c3: Floats
+    """Shape (rows, features); only triples that were measured carry weight."""
+    q3: Floats
+
+    def table(self, columns: Sequence[int]) -> Floats | None:
+        """Return the direct noisy estimate of a table over one to three columns, unbiased; None where it was not measured.
+
+        Args:
+            columns: positions in the domain; the axes of the result are in this order.
+        """
+        layout = self.layout
+        places = sorted(layout.order.index(column) for column in columns)
+        sizes = [layout.sizes[p] for p in places]
+        coefficients = np.zeros(sizes)
+        coefficients[(0,) * len(sizes)] = self.people
+        blocks = [slice(layout.offsets[p], layout.offsets[p] + layout.sizes[p] - 1) for p in places]
+        for order in range(1, len(places) + 1):
+            for axes in itertools.combinations(range(len(places)), order):
+                part, precision = self._block(places, blocks, axes)
+                if not np.all(precision > 0):
+                    return None
+                index = tuple(slice(1, None) if axis in axes else 0 for axis in range(len(places)))
+                coefficients[index] = part
+        rest = np.ones_like(coefficients)
+        for axis, size in enumerate(
+            sizes
+        ):  # a sum over a column is the constant coefficient times the root of its size
+            scale = np.ones(size)
+            scale[0] = 1 / math.sqrt(size)
+            rest = rest * scale.reshape([-1 if a == axis else 1 for a in range(len(sizes))])
+        result = coefficients * rest
+        for axis, size in enumerate(sizes):
+            result = np.moveaxis(np.tensordot(result, basis(size), axes=(axis, 0)), -1, axis)
+        position = [places.index(layout.order.index(column)) for column in columns]
+        table: Floats = result.transpose(position)
+        return table
+
+    def _block(self, places: Sequence[int], blocks: Sequence[slice], axes: tuple[int, ...]) -> tuple[Floats, Floats]:
+        """Return the contrasts of one set of columns and their precisions, one axis per column."""
+        layout = self.layout
+        if len(axes) == 1:
+            return self.c1[blocks[axes[0]]], self.q1[blocks[axes[0]]]
+        if len(axes) == 2:
+            index = (blocks[axes[0]], blocks[axes[1]])
+            return self.c2[index], self.q2[index]
+        i, j, k = places
+        if (i, j) not in layout.row_offsets:
+            return np.zeros(1), np.zeros(1)
+        shape = [layout.sizes[p] - 1 for p in (i, j, k)]
+        row = layout.row_offsets[i, j]
+        rows = slice(row, row + shape[0] * shape[1])
+        return self.c3[rows, blocks[2]].reshape(shape), self.q3[rows, blocks[2]].reshape(shape)
+
+    def thinned(self, random: np.random.Generator) -> tuple[Contrasts, Contrasts]:
+        """Split into two independent sets: one to fit (4/5 of the precision) and one to validate (1/5).
+
+        With fresh noise e of the same variance, c + e/2 and c - 2e are uncorrelated, hence independent (Gaussian thinning).
+        """
+        fit, check = {}, {}
+        for values, precisions in (("c1", "q1"), ("c2", "q2"), ("c3", "q3")):
+            c, q = getattr(self, values), getattr(self, precisions)
+            noise = random.standard_normal(c.shape) / np.sqrt(np.where(q > 0, q, 1.0))
+            fit[values], fit[precisions] = c + noise / 2, q / 1.25
+            check[values], check[precisions] = c - 2 * noise, q / 5
+        return replace(self, **fit), replace(self, **check)
+
+
+def combine(measurements: Sequence[Measurement], sizes: Sequence[int]) -> Contrasts:
+    """Combine noisy tables into contrasts.
+
+    Args:
+        measurements: noisy tables; together they measure every pair of columns.
+        sizes: number of values of each column of the domain.
+    """
+    layout = Layout.make(sizes, [measurement.clique for measurement in measurements])
+    features = layout.features
+    sums = {1: np.zeros(features), 2: np.zeros(features * features), 3: np.zeros(layout.rows * features)}
+    weights = {order: np.zeros_like(array) for order, array in sums.items()}
+    people_sum = people_weight = 0.0
+    place = {column: position for position, column in enumerate(layout.order)}
+    groups: dict[tuple[tuple[int, ...], int], list[Measurement]] = {}
+    for measurement in measurements:
+        places = sorted(place[column] for column in measurement.clique)
+        groups.setdefault((tuple(layout.sizes[p] for p in places), measurement.nano_rho), []).append(measurement)
+    for (shape, _), group in groups.items():
+        precision = 1 / group[0].scale ** 2
+        places_of = np.array([sorted(place[column] for column in m.clique) for m in group])
+        stacked = np.stack([_by_place(m, place) for m in group]).astype(np.float64)
+        for axis, size in enumerate(shape):
+            stacked = np.moveaxis(np.tensordot(stacked, basis(size), axes=(axis + 1, 1)), -1, axis + 1)
+        for order in range(min(3, len(shape)) + 1):
+            for axes in itertools.combinations(range(len(shape)), order):
+                rest = math.prod(size for axis, size in enumerate(shape) if axis not in axes)
+                index = tuple(slice(1, None) if axis in axes else 0 for axis in range(len(shape)))
+                values = stacked[(slice(None), *index)].reshape(len(group), -1) * math.sqrt(rest)
+                q = precision / rest
+                if order == 0:
+                    people_sum += q * float(values.sum())
+                    people_weight += q * len(group)
+                    continue
+                flat = _indices(layout, places_of[:, axes]).ravel()
+                length = len(sums[order])
+                sums[order] += np.bincount(flat, weights=q * values.ravel(), minlength=length)
+                weights[order] += np.bincount(flat, weights=np.full(flat.size, q), minlength=length)
+    means = {order: sums[order] / np.where(weights[order] > 0, weights[order], 1.0) for order in sums}
+    return Contrasts(
+        layout=layout,
+        people=people_sum / people_weight,
+        people_variance=1 / people_weight,
+        c1=means[1],
+        q1=weights[1],
+        c2=means[2].reshape(features, features),
+        q2=weights[2].reshape(features, features),
+        c3=means[3].reshape(layout.rows, features),
+        q3=weights[3].reshape(layout.rows, features),
+    )
+
+
+def _by_place(measurement: Measurement, place: dict[int, int]) -> NDArray[np.int64]:
+    """Return the table with its axes in the layout's order."""
+    axes = sorted(range(len(measurement.clique)), key=lambda axis: place[measurement.clique[axis]])
+    return measurement.values.transpose(axes)
+
+
+def _indices(layout: Layout, places: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return flat positions, shape (tables, features of the set), in the array of that order; all tables have equal sizes."""
+    offsets = np.array(layout.offsets)[places]
+    counts = [layout.sizes[p] - 1 for p in places[0]]
+    steps = [np.arange(count) for count in counts]
+    last = offsets[:, -1:] + steps[-1][None, :]
+    if places.shape[1] == 1:
+        singles: NDArray[np.int64] = last
+        return singles
+    if places.shape[1] == 2:
+        first = offsets[:, :1] + steps[0][None, :]
+        pairs: NDArray[np.int64] = (first[:, :, None] * layout.features + last[:, None, :]).reshape(len(places), -1)
+        return pairs
+    row = np.array([layout.row_offsets[int(a), int(b)] for a, b in places[:, :2]])
+    inside = (steps[0][:, None] * counts[1] + steps[1][None, :]).ravel()
+    rows = row[:, None] + inside[None, :]
+    triples: NDArray[np.int64] = (rows[:, :, None] * layout.features + last[:, None, :]).reshape(len(places), -1)
+    return triples

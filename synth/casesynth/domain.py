@@ -1,0 +1,253 @@
+"""The public domain: which attributes exist and which values each may take (privacy rules 3 and 4).
+
+1. Value lists come from a public case schema or are written down by hand, never read from data. Nothing in this module sees a
+   record, so adding a person with a new value cannot change the shape, keys or column names of any output.
+2. Missing is a value of its own; where a schema tells unknown, not asked and no apart, each is one.
+3. A multi-value attribute becomes one binary column per value: one person falls into exactly one cell of every table over columns.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Literal, TypeAlias
+
+from caseschemas import CaseSchema, SchemaAttribute
+from casesynth.errors import CasesynthError
+
+Merge: TypeAlias = Literal["min", "max", "agree", "earliest", "latest", "union"]
+"""How several records of one person become one value; each rule ignores the order of the records."""
+
+Reader: TypeAlias = Callable[[str], tuple[int, ...] | None]
+"""Reads one raw cell: positions in the value list (one, or several of a multi-value attribute), None outside the list."""
+
+MISSING_CODE = ""
+"""The code of a missing value in a domain written down by hand."""
+
+
+class DomainError(CasesynthError):
+    """A domain that contradicts itself."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attribute:
+    """One attribute with its public value list."""
+
+    name: str
+    values: tuple[str, ...]
+    """Codes in public order, missing ones included."""
+    missing: frozenset[int]
+    """Positions of the values that mean missing, or no for a flag that records nothing else."""
+    multi: bool = False
+    """Whether one record may hold several values."""
+    merge: Merge = "agree"
+    blank: int = 0
+    """Position that an empty cell, and a person without any answer, takes."""
+    outside: int = 0
+    """Position that a cell outside the value list takes (privacy rule 3)."""
+    read: Reader = field(repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if len(set(self.values)) != len(self.values):
+            raise DomainError(f"attribute {self.name}: a value is listed twice")
+        if not self.values or not self.missing:
+            raise DomainError(f"attribute {self.name}: needs at least one value that means missing (privacy rule 4)")
+        for position in (*self.missing, self.blank, self.outside):
+            if not 0 <= position < len(self.values):
+                raise DomainError(
+                    f"attribute {self.name}: position {position} is outside its {len(self.values)} values"
+                )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Column:
+    """One coded column: a single-valued attribute, or one value of a multi-value attribute."""
+
+    name: str
+    attribute: str
+    values: tuple[str, ...]
+    missing: frozenset[int]
+    value: str | None = None
+    """For one value of a multi-value attribute, that value."""
+
+    @property
+    def size(self) -> int:
+        """Number of public values."""
+        return len(self.values)
+
+
+def _reader(values: Sequence[str], multi: bool) -> Reader:
+    places = {value: place for place, value in enumerate(values)}
+
+    def read(cell: str) -> tuple[int, ...] | None:
+        parts = [part.strip() for part in cell.split(";")] if multi else [cell.strip()]
+        found = tuple(places[part] for part in parts if part in places)
+        return found if len(found) == len(parts) else None
+
+    return read
+
+
+@dataclass(frozen=True, kw_only=True)
+class Multi:
+    """In a declaration: an attribute of which a record may hold several values, `;` between them."""
+
+    values: Sequence[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Domain:
+    """Every attribute of a release and its public value list.
+
+    >>> domain = Domain.declare({"sex": ["female", "male"], "means": Multi(values=["threats", "debt"])})
+    >>> [(column.name, column.values) for column in domain.columns]
+    [('sex', ('', 'female', 'male')), ('means=threats', ('', '1')), ('means=debt', ('', '1'))]
+    """
+
+    attributes: tuple[Attribute, ...]
+    order_attribute: str | None = None
+    """The attribute that dates a record (the block), for the merge rules earliest and latest."""
+    source: str = "declared"
+    """Where the value lists come from: a schema's id and version, or `declared`."""
+
+    def __post_init__(self) -> None:
+        names = [attribute.name for attribute in self.attributes]
+        if len(set(names)) != len(names):
+            raise DomainError("two attributes share a name")
+        if not names:
+            raise DomainError("a domain needs at least one attribute")
+        if self.order_attribute is not None and self.order_attribute not in names:
+            raise DomainError(f"the dating attribute {self.order_attribute} is not in the domain")
+        column_names = [column.name for column in self.columns]
+        if len(set(column_names)) != len(column_names):
+            raise DomainError("two columns share a name")
+
+    @classmethod
+    def declare(cls, attributes: Mapping[str, Sequence[str] | Multi]) -> Domain:
+        """Write a domain down by hand: attribute name to its values; the empty string, missing, is added in front.
+
+        Raises:
+            DomainError: a value is listed twice, or a name is used twice.
+        """
+        declared = []
+        for name, listed in attributes.items():
+            multi = isinstance(listed, Multi)
+            given = [str(value) for value in (listed.values if isinstance(listed, Multi) else listed)]
+            values = (MISSING_CODE, *(value for value in given if value != MISSING_CODE))
+            if multi and any(";" in value for value in values):
+                raise DomainError(f"attribute {name}: a value of a multi-value attribute cannot contain ';'")
+            declared.append(
+                Attribute(
+                    name=name,
+                    values=values,
+                    missing=frozenset({0}),
+                    multi=multi,
+                    merge="union" if multi else "agree",
+                    read=_reader(values, multi),
+                )
+            )
+        return cls(attributes=tuple(declared))
+
+    @classmethod
+    def from_schema(cls, schema: CaseSchema) -> Domain:
+        """Return the domain of a case schema: its attributes of the role `analysis`, in the schema's order."""
+        order = schema.block.attribute if schema.block is not None else None
+        attributes = tuple(_from_schema_attribute(attribute) for attribute in schema.analysis)
+        names = {attribute.name for attribute in attributes}
+        return cls(
+            attributes=attributes,
+            order_attribute=order if order in names else None,
+            source=f"{schema.id} {schema.version}",
+        )
+
+    @cached_property
+    def columns(self) -> tuple[Column, ...]:
+        """The coded columns, in attribute order."""
+        columns: list[Column] = []
+        for attribute in self.attributes:
+            if not attribute.multi:
+                columns.append(
+                    Column(
+                        name=attribute.name,
+                        attribute=attribute.name,
+                        values=attribute.values,
+                        missing=attribute.missing,
+                    )
+                )
+                continue
+            for place, value in enumerate(attribute.values):
+                if place not in attribute.missing:
+                    name = f"{attribute.name}={value}"
+                    columns.append(
+                        Column(
+                            name=name,
+                            attribute=attribute.name,
+                            values=(MISSING_CODE, "1"),
+                            missing=frozenset({0}),
+                            value=value,
+                        )
+                    )
+        return tuple(columns)
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Number of values of each column."""
+        return tuple(column.size for column in self.columns)
+
+    def attribute(self, name: str) -> Attribute:
+        """Return the attribute with that name.
+
+        Raises:
+            DomainError: there is none.
+        """
+        for attribute in self.attributes:
+            if attribute.name == name:
+                return attribute
+        raise DomainError(f"no attribute {name} in the domain")
+
+    def facts(self) -> list[dict[str, object]]:
+        """Return the value lists as JSON-able public facts, for manifests and digests."""
+        return [
+            {
+                "name": attribute.name,
+                "values": list(attribute.values),
+                "missing": sorted(attribute.missing),
+                "multi": attribute.multi,
+                "merge": attribute.merge,
+            }
+            for attribute in self.attributes
+        ]
+
+    def digest(self) -> str:
+        """Return the SHA-256 of the value lists, as hex."""
+        text = json.dumps(self.facts(), ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _from_schema_attribute(attribute: SchemaAttribute) -> Attribute:
+    if attribute.merge is None or attribute.outside is None:
+        raise DomainError(f"attribute {attribute.name}: has no value list to count")
+    values = tuple(value.code for value in attribute.values)
+    missing = frozenset(place for place, value in enumerate(attribute.values) if value.missing is not None)
+    multi = attribute.kind == "multi"
+    blank = attribute.code_of("")
+    outside = values.index(attribute.outside)
+
+    def read(cell: str) -> tuple[int, ...] | None:
+        if multi:
+            return attribute.codes_of(cell)
+        place = attribute.code_of(cell)
+        return None if place is None else (place,)
+
+    return Attribute(
+        name=attribute.name,
+        values=values,
+        missing=missing,
+        multi=multi,
+        merge=attribute.merge,
+        blank=outside if blank is None else blank,
+        outside=outside,
+        read=read,
+    )

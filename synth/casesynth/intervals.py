@@ -1,0 +1,186 @@
+"""How far an estimate may be off: 95 % intervals from refits on people drawn from the model.
+
+All of it is post-processing; nothing real is read.
+
+1. People are drawn independently from the fitted model and measured with simulated noise of the plan's scales; the model is fitted
+   again to those numbers. There the truth is known, so the errors of the refit show what noise, fitting and the roughness of whole
+   people do to an estimate of a given length and size.
+2. The half width for a length and size is the 95 % quantile of those errors among estimates of about that size.
+3. It is widened by structure that the model lacks: estimates are compared with the direct noisy tables, in the release and in the refit.
+   Noise and fitting contribute the same to both mean squares, so their difference is the squared misfit. It grows with the
+   root of the estimate; the factor is fitted per length, plus one standard error of itself.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from casesynth.contrasts import Floats, combine
+from casesynth.counting import count
+from casesynth.marginals import Clique, Marginal
+from casesynth.measure import Measurement
+from casesynth.model import FitSettings, LatentClassModel, refit
+from casesynth.plan import ReleasePlan
+from casesynth.progress import Progress, silent
+from casesynth.sample import draw_people
+from casesynth.seeded import generator
+
+COVERAGE = 0.95
+NORMAL = 1.96
+"""Standard errors on each side of a 95 % interval."""
+TRIPLES_JUDGED = 300
+"""Triples of columns on which errors of length three are judged."""
+_EDGES = np.log(np.array([10, 14, 20, 30, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 50_000, 1e9]))
+_FEWEST = 30
+"""A size class with fewer judged cells borrows from its neighbour."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ErrorScale:
+    """Half width of the 95 % interval by length of the combination and size of the estimate."""
+
+    centres: Floats
+    """Logarithm of the estimate at which each half width was judged."""
+    half_widths: Floats
+    """Half width in people without misfit, shape (lengths, centres)."""
+    misfit: Floats
+    """Squared misfit over the root of the estimate, shape (lengths,)."""
+
+    def half_width(self, lengths: NDArray[np.int64], estimates: Floats) -> Floats:
+        """Return half of the interval of each estimate, in people; arrays of shape (cells,)."""
+        logs = np.log(np.maximum(estimates, 1.0))
+        result = np.zeros(len(estimates))
+        for row, widths in enumerate(self.half_widths):
+            chosen = lengths == row + 1
+            drawn = np.exp(np.interp(logs[chosen], self.centres, np.log(widths)))
+            result[chosen] = np.sqrt(drawn**2 + NORMAL**2 * self.misfit[row] * np.sqrt(estimates[chosen]))
+        return result
+
+
+def simulate(plan: ReleasePlan, marginals: Sequence[Marginal], random: np.random.Generator) -> list[Measurement]:
+    """Return tables of made-up people with simulated noise of the plan's scales. Never for real people: not a mechanism."""
+    measured = []
+    for table, marginal in zip(plan.tables, marginals, strict=True):
+        noise = np.rint(random.standard_normal(marginal.counts.shape) * table.scale).astype(np.int64)
+        measured.append(Measurement(clique=table.clique, values=marginal.counts + noise, nano_rho=table.nano_rho))
+    return measured
+
+
+def judge(
+    model: LatentClassModel,
+    measurements: Sequence[Measurement],
+    plan: ReleasePlan,
+    seed: bytes,
+    *,
+    settings: FitSettings | None = None,
+    progress: Progress = silent,
+) -> ErrorScale:
+    """Return how far the model's estimates may be off.
+
+    Args:
+        model: the fitted model.
+        measurements: the noisy tables that it was fitted to.
+        plan: the plan whose noise is simulated.
+        seed: digest of the measurements.
+        settings: how hard the refit is fitted; as the model was.
+        progress: called often; raising from it cancels.
+    """
+    random = generator(seed, "intervals")
+    people = draw_people(model, random)
+    sizes = plan.domain.sizes
+    cliques = [table.clique for table in plan.tables]
+    marginals = count([people], cliques, sizes, check=lambda: progress("aggregate", None))
+    contrasts = combine(simulate(plan, marginals, random), sizes)
+    again = refit(contrasts, seed + b"again", stiffness=model.stiffness, settings=settings, progress=progress)
+    truth = {m.clique: m.counts for m in marginals if len(m.clique) <= 3}
+    judged = _judged_cliques(len(sizes), random)
+    truth |= {m.clique: m.counts for m in count([people], [c for c in judged if c not in truth], sizes)}
+    errors = _gaps(again, judged, lambda clique: truth[clique])
+    real = _gaps(model, judged, combine(measurements, sizes).table)
+    drawn = _gaps(again, judged, contrasts.table)
+    return ErrorScale(
+        centres=(_EDGES[:-1] + _EDGES[1:]) / 2,
+        half_widths=_half_widths(errors),
+        misfit=np.array([_misfit(r, d) for r, d in zip(real, drawn, strict=True)]),
+    )
+
+
+def _judged_cliques(columns: int, random: np.random.Generator) -> list[Clique]:
+    cliques: list[Clique] = [(i,) for i in range(columns)]
+    cliques += list(itertools.combinations(range(columns), 2))
+    triples = list(itertools.combinations(range(columns), 3))
+    chosen = random.permutation(len(triples))[:TRIPLES_JUDGED]
+    return cliques + [triples[place] for place in sorted(chosen)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Gaps:
+    """Reference minus estimate for the judged cells of one length."""
+
+    estimates: Floats
+    gaps: Floats
+
+
+def _gaps(
+    model: LatentClassModel,
+    judged: Sequence[Clique],
+    reference: Callable[[Clique], NDArray[np.int64] | Floats | None],
+) -> tuple[_Gaps, _Gaps, _Gaps]:
+    """Compare estimates of at least the smallest judged size with a reference; one result per length."""
+    estimates: tuple[list[Floats], ...] = ([], [], [])
+    gaps: tuple[list[Floats], ...] = ([], [], [])
+    for clique in judged:
+        expected = reference(clique)
+        if expected is None:
+            continue
+        guess = model.marginal(clique).ravel()
+        large = guess >= math.exp(_EDGES[0])
+        estimates[len(clique) - 1].append(guess[large])
+        gaps[len(clique) - 1].append(expected.ravel()[large] - guess[large])
+    none = [np.zeros(0)]
+    one, two, three = (
+        _Gaps(estimates=np.concatenate(e or none), gaps=np.concatenate(g or none))
+        for e, g in zip(estimates, gaps, strict=True)
+    )
+    return one, two, three
+
+
+def _half_widths(errors: Sequence[_Gaps]) -> Floats:
+    """Return the quantile of the errors by length and size of the estimate; shape (lengths, size classes)."""
+    rows: list[list[float]] = []
+    for found in errors:
+        size, gap = np.log(found.estimates), np.abs(found.gaps)
+        row = []
+        for place, (low, high) in enumerate(itertools.pairwise(_EDGES)):
+            inside = (size >= low) & (size < high)
+            reach = 0.0
+            while inside.sum() < min(_FEWEST, len(size)):
+                reach += 0.5
+                inside = (size >= low - reach) & (size < high + reach)
+            if inside.any():
+                row.append(max(float(np.quantile(gap[inside], COVERAGE)), 0.5))
+            else:  # no cell of this length is large enough to judge: as wide as the estimate, or as the shorter length
+                row.append(rows[-1][place] if rows else math.exp(low))
+        rows.append(row)
+    return np.array(rows)
+
+
+def _misfit(real: _Gaps, drawn: _Gaps) -> float:
+    """Return the squared misfit over the root of the estimate: weighted least squares over size classes, plus one standard error."""
+    top = bottom = 0.0
+    for low, high in itertools.pairwise(np.exp(_EDGES)):
+        inside = [(part.estimates >= low) & (part.estimates < high) for part in (real, drawn)]
+        if min(int(chosen.sum()) for chosen in inside) < 2:
+            continue
+        squares = [part.gaps[chosen] ** 2 for part, chosen in zip((real, drawn), inside, strict=True)]
+        centre = math.sqrt(float(real.estimates[inside[0]].mean()))
+        variance = max(sum(float(square.var()) / len(square) for square in squares), 1e-9)
+        top += centre * (float(squares[0].mean()) - float(squares[1].mean())) / variance
+        bottom += centre**2 / variance
+    return max(top / bottom, 0.0) + 1 / math.sqrt(bottom) if bottom else 0.0

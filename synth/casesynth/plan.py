@@ -1,0 +1,165 @@
+"""The release plan: which tables are measured, with how much of the budget, and what error to expect.
+
+1. The plan depends on public facts only: the sizes of the value lists, the budget, people_cap (privacy rule 6). It is made, and can
+   be printed, before anything is charged or opened.
+2. Tables: all pairs; all triples of at most `TRIPLE_CELLS` cells; where there are four or more binary columns, all quadruples of
+   them instead of their triples: the same pair information, more triple information.
+3. Shares: proportional to the square root of the number of cells, which minimises the total variance for a fixed budget
+   (Lagrange on sum of cells / rho_T). Rounded down to integer nano-rho, so the sum never passes the budget.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from dataclasses import dataclass
+from functools import cached_property
+
+from casesynth.domain import Domain
+from casesynth.errors import CasesynthError
+from casesynth.marginals import Clique
+from casesynth.privacy.accounting import check_delta, default_delta, epsilon_for, rho_for
+from casesynth.privacy.loss import PrivacyLoss
+from casesynth.privacy.mechanisms import gaussian_scale
+
+PAIR_CELLS_MAX = 2_000_000
+"""Most cells that all pair tables may have together."""
+
+TRIPLE_CELLS = 2_000
+"""Most cells of a triple that is measured."""
+
+TRIPLE_SHARE = 0.6
+"""Share of the budget for triples and quadruples."""
+
+QUADRUPLES_MAX = 12_000
+"""Most quadruples of binary columns; with more binary columns their triples are measured."""
+
+PEOPLE_CAP_MAX = 1 << 40
+
+
+class PlanError(CasesynthError):
+    """A plan that cannot be made from these public facts; says what to change."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedTable:
+    """One table that will be measured."""
+
+    clique: Clique
+    cells: int
+    nano_rho: int
+
+    @property
+    def scale(self) -> float:
+        """Scale of the discrete Gaussian noise on each cell, in people."""
+        return gaussian_scale(self.nano_rho)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReleasePlan:
+    """What will be measured, what it costs and how large the noise will be; public facts only."""
+
+    domain: Domain
+    tables: tuple[PlannedTable, ...]
+    people_cap: int
+    epsilon: float
+    """The policy's epsilon for one person token."""
+    delta: float
+    max_tokens_per_person: int
+
+    @property
+    def loss(self) -> PrivacyLoss:
+        """Privacy loss for one person token: the sum of all tables."""
+        return PrivacyLoss(nano_rho=sum(table.nano_rho for table in self.tables))
+
+    @property
+    def epsilon_per_person(self) -> float:
+        """Epsilon at the plan's delta for a person behind `max_tokens_per_person` tokens (privacy rule 2)."""
+        return epsilon_for(self.loss.scaled(self.max_tokens_per_person).nano_rho, self.delta)
+
+    @cached_property
+    def cells(self) -> int:
+        """Number of noisy cells that will be drawn."""
+        return sum(table.cells for table in self.tables)
+
+    @classmethod
+    def make(
+        cls,
+        domain: Domain,
+        *,
+        epsilon: float,
+        people_cap: int,
+        delta: float | None = None,
+        max_tokens_per_person: int = 1,
+    ) -> ReleasePlan:
+        """Plan a release for one policy.
+
+        Args:
+            domain: the public value lists.
+            epsilon: privacy loss for one person token, 0.001 to 100.
+            people_cap: public bound on the number of people.
+            delta: default the smaller of 1e-6 and 1 / (10 people_cap).
+            max_tokens_per_person: how many person tokens one person may have across organisations.
+
+        Raises:
+            PlanError: people_cap or the domain is out of range; says what to change.
+            PrivacyLossError: epsilon or delta is out of range.
+        """
+        if isinstance(people_cap, bool) or not isinstance(people_cap, int) or not 1 <= people_cap <= PEOPLE_CAP_MAX:
+            raise PlanError(f"people_cap must be a whole number from 1 to {PEOPLE_CAP_MAX}, got {people_cap}")
+        if not isinstance(max_tokens_per_person, int) or not 1 <= max_tokens_per_person <= 1000:
+            raise PlanError(f"max_tokens_per_person must be from 1 to 1000, got {max_tokens_per_person}")
+        used_delta = check_delta(default_delta(people_cap) if delta is None else delta)
+        budget = rho_for(epsilon, used_delta)
+        shares = _shares(domain.sizes)
+        tables = tuple(
+            PlannedTable(
+                clique=clique, cells=math.prod(domain.sizes[i] for i in clique), nano_rho=math.floor(budget * share)
+            )
+            for clique, share in shares.items()
+        )
+        if any(table.nano_rho < 1 for table in tables):
+            raise PlanError(
+                f"epsilon {epsilon:g} is too small for {len(tables)} tables: raise epsilon or use fewer attributes"
+            )
+        return cls(
+            domain=domain,
+            tables=tables,
+            people_cap=people_cap,
+            epsilon=float(epsilon),
+            delta=used_delta,
+            max_tokens_per_person=max_tokens_per_person,
+        )
+
+
+def _shares(sizes: tuple[int, ...]) -> dict[Clique, float]:
+    """Return each table's share of the budget; the shares sum to 1."""
+    columns = range(len(sizes))
+    pair_cells = sum(sizes[i] * sizes[j] for i, j in itertools.combinations(columns, 2))
+    if pair_cells > PAIR_CELLS_MAX:
+        widest = sorted(columns, key=lambda i: -sizes[i])[:3]
+        raise PlanError(
+            f"all pairs of columns have {pair_cells} cells, more than {PAIR_CELLS_MAX}: coarsen the longest value lists "
+            f"({', '.join(str(sizes[i]) for i in widest)} values) or leave attributes out"
+        )
+    if len(sizes) == 1:
+        return {(0,): 1.0}
+
+    def root(clique: Clique) -> float:
+        return math.sqrt(math.prod(sizes[i] for i in clique))
+
+    binary = [i for i in columns if sizes[i] == 2]
+    pairs: dict[Clique, float] = {pair: root(pair) for pair in itertools.combinations(columns, 2)}
+    triples: dict[Clique, float] = {
+        triple: root(triple)
+        for triple in itertools.combinations(columns, 3)
+        if math.prod(sizes[i] for i in triple) <= TRIPLE_CELLS
+    }
+    triple_share = TRIPLE_SHARE if triples else 0.0
+    shares: dict[Clique, float] = {c: (1 - triple_share) * w / sum(pairs.values()) for c, w in pairs.items()}
+    shares |= {c: triple_share * w / sum(triples.values()) for c, w in triples.items()}
+    if len(binary) >= 4 and math.comb(len(binary), 4) <= QUADRUPLES_MAX:
+        freed = sum(shares.pop(triple) for triple in itertools.combinations(binary, 3))
+        quadruples: list[Clique] = [*itertools.combinations(binary, 4)]
+        shares |= dict.fromkeys(quadruples, freed / len(quadruples))
+    return shares

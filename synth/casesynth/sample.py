@@ -1,0 +1,95 @@
+"""Synthetic records, drawn from the model only (post-processing; privacy rules 5, 7 and 25).
+
+1. The number of rows is the noisy number of people.
+2. Class sizes, and inside each class the count of every value, come from systematic rounding: as close to the model as whole records
+   allow. Rounding errors are carried from class to class, so the totals agree too.
+3. Inside a class the values of each column are placed at random, then swapped between records of the class where that brings the
+   counts of all pairs of columns closer to the model's.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from casesynth.contrasts import Floats
+from casesynth.encode import Codes
+from casesynth.model import LatentClassModel
+from casesynth.progress import Progress, silent
+from casesynth.seeded import generator
+
+
+def sample_records(model: LatentClassModel, seed: bytes, *, progress: Progress = silent) -> tuple[Codes, ...]:
+    """Return synthetic records as codes, one array per column of the domain.
+
+    Args:
+        model: the fitted model.
+        seed: digest of the measurements; the same seed repeats the records.
+        progress: called often; raising from it cancels.
+    """
+    random = generator(seed, "records")
+    rows = max(round(model.people), 0)
+    class_sizes = _rounded(model.weights * rows, rows)
+    rows_class = np.repeat(np.arange(len(class_sizes)), class_sizes)
+    columns: list[NDArray[np.int64]] = []
+    for place, shares in enumerate(model.shares):
+        progress("sample", place / len(model.shares))
+        columns.append(_placed(_values_by_class(shares, class_sizes), rows_class, random))
+    shuffled = random.permutation(rows)
+    return tuple(column[shuffled].astype(np.uint16) for column in columns)
+
+
+def draw_people(model: LatentClassModel, random: np.random.Generator) -> tuple[Codes, ...]:
+    """Return people drawn independently from the model, as codes: a made-up population, for judging estimates.
+
+    Args:
+        model: the fitted model.
+        random: a seeded generator.
+    """
+    rows = max(round(model.people), 0)
+    class_sizes = random.multinomial(rows, model.weights)
+    rows_class = np.repeat(np.arange(len(class_sizes)), class_sizes)
+    columns = []
+    for shares in model.shares:
+        counts = random.multinomial(class_sizes, shares.T)
+        values = np.repeat(np.tile(np.arange(len(shares)), len(class_sizes)), counts.ravel())
+        columns.append(_placed(values, rows_class, random).astype(np.uint16))
+    return tuple(columns)
+
+
+def _placed(values: NDArray[np.int64], rows_class: NDArray[np.int64], random: np.random.Generator) -> NDArray[np.int64]:
+    """Place values, given class by class, at random inside each class."""
+    order = np.argsort(rows_class + random.random(len(rows_class)), kind="stable")
+    return values[order]
+
+
+def _rounded(expected: Floats, total: int) -> NDArray[np.int64]:
+    """Round to whole numbers that sum to `total`, by largest remainder; negative expectations count as zero."""
+    floor = np.floor(np.maximum(expected, 0.0))
+    counts = floor.astype(np.int64)
+    missing = total - int(counts.sum())
+    if missing > 0:
+        remainder = expected - floor
+        largest = np.argsort(-remainder, kind="stable")
+        counts[largest[:missing]] += 1
+        for _ in range(missing - len(largest)):
+            counts[largest[0]] += 1
+    while missing < 0:
+        positive = np.flatnonzero(counts > 0)
+        take = positive[np.argsort((expected - counts)[positive], kind="stable")[:-missing]]
+        counts[take] -= 1
+        missing += len(take)
+    return counts
+
+
+def _values_by_class(shares: Floats, class_sizes: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the values of one column, class by class; what rounding leaves over is carried to the next class."""
+    carried = np.zeros(shares.shape[0])
+    values = np.arange(shares.shape[0])
+    parts = []
+    for k, size in enumerate(class_sizes):
+        expected = shares[:, k] * size + carried
+        counts = _rounded(expected, int(size))
+        carried = expected - counts
+        parts.append(np.repeat(values, counts))
+    return np.concatenate(parts) if parts else np.zeros(0, dtype=np.int64)
