@@ -174,6 +174,13 @@ def _check_header(path: Path) -> None:
 
 
 def _check_sums(path: Path, connection: Connection) -> None:
+    if connection.execute(
+        select(models.account.c.account_id)
+        .join(models.dataset)
+        .where(models.account.c.cap_nano_rho != models.dataset.c.cap_nano_rho)
+        .limit(1)
+    ).first():
+        raise DamagedLedgerError(f"{path} is damaged: the cap of an account is not its dataset's")
     lines = (
         select(
             models.charge_line.c.account_id,
@@ -206,6 +213,8 @@ def _translated(path: Path) -> Iterator[None]:
         raise _cause(path, error.orig) from None
     except sqlite3.Error as error:
         raise _cause(path, error) from None
+    except UnicodeError:  # a damaged page can make a text, or the database's own message, no text at all
+        raise DamagedLedgerError(f"{path} is damaged: the database cannot read it") from None
 
 
 def _cause(path: Path, error: BaseException | None) -> LedgerError:

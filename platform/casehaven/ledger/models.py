@@ -46,6 +46,7 @@ dataset = Table(
     Column("epsilon", Text, nullable=False),
     Column("delta_units", Integer, nullable=False),
     Column("additive_delta_units", Integer, nullable=False),
+    Column("cap_nano_rho", Integer, CheckConstraint("cap_nano_rho > 0"), nullable=False),  # of each of its accounts
     Column("opened_at", Text, nullable=False),
     sqlite_strict=True,
 )

@@ -156,15 +156,20 @@ class Ledger:
                         f"{dataset} asks for epsilon {policy.epsilon} at delta {float(policy.delta):g}; "
                         f"the ledger allows epsilon {allowed.epsilon} at delta {float(allowed.delta):g}"
                     )
-                values = {"dataset_id": dataset, "opened_at": _now(), **policy_columns(policy)}
+                cap = policy.cap_nano_rho()
+                values = {
+                    "dataset_id": dataset,
+                    "cap_nano_rho": cap,
+                    "opened_at": _now(),
+                    **policy_columns(policy),
+                }
                 connection.execute(insert(models.dataset).values(**values))
             elif policy is not None and policy != stored_policy(opened):
                 raise BudgetPolicyError(
                     f"{dataset} was opened with epsilon {opened.epsilon} at {opened.delta_units} units of delta; its cap never changes"
                 )
             else:
-                policy = stored_policy(opened)
-            cap = policy.cap_nano_rho()
+                policy, cap = stored_policy(opened), opened.cap_nano_rho
             existing = select(models.account.c.block).where(models.account.c.dataset_id == dataset)
             for block in sorted(set(years) - set(connection.scalars(existing))):
                 connection.execute(
