@@ -1,0 +1,41 @@
+"""What a release says about itself beside its numbers: written by people, public, and never taken from records."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from casesynth.errors import CasesynthError
+
+
+class NotesError(CasesynthError):
+    """A note that a release cannot carry."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReleaseNotes:
+    """Public facts about one release that its reader needs."""
+
+    title: str
+    created: str
+    """Date of the release, ISO 8601."""
+    organisations: int = 1
+    """How many organisations contributed; their names do not show."""
+    unit: str = "person token"
+    """The privacy unit: `person token`, or `record` where the steward declared that one record is one person."""
+    consent_applied: bool = False
+    """Whether only people who consented to a synthetic release were counted."""
+    legal_basis: str | None = None
+    """The steward's words, where no consent column was applied."""
+    licence: str = "CC-BY-4.0"
+    """Licence of the released files, as an SPDX identifier."""
+    tokens_reason: str | None = None
+    """Why max_tokens_per_person is lower than the number of organisations, where it is (privacy rule 2)."""
+
+    def __post_init__(self) -> None:
+        for name in ("title", "created", "unit", "licence"):
+            if not str(getattr(self, name)).strip():
+                raise NotesError(f"a release needs a {name}")
+        if not self.consent_applied and not (self.legal_basis or "").strip():
+            raise NotesError("a release needs consent columns that were applied, or a stated legal basis")
+        if self.organisations < 1:
+            raise NotesError(f"organisations must be at least 1, got {self.organisations}")
