@@ -22,7 +22,7 @@ import click
 from casehaven.errors import EXIT_INTERRUPTED, EXIT_REFUSED, EXIT_USAGE, outcome_of
 
 SUBCOMMANDS: dict[str, tuple[str, str]] = {
-    "generate": ("casehaven.cli.generate", "Write generated case records that look like real ones."),
+    "generate": ("casehaven.cli.generate", "Write made-up case records for a schema."),
     "keys": ("casehaven.cli.keys", "Make a signing key, and say whose signatures are trusted."),
     "ledger": ("casehaven.cli.ledger", "Create the privacy ledger and show what has been spent."),
     "release": ("casehaven.cli.release", "Turn case files into a protected, signed release bundle."),
