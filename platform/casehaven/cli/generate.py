@@ -7,9 +7,10 @@ from pathlib import Path
 
 import click
 
-from caseschemas import load_schema
+from casehaven.generate.errors import ExistingFileError
 from casehaven.generate.files import SUFFIXES, write_records
 from casehaven.generate.records import LARGEST_ORGANISATIONS, LARGEST_PEOPLE
+from caseschemas import load_schema
 
 __all__ = ["command"]
 
@@ -21,15 +22,30 @@ def _known_suffix(context: click.Context, parameter: click.Parameter, value: Pat
 
 
 @click.command("generate")
-@click.option("--schema", "schema_name", default="ctdc-global", show_default=True, help="Id of a shipped schema, or a schema file.")
-@click.option("--people", type=click.IntRange(0, LARGEST_PEOPLE), required=True, help="Number of people, over all files.")
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="The same seed gives the same records.")
 @click.option(
-    "-o", "--output", type=click.Path(dir_okay=False, path_type=Path), callback=_known_suffix, required=True,
+    "--schema",
+    "schema_name",
+    default="ctdc-global",
+    show_default=True,
+    help="Id of a shipped schema, or a schema file.",
+)
+@click.option(
+    "--people", type=click.IntRange(0, LARGEST_PEOPLE), required=True, help="Number of people, over all files."
+)
+@click.option(
+    "--seed", type=click.IntRange(0), default=0, show_default=True, help="The same seed gives the same records."
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    callback=_known_suffix,
+    required=True,
     help="File to write: .csv or .parquet.",
 )
 @click.option(
-    "--organisations", type=click.IntRange(1, LARGEST_ORGANISATIONS),
+    "--organisations",
+    type=click.IntRange(1, LARGEST_ORGANISATIONS),
     help="Write one file per organisation (stem-1, stem-2, ...); 5 to 10 % of the people are known to two of them.",
 )
 @click.option("--replace", is_flag=True, help="Replace files that exist.")
@@ -39,8 +55,12 @@ def command(
     """Write made-up case records for a schema. No real person is behind any of them."""
     schema = load_schema(schema_name)
     with click.progressbar(length=people, label="making people up", file=sys.stderr) as bar:
-        paths = write_records(
-            schema, people, seed, output, organisations=organisations, replace=replace, progress=bar.update
-        )
+        try:
+            paths = write_records(
+                schema, people, seed, output, organisations=organisations, replace=replace, progress=bar.update
+            )
+        except ExistingFileError as error:
+            error.add_note("name another file, or add --replace if the old one may go")
+            raise
     for path in paths:
         click.echo(f"wrote {path}")

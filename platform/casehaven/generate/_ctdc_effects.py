@@ -60,7 +60,13 @@ SECTOR_ORIGIN = np.array(
 )
 # share of people in one sector (row) who also worked in another (column)
 SECOND_SECTOR = np.array(
-    [[0.0, 0.05, 0.03, 0.02], [0.06, 0.0, 0.01, 0.02], [0.05, 0.01, 0.0, 0.07], [0.02, 0.02, 0.06, 0.0], [0.01, 0.02, 0.03, 0.02]]
+    [
+        [0.0, 0.05, 0.03, 0.02],
+        [0.06, 0.0, 0.01, 0.02],
+        [0.05, 0.01, 0.0, 0.07],
+        [0.02, 0.02, 0.06, 0.0],
+        [0.01, 0.02, 0.03, 0.02],
+    ]
 )
 
 # ---- sexual exploitation: level per kind of source and age class; pornography is more frequent where prostitution is not known

@@ -14,13 +14,10 @@ from numpy.typing import NDArray
 
 from casehaven.generate.countries import ALPHA3, index_of, origin_weights
 
-__all__ = ["CONTRIBUTORS", "GAPS", "HOTLINE", "YEARS", "Contributor", "arrival_weights", "citizenship_weights", "pull_weights"]
+__all__ = ["CONTRIBUTORS", "GAPS", "YEARS", "Contributor", "arrival_weights", "citizenship_weights", "pull_weights"]
 
 YEARS = tuple(range(2002, 2024))
 """Years of registration."""
-
-HOTLINE = 0
-"""The kind of source of hotlines; assistance programmes are kind 1."""
 
 GAPS = ("gender", "age", "citizenship", "exploitation", "duration", "type", "means", "recruiter", "sector", "sex_type")
 """What a source may leave empty, in the order of ``Contributor.gaps``."""
@@ -64,7 +61,7 @@ _HOTLINE_ORIGINS = "USA:66 MEX:7.5 PHL:3 HND:2.2 GTM:2.4 CHN:2.4 IND:1.4 SLV:1.4
 
 CONTRIBUTORS = (
     Contributor(
-        name="national hotline", kind=0, weight=51, peak=(2018.7, 2.6), first=2008,
+        name="national hotline", kind=0, weight=51.5, peak=(2018.7, 2.6), first=2008,
         origins=_HOTLINE_ORIGINS, origin_tail=0.06, types=(74, 19, 5.6, 0.8), drift=(0.04, 2018),
         pull="USA:98.8 MEX:.3 CAN:.2 PHL:.1 CHN:.1 IND:.1 GBR:.1", pull_share=0.99, man=0.0, young=0.0,
         gaps=(0, 0, 0, 0, 0, 0, 0, 0, 0, 0),
@@ -76,13 +73,13 @@ CONTRIBUTORS = (
         gaps=(0.3, -0.3, 0.6, 0.2, 0.6, 0.2, 0.25, -0.2, 0.5, -0.2),
     ),
     Contributor(
-        name="regional hotline", kind=0, weight=2.2, peak=(2017.5, 3.0), first=2012,
+        name="regional hotline", kind=0, weight=1.6, peak=(2017.5, 3.0), first=2012,
         origins="USA:35 CAN:12 MEX:22 PHL:4 GTM:4 HND:4 COL:3 VEN:2 HUN:1 CHN:2", origin_tail=0.12, types=(62, 28, 6, 3), drift=(0.05, 2017),
         pull="USA:72 CAN:12 MEX:12 GTM:1 COL:2", pull_share=0.9, man=0.15, young=-0.02,
         gaps=(-0.4, 0.4, -1.2, -0.3, -0.5, -0.2, -0.3, 0.2, -0.3, 0.3),
     ),
     Contributor(
-        name="eastern Europe assistance", kind=1, weight=16.2, peak=(2014.0, 5.5), first=2002,
+        name="eastern Europe assistance", kind=1, weight=16.4, peak=(2014.0, 5.5), first=2002,
         origins="UKR:64 MDA:11 BLR:9 KGZ:5 UZB:4.5 TJK:3 ROU:1 BGR:1 GEO:.5 KAZ:.8", origin_tail=0.02, types=(13, 83, 2.5, 3), drift=(0.13, 2013),
         pull="UKR:62 RUS:18 KAZ:6 MDA:8 BLR:6", pull_share=0.34, man=0.35, young=-0.05,
         gaps=(-2.2, 0.1, -1.6, -0.5, 0.1, -0.6, 0.1, 0.2, -0.5, 0.2),
@@ -94,7 +91,7 @@ CONTRIBUTORS = (
         gaps=(0.2, 0.5, -0.3, 0.3, -0.3, 0.2, 0.0, -0.3, -0.2, 0.0),
     ),
     Contributor(
-        name="South Asia assistance", kind=1, weight=3.4, peak=(2017.0, 3.0), first=2006,
+        name="South Asia assistance", kind=1, weight=3.8, peak=(2017.0, 3.0), first=2006,
         origins="BGD:32 NPL:27 IND:14 LKA:13 PAK:8 AFG:6", origin_tail=0.02, types=(15, 76, 5, 6), drift=(0.02, 2016),
         pull="IND:30 NPL:20 BGD:20 ARE:15 SAU:15", pull_share=0.08, man=0.35, young=0.04,
         gaps=(0.4, -0.3, 0.2, 0.1, -0.2, 0.1, -0.2, 0.1, 0.1, 0.1),
@@ -106,7 +103,7 @@ CONTRIBUTORS = (
         gaps=(0.8, -0.5, 0.5, 0.4, 0.4, 0.5, 0.3, 0.3, 0.3, -0.1),
     ),
     Contributor(
-        name="Horn of Africa assistance", kind=1, weight=5.6, peak=(2017.0, 3.0), first=2007,
+        name="Horn of Africa assistance", kind=1, weight=5.8, peak=(2017.0, 3.0), first=2007,
         origins="ETH:46 KEN:16 UGA:16 SOM:7 SDN:5 ERI:4 TZA:4", origin_tail=0.03, types=(9, 82, 4, 6), drift=(0.02, 2016),
         pull="SAU:40 ETH:20 YEM:15 KEN:15 LBN:10", pull_share=0.12, man=-0.1, young=0.06,
         gaps=(0.6, 0.1, 0.3, 0.2, 0.3, 0.2, 0.2, 0.6, 0.4, 0.4),
@@ -120,7 +117,7 @@ CONTRIBUTORS = (
         gaps=(-0.8, -0.8, 0.3, -1.0, -0.7, -0.8, -0.5, -0.6, -0.4, -0.4),
     ),
     Contributor(
-        name="Latin America assistance", kind=1, weight=1.1, peak=(2015.0, 4.0), first=2004,
+        name="Latin America assistance", kind=1, weight=0.9, peak=(2015.0, 4.0), first=2004,
         origins="COL:20 VEN:16 GTM:10 HND:9 MEX:9 BOL:8 PER:7 DOM:7 HTI:5 PRY:5 BRA:4", origin_tail=0.05, types=(46, 44, 5, 6), drift=(0.05, 2014),
         pull="COL:20 MEX:20 ARG:20 PER:15 ECU:15 TTO:10", pull_share=0.25, man=-0.2, young=0.1,
         gaps=(0.0, -0.3, 0.1, 0.2, -0.4, -0.3, 0.0, -0.5, 0.0, -0.2),
@@ -158,7 +155,7 @@ def arrival_weights() -> NDArray[np.float64]:
         table[row, 1:] = (1 - missing) * bell / bell.sum()
         table[row, 0] = missing
         table[row] *= contributor.weight
-    return table.ravel() / table.sum()
+    return np.asarray(table.ravel() / table.sum())
 
 
 def citizenship_weights() -> NDArray[np.float64]:
@@ -173,4 +170,4 @@ def pull_weights() -> NDArray[np.float64]:
         for item in contributor.pull.split():
             code, weight = item.split(":")
             table[row, index_of(code)] = float(weight)
-    return table / table.sum(axis=1, keepdims=True)
+    return np.asarray(table / table.sum(axis=1, keepdims=True))

@@ -65,7 +65,10 @@ def solve(levels: Levels, rounds: int) -> Levels:
         worst = max(targets, key=lambda target: abs(target.error))
         print(f"round {number}: largest error {100 * worst.error:+.2f} points, {worst.area}: {worst.name}")
         levels = improved(levels, targets, 1.0 if number < rounds // 2 else 0.7)
-    return replace(levels, **{name: np.round(getattr(levels, name), 3) for name in ("type", "man", "age", "gap", "means", "recruiter")})
+    return replace(
+        levels,
+        **{name: np.round(getattr(levels, name), 3) for name in ("type", "man", "age", "gap", "means", "recruiter")},
+    )
 
 
 if __name__ == "__main__":

@@ -14,7 +14,16 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-__all__ = ["ALPHA3", "FLOWS", "continent", "destination_group", "destination_weights", "index_of", "origin_group", "origin_weights"]
+__all__ = [
+    "ALPHA3",
+    "FLOWS",
+    "continent",
+    "destination_group",
+    "destination_weights",
+    "index_of",
+    "origin_group",
+    "origin_weights",
+]
 
 _REGIONS: Mapping[str, str] = MappingProxyType(
     {
@@ -148,7 +157,8 @@ def origin_weights(listed: str, *, tail: float) -> NDArray[np.float64]:
         near += _same_region(code) * float(weight)
     near *= _tail(1.3)
     far = _tail(1.8)
-    return (1 - tail) * weights / weights.sum() + tail * (0.5 * near / near.sum() + 0.5 * far / far.sum())
+    shares: NDArray[np.float64] = 0.5 * near / near.sum() + 0.5 * far / far.sum()
+    return np.asarray((1 - tail) * weights / weights.sum() + tail * shares)
 
 
 def _default_destinations(code: str, flow: int) -> NDArray[np.float64]:
@@ -158,7 +168,9 @@ def _default_destinations(code: str, flow: int) -> NDArray[np.float64]:
         magnets[_INDEX[magnet]] = weights[flow]
     far = _tail(1.6)
     total = neighbours.sum()
-    shares = _MAGNET_SHARE * magnets / magnets.sum() + (1 - _HOME_SHARE - _NEIGHBOUR_SHARE - _MAGNET_SHARE) * far / far.sum()
+    shares = (
+        _MAGNET_SHARE * magnets / magnets.sum() + (1 - _HOME_SHARE - _NEIGHBOUR_SHARE - _MAGNET_SHARE) * far / far.sum()
+    )
     if total:
         shares = shares + _NEIGHBOUR_SHARE * neighbours / total
     shares[_INDEX[code]] += _HOME_SHARE
@@ -195,7 +207,15 @@ def _grouped(groups: Mapping[str, int], named: Mapping[str, int], other: int) ->
 def origin_group() -> NDArray[np.uint8]:
     """Return the group of each citizenship: 0 USA and Canada, 1 Latin America, 2 eastern Europe and central Asia, 3 South-East
     Asia, 4 rest of Asia, 5 Africa, 6 elsewhere."""
-    groups = {"america": 1, "america north": 0, "asia": 4, "asia central": 2, "asia south-east": 3, "africa": 5, "europe east": 2}
+    groups = {
+        "america": 1,
+        "america north": 0,
+        "asia": 4,
+        "asia central": 2,
+        "asia south-east": 3,
+        "africa": 5,
+        "europe east": 2,
+    }
     return _grouped(groups, {}, 6)
 
 

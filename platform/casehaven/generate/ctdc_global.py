@@ -123,7 +123,10 @@ def _age_weights(levels: Levels) -> NDArray[np.float64]:
     table = np.empty((len(CONTRIBUTORS), 4, 3, len(years), _AGES))
     for row, one in enumerate(CONTRIBUTORS):
         slope = (
-            effects.AGE_TYPE[:, None, None] + gender[None, :, None] + effects.AGE_YEAR * years[None, None, :] - one.young
+            effects.AGE_TYPE[:, None, None]
+            + gender[None, :, None]
+            + effects.AGE_YEAR * years[None, None, :]
+            - one.young
         )
         table[row] = np.exp(levels.age[one.kind] + slope[..., None] * bands)
     return table
@@ -140,7 +143,7 @@ def _sector_weights() -> NDArray[np.float64]:
     )
     logits = np.broadcast_to(logits, (2, 2, destinations, len(effects.SECTOR_ORIGIN), 5)).copy()
     logits[:, 0, _RUSSIA_GROUP] += effects.SECTOR_RUSSIA_MAN
-    return np.exp(logits)
+    return np.asarray(np.exp(logits))
 
 
 def _second_contributor_weights() -> NDArray[np.float64]:
@@ -152,7 +155,7 @@ def _second_contributor_weights() -> NDArray[np.float64]:
 def _duration_weights() -> NDArray[np.float64]:
     """Return weights of the three durations, shape (kind of exploitation, severity class, duration)."""
     severity = np.array([-1.2, 0.0, 1.2])
-    return np.exp(effects.DURATION_LEVEL[:, None, :] + severity[None, :, None] * effects.DURATION_SEVERITY)
+    return np.asarray(np.exp(effects.DURATION_LEVEL[:, None, :] + severity[None, :, None] * effects.DURATION_SEVERITY))
 
 
 def _scaled(effect: int, trait: Steps) -> Steps:
@@ -225,7 +228,9 @@ class CtdcGlobalModel:
         country = self._country(draws, home, citizenship, gender, exploitation)
         destination = self._destination_group[country]
         severity, care = draws.normal(), draws.normal()
-        elsewhere = np.where(draws.uniform() < KNOWN_TWICE, self._second.pick(home, draws.uniform()), NOWHERE).astype(np.uint8)
+        elsewhere = np.where(draws.uniform() < KNOWN_TWICE, self._second.pick(home, draws.uniform()), NOWHERE).astype(
+            np.uint8
+        )
         care = care + np.where(elsewhere != NOWHERE, np.int16(_KNOWN_TWICE_CARE), np.int16(0))
 
         labour, sexual, other = _STATE_LABOUR[state], _STATE_SEXUAL[state], _STATE_OTHER[state]
@@ -258,12 +263,16 @@ class CtdcGlobalModel:
         told = sexual & known["sex_type"]
         source = kind * np.intp(3) + age_class
         prostitution = draws.yes(logit_steps(effects.PROSTITUTION_LEVEL).ravel()[source])
-        pornography = draws.yes(logit_steps(effects.PORNOGRAPHY_LEVEL).ravel()[source] + np.where(prostitution, 0, 48).astype(np.int16))
+        pornography = draws.yes(
+            logit_steps(effects.PORNOGRAPHY_LEVEL).ravel()[source] + np.where(prostitution, 0, 48).astype(np.int16)
+        )
         codes["typeOfSexProstitution"], codes["typeOfSexPornography"] = prostitution & told, pornography & told
         for name, flag in zip(effects.RECRUITERS, recruiters, strict=True):
             codes[f"recruiterRelation{name}"] = flag & known["recruiter"]
         return Profiles(
-            codes={name: column.astype(np.uint8) if column.dtype == np.bool_ else column for name, column in codes.items()},
+            codes={
+                name: column.astype(np.uint8) if column.dtype == np.bool_ else column for name, column in codes.items()
+            },
             home=home.astype(np.uint8),
             elsewhere=elsewhere,
         )
@@ -292,7 +301,14 @@ class CtdcGlobalModel:
         return flags
 
     def _recruiters(
-        self, draws: Draws, kind: Codes, exploitation: Codes, gender: Codes, age_class: Codes, internal: Codes, severity: Steps
+        self,
+        draws: Draws,
+        kind: Codes,
+        exploitation: Codes,
+        gender: Codes,
+        age_class: Codes,
+        internal: Codes,
+        severity: Steps,
     ) -> list[Codes]:
         person = ((kind * np.intp(4) + exploitation) * 3 + gender) * 3 + age_class
         weight, chain, inside = (
@@ -323,7 +339,11 @@ class CtdcGlobalModel:
         gaps: dict[str, Codes] = {}
         for name in ("type", *(gap for gap in GAPS if gap != "type")):
             position = GAPS.index(name)
-            steps = self._gap_level[:, position][home] + self._gap_year[:, position][year] + _scaled(int(loading[position]), care)
+            steps = (
+                self._gap_level[:, position][home]
+                + self._gap_year[:, position][year]
+                + _scaled(int(loading[position]), care)
+            )
             steps += minor * self._gap_minor[position]
             if name in more:
                 steps += more[name]

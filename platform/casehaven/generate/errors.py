@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from casehaven.errors import CasehavenError
 
-__all__ = ["GenerateError", "OutputError", "RequestError"]
+__all__ = ["ExistingFileError", "GenerateError", "OutputError", "RequestError"]
 
 
 class GenerateError(CasehavenError):
@@ -17,3 +17,7 @@ class RequestError(GenerateError):
 
 class OutputError(GenerateError):
     """The file could not be written; nothing of it was left behind."""
+
+
+class ExistingFileError(OutputError):
+    """A file of that name exists; it might hold real case records, so it is only replaced on demand."""

@@ -16,13 +16,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
-import pyarrow as pa
-import pyarrow.csv
-import pyarrow.parquet
+import pyarrow as pa  # type: ignore[import-untyped, unused-ignore]  # pyarrow ships no types
+import pyarrow.csv  # type: ignore[import-untyped, unused-ignore]
+import pyarrow.parquet  # type: ignore[import-untyped, unused-ignore]
 
-from caseschemas import CaseSchema
-from casehaven.generate.errors import OutputError, RequestError
+from casehaven.generate.errors import ExistingFileError, OutputError, RequestError
 from casehaven.generate.records import LARGEST_PEOPLE, RecordMaker, chunk_sizes
+from caseschemas import CaseSchema
 
 __all__ = ["SUFFIXES", "organisation_paths", "write_records"]
 
@@ -36,6 +36,7 @@ _QUOTED = frozenset('",\r\n')
 class _Format(Protocol):
     def write(self, table: pa.Table) -> None: ...
     def close(self) -> None: ...
+    def abandon(self) -> None: ...
 
 
 class _Csv:
@@ -53,6 +54,9 @@ class _Csv:
     def close(self) -> None:
         """Nothing is held back."""
 
+    def abandon(self) -> None:
+        """Nothing is held back."""
+
 
 class _Parquet:
     """Dictionary-encoded columns; texts that never repeat are written plain."""
@@ -68,6 +72,9 @@ class _Parquet:
 
     def close(self) -> None:
         self._writer.close()
+
+    def abandon(self) -> None:
+        self._writer.is_open = False  # or its finaliser writes the footer of a file that is gone
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,7 +142,8 @@ def write_records(
 
     Raises:
         RequestError: an argument is out of range.
-        OutputError: a file exists, or could not be written.
+        ExistingFileError: a file exists and ``replace`` was not given.
+        OutputError: a file could not be written.
     """
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
@@ -148,8 +156,13 @@ def write_records(
         if one.is_dir():
             raise OutputError(f"{one}: is a folder, expected the name of a file")
         if one.exists() and not replace:
-            raise OutputError(f"{one}: exists already and might hold real case records; nothing was written")
-    made_up = {"casehaven": "made-up case records", "schema": schema.id, "schema_version": schema.version, "seed": str(seed)}
+            raise ExistingFileError(f"{one}: exists already and might hold real case records; nothing was written")
+    made_up = {
+        "casehaven": "made-up case records",
+        "schema": schema.id,
+        "schema_version": schema.version,
+        "seed": str(seed),
+    }
     try:
         with ExitStack() as stack:
             parts = [_open(stack, one, suffix, maker.schema.with_metadata(made_up), maker.quoted) for one in paths]
@@ -173,8 +186,9 @@ def _open(stack: ExitStack, path: Path, suffix: str, schema: pa.Schema, quoted: 
     """Open a hidden file that disappears unless it has been renamed when the stack unwinds."""
     hidden = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     stack.callback(hidden.unlink, missing_ok=True)
-    sink: Any = stack.enter_context(open(hidden, "xb", buffering=1 << 20))
+    sink: Any = stack.enter_context(open(hidden, "xb", buffering=1 << 20))  # noqa: SIM115 - the stack closes it
     form: _Format = _Csv(sink, schema, quoted=quoted) if suffix == ".csv" else _Parquet(sink, schema)
+    stack.callback(form.abandon)
     return _Part(path=path, hidden=hidden, sink=sink, format=form, waiting=[])
 
 

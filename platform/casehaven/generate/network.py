@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from caseschemas import CaseSchema, SchemaAttribute
 from casehaven.generate.profiles import NOWHERE, Profiles
 from casehaven.generate.sampling import CategoryTable, Draws
+from caseschemas import CaseSchema, SchemaAttribute
 
 __all__ = ["NetworkModel", "enforce_logic"]
 

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from caseschemas import CaseSchema, load_schema
 from casehaven.generate.profiles import PersonModel, Profiles
 from casehaven.generate.records import chunk_sizes
 from casehaven.generate.registry import model_for
+from caseschemas import CaseSchema, load_schema
 
 __all__ = ["generate_population", "tabulate"]
 

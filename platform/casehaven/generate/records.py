@@ -13,21 +13,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
+import pyarrow as pa  # type: ignore[import-untyped, unused-ignore]  # pyarrow ships no types
 from numpy.typing import NDArray
 
-from caseschemas import CaseSchema, SchemaAttribute
 from casehaven.generate import _text
 from casehaven.generate.errors import RequestError
 from casehaven.generate.network import enforce_logic
 from casehaven.generate.profiles import NOWHERE, PersonModel, Profiles
 from casehaven.generate.registry import model_for
 from casehaven.generate.sampling import CHUNK_PEOPLE, CategoryTable
+from caseschemas import CaseSchema, Purpose, SchemaAttribute
 
 __all__ = ["LARGEST_ORGANISATIONS", "LARGEST_PEOPLE", "RecordMaker", "chunk_sizes", "generate_records"]
 
@@ -42,7 +42,7 @@ _YEARS_BETWEEN = CategoryTable([[0.52, 0.30, 0.12, 0.04, 0.02]])
 _KNOWN_EARLIER = 0.72
 _SMALLER_EARLIER = 0.25
 _TAKEN_BACK = 0.04
-_PURPOSES = ("care", "own_statistics", "pooled_statistics", "synthetic_release")
+_PURPOSES: tuple[Purpose, ...] = ("care", "own_statistics", "pooled_statistics", "synthetic_release")
 # rows: answers to the four purposes (0 not asked, 1 no, 2 yes); the shares of the rows for contributors that ask well and badly
 _ANSWERS = np.array([[2, 2, 2, 2], [2, 2, 2, 1], [2, 2, 1, 1], [2, 1, 1, 1], [2, 2, 0, 0], [0, 0, 0, 0]])
 _ANSWER_SHARES = CategoryTable([[0.80, 0.07, 0.05, 0.03, 0.03, 0.02], [0.74, 0.07, 0.05, 0.03, 0.07, 0.04]])
@@ -92,7 +92,9 @@ class RecordMaker:
             if purpose in schema.consent
         }
         self._dictionaries: dict[str, pa.Array] = {
-            attribute.name: pa.array(self._texts(attribute), pa.string()) for attribute in schema.attributes if attribute.values
+            attribute.name: pa.array(self._texts(attribute), pa.string())
+            for attribute in schema.attributes
+            if attribute.values
         }
         self._salt = int(np.random.SeedSequence(seed).generate_state(1, np.uint64)[0])
         self.chunk_people = CHUNK_PEOPLE
@@ -105,12 +107,16 @@ class RecordMaker:
     def _arrow_type(self, attribute: SchemaAttribute) -> pa.DataType:
         if not attribute.values:
             return pa.string()
-        return pa.dictionary(pa.int8() if len(self._texts(attribute)) <= 128 else pa.int16(), pa.string())
+        size = len(self._texts(attribute))
+        index = pa.int8() if size <= 1 << 7 else pa.int16() if size <= 1 << 15 else pa.int32()
+        return pa.dictionary(index, pa.string())
 
     @staticmethod
     def _consent_codes(attribute: SchemaAttribute) -> NDArray[np.uint8]:
         """Return the positions of not asked, no and yes."""
-        no = next((position for position, value in enumerate(attribute.values) if value.missing == "no"), attribute.blank)
+        no = next(
+            (position for position, value in enumerate(attribute.values) if value.missing == "no"), attribute.blank
+        )
         return np.array([attribute.blank, no, attribute.first_known], np.uint8)
 
     def batches(self, chunk: int, people: int) -> tuple[pa.RecordBatch, ...]:
@@ -209,7 +215,8 @@ class RecordMaker:
         first_writer, last_writer = np.where(swapped, second, profiles.home), np.where(swapped, profiles.home, second)
         middle = random.random(len(person)) < 0.5
         past = np.where((number == 0) | middle, first_writer[person], last_writer[person])
-        return np.concatenate([last_writer, past]).astype(np.uint8)
+        writers: Codes = np.concatenate([last_writer, past]).astype(np.uint8)
+        return writers
 
     def _consents(
         self, profiles: Profiles, person: Codes, whole: Codes, random: np.random.Generator
@@ -221,21 +228,23 @@ class RecordMaker:
         answer[:people][withdrawn & (answer[:people] == 2)] = 1
         return {name: codes[answer[:, position]] for name, (position, codes) in self._consent.items()}
 
+    def _place(self, contributor: Codes) -> NDArray[np.int64]:
+        """Return each person's organisation: contributors share organisations, or organisations share contributors."""
+        contributor = contributor.astype(np.int64)
+        if self._organisations <= self._model.contributors:
+            return np.asarray(contributor % self._organisations)
+        same = (self._organisations - 1 - contributor) // self._model.contributors + 1
+        return np.asarray(contributor + self._model.contributors * (np.arange(len(contributor)) % same))
+
     def _owner(self, rows: _Rows, profiles: Profiles) -> Codes:
         """Return the organisation of each record."""
-        if self._organisations <= self._model.contributors:
-            def place(contributor: Codes) -> Codes:
-                return contributor.astype(np.int64) % self._organisations
-        else:
-            def place(contributor: Codes) -> Codes:
-                same = (self._organisations - 1 - contributor.astype(np.int64)) // self._model.contributors + 1
-                return contributor + self._model.contributors * (np.arange(len(contributor)) % same)
-        home = place(profiles.home)
-        second = place(np.where(profiles.elsewhere == NOWHERE, profiles.home, profiles.elsewhere))
+        home = self._place(profiles.home)
+        second = self._place(np.where(profiles.elsewhere == NOWHERE, profiles.home, profiles.elsewhere))
         clash = (second == home) & (profiles.elsewhere != NOWHERE)
         second = np.where(clash, (home + 1) % self._organisations, second)
         at_home = rows.contributor == profiles.home[rows.person]
-        return np.where(at_home, home[rows.person], second[rows.person])
+        owner: Codes = np.where(at_home, home[rows.person], second[rows.person])
+        return owner
 
     def _batch(self, rows: _Rows, order: Codes, serial: Codes, chunk: int) -> pa.RecordBatch:
         columns: list[pa.Array] = []
@@ -244,7 +253,7 @@ class RecordMaker:
                 kind = self.schema.field(attribute.name).type
                 codes = rows.codes.get(attribute.name)
                 taken = np.zeros(len(order), np.int8) if codes is None else codes[order]
-                index = pa.array(taken.astype(np.int8 if kind.index_type == pa.int8() else np.int16))
+                index = pa.array(taken.astype(kind.index_type.to_pandas_dtype()))
                 columns.append(pa.DictionaryArray.from_arrays(index, self._dictionaries[attribute.name]))
             elif attribute.role == "person":
                 counter = (chunk * CHUNK_PEOPLE + rows.person[order]).astype(np.uint64)

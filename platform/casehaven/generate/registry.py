@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-from caseschemas import CaseSchema
 from casehaven.generate.ctdc_global import CtdcGlobalModel
 from casehaven.generate.network import NetworkModel
 from casehaven.generate.profiles import PersonModel
+from caseschemas import CaseSchema
 
 __all__ = ["MODELS", "model_for"]
 

@@ -28,7 +28,8 @@ _REACH = 12 * LOGIT_STEPS
 _CHANCE = (1.0 / (1.0 + np.exp(-np.arange(-_REACH, _REACH + 1) / LOGIT_STEPS))).astype(np.float32)
 _NORMAL_LEVELS = 4_096
 _NORMAL = np.array(
-    [round(NormalDist().inv_cdf((level + 0.5) / _NORMAL_LEVELS) * LOGIT_STEPS) for level in range(_NORMAL_LEVELS)], np.int16
+    [round(NormalDist().inv_cdf((level + 0.5) / _NORMAL_LEVELS) * LOGIT_STEPS) for level in range(_NORMAL_LEVELS)],
+    np.int16,
 )
 _WIDE = 12
 
@@ -71,12 +72,15 @@ class Draws:
 
     def fine(self) -> NDArray[np.float64]:
         """Return one number in [0, 1) per person, fine enough for values that one in a million people has."""
-        return self._random.random(CHUNK_PEOPLE)[: self._people]
+        whole = self._random.integers(0, 2**32, CHUNK_PEOPLE, dtype=np.uint32)[: self._people]
+        return (
+            whole.astype(np.float64) * 2.0**-32
+        )  # 32 bits, so that adding a row number to it never rounds up to the next row
 
     def normal(self) -> NDArray[np.int16]:
         """Return one normal number per person, in logit steps (standard deviation ``LOGIT_STEPS``)."""
         level = self._random.integers(0, _NORMAL_LEVELS, CHUNK_PEOPLE, dtype=np.uint16)[: self._people]
-        return _NORMAL[level]
+        return np.asarray(_NORMAL[level])
 
     def yes(self, steps: NDArray[np.int16]) -> NDArray[np.bool_]:
         """Return True with the probability whose logit is given in steps."""
@@ -99,7 +103,7 @@ class CategoryTable:
         below = np.cumsum(table, axis=1)
         below /= below[:, -1:]
         self._categories = table.shape[1]
-        self._type: Any = np.uint8 if self._categories <= 256 else np.int16
+        self._type: Any = np.uint8 if self._categories <= 256 else np.int32
         self._columns = np.ascontiguousarray(below[:, :-1].T)
         below[:, -1] = 1.0
         self._flat = (below + np.arange(len(below))[:, None]).ravel()
@@ -112,4 +116,5 @@ class CategoryTable:
             for column in self._columns:
                 picked += uniform >= column[row]
             return picked
-        return (np.searchsorted(self._flat, row + uniform, side="right") - row * self._categories).astype(self._type)
+        place: NDArray[Any] = np.searchsorted(self._flat, row + uniform, side="right") - row * self._categories
+        return place.astype(self._type)

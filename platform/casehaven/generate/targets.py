@@ -22,7 +22,17 @@ from numpy.typing import NDArray
 from casehaven.generate.countries import continent
 from casehaven.generate.ctdc_global import AGE_BANDS, MEANS_COLUMNS, RECRUITER_COLUMNS
 
-__all__ = ["AGE", "ASSISTANCE", "COUNTRIES", "EMPTY", "HOTLINE_FLAGS", "HOTLINE_TYPES", "TOLERANCE", "Target", "compare"]
+__all__ = [
+    "AGE",
+    "ASSISTANCE",
+    "COUNTRIES",
+    "EMPTY",
+    "HOTLINE_FLAGS",
+    "HOTLINE_TYPES",
+    "TOLERANCE",
+    "Target",
+    "compare",
+]
 
 TOLERANCE = 0.015
 """How far a share may be from its target: 1.5 points."""
@@ -99,7 +109,7 @@ def _is(people: pd.DataFrame, column: str, value: str = "1") -> Mask:
 
 
 def _none(people: pd.DataFrame, columns: tuple[str, ...]) -> Mask:
-    return np.logical_and.reduce([_is(people, column, "") for column in columns])
+    return np.asarray(np.logical_and.reduce([_is(people, column, "") for column in columns]))
 
 
 def _share(part: Mask, whole: Mask) -> float:
