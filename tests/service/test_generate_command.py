@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pandas as pd
@@ -9,8 +10,8 @@ import pytest
 from click.testing import CliRunner
 
 from casehaven.cli.generate import command
-from casehaven.generate import ExistingFileError
-from caseschemas import CaseschemasError
+from casehaven.generate import ExistingFileError, OutputError
+from caseschemas import CaseschemasError, load_schema
 
 
 def run(*arguments: str) -> tuple[int, str, str, BaseException | None]:
@@ -67,6 +68,25 @@ def test_an_unknown_schema_is_refused_before_anything_is_written(tmp_path: Path)
     assert code == 1
     assert isinstance(error, CaseschemasError)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_schema_file_of_ones_own_is_enough(tmp_path: Path) -> None:
+    document = load_schema("ctdc-global").document() | {"id": "our-own"}
+    document["attributes"] = [one for one in document["attributes"] if one["name"] != "traffickMonths"]
+    file = tmp_path / "our-own.json"
+    file.write_text(json.dumps(document), "utf-8")
+    code, _, _, _ = run("--schema", str(file), "--people", "500", "-o", str(tmp_path / "cases.csv"))
+    assert code == 0
+    frame = pd.read_csv(tmp_path / "cases.csv", dtype=str)
+    assert frame.shape[1] == 32
+    assert frame["gender"].nunique() == 3
+
+
+def test_a_folder_that_is_not_there_is_named_with_advice(tmp_path: Path) -> None:
+    code, _, _, error = run("--people", "1", "-o", str(tmp_path / "nowhere" / "cases.csv"))
+    assert code == 1
+    assert isinstance(error, OutputError)
+    assert error.__notes__ == ["check that the folder exists and may be written to"]
 
 
 def test_an_existing_file_is_kept_and_the_way_out_is_named(tmp_path: Path) -> None:

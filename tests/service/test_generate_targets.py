@@ -154,7 +154,9 @@ def test_columns_depend_on_each_other_inside_one_source(
 
 
 def test_the_first_people_of_a_long_sample_are_the_people_of_a_short_one(people: pd.DataFrame) -> None:
-    pd.testing.assert_frame_equal(generate_population(50_000, seed=5), people.iloc[:50_000])
+    few = generate_population(50_000, seed=5)
+    for column in people.columns:
+        assert (few[column].cat.codes == people[column].cat.codes[:50_000]).all()
 
 
 @pytest.mark.parametrize("count", [0, 1, 40])

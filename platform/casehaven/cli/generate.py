@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from pathlib import Path
 
 import click
 
-from casehaven.generate.errors import ExistingFileError
+from casehaven.generate.errors import ExistingFileError, OutputError
 from casehaven.generate.files import SUFFIXES, write_records
 from casehaven.generate.records import LARGEST_ORGANISATIONS, LARGEST_PEOPLE
 from caseschemas import load_schema
@@ -61,6 +62,12 @@ def command(
             )
         except ExistingFileError as error:
             error.add_note("name another file, or add --replace if the old one may go")
+            raise
+        except OutputError as error:
+            full = isinstance(error.__cause__, OSError) and error.__cause__.errno in (errno.ENOSPC, errno.EDQUOT)
+            error.add_note(
+                "free some space on the disk" if full else "check that the folder exists and may be written to"
+            )
             raise
     for path in paths:
         click.echo(f"wrote {path}")

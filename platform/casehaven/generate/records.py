@@ -4,6 +4,7 @@
    knows; earlier ones know part of it, under an earlier or the same year and, where the schema keeps the larger value, sometimes a
    smaller one. Merging a person's records by the schema's rules gives back the profile (a test does).
 2. The year of first registration is the profile's year; age bands move on with the years between two records.
+   Without a person key one record is one person.
 3. Organisations are groups of contributors. A person known to two contributors is known to two organisations whatever their number,
    under the same person token.
 4. Consent is given per person in steps (care, own statistics, pooled statistics, synthetic release); a few take a part of it back.
@@ -136,6 +137,8 @@ class RecordMaker:
         people = len(profiles)
         twice = profiles.elsewhere != NOWHERE
         several = twice | (random.random(people) < _REPEATED)
+        if self._schema_of_cases.person_key is None:
+            several[:] = False
         earlier = np.where(several, _RECORDS.pick(np.zeros(people, np.intp), random.random(people)) + 1, 0)
         person = np.repeat(np.arange(people), earlier)
         number = np.arange(len(person)) - np.repeat(np.cumsum(earlier) - earlier, earlier)
