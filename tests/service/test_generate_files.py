@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import pandas as pd
-import pyarrow.parquet  # type: ignore[import-untyped, unused-ignore]  # pyarrow ships no types
+import pyarrow.parquet
 import pytest
 
 from casehaven.generate import ExistingFileError, OutputError, RequestError, generate_records

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa  # type: ignore[import-untyped, unused-ignore]  # pyarrow ships no types
+import pyarrow as pa
 import pytest
 
 from casehaven.generate import generate_population, generate_records

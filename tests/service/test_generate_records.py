@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import pyarrow as pa  # type: ignore[import-untyped, unused-ignore]  # pyarrow ships no types
+import pyarrow as pa
 import pytest
 
 from casehaven.generate import RecordMaker, RequestError, generate_population, generate_records

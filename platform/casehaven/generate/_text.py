@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import pyarrow as pa  # type: ignore[import-untyped, unused-ignore]  # pyarrow ships no types
+import pyarrow as pa
 from numpy.typing import NDArray
 
 __all__ = ["mixed_hexadecimal", "numbered"]

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
-import pyarrow as pa  # type: ignore[import-untyped, unused-ignore]  # pyarrow ships no types
-import pyarrow.csv  # type: ignore[import-untyped, unused-ignore]
-import pyarrow.parquet  # type: ignore[import-untyped, unused-ignore]
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet
 
 from casehaven.generate.errors import ExistingFileError, OutputError, RequestError
 from casehaven.generate.records import LARGEST_PEOPLE, RecordMaker, chunk_sizes

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pyarrow as pa  # type: ignore[import-untyped, unused-ignore]  # pyarrow ships no types
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from casehaven.generate import _text
