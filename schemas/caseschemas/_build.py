@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from caseschemas.attribute import UNLISTED_KINDS, Band, SchemaAttribute, Value
@@ -56,7 +57,27 @@ def resolve_codelist(name: str, document: Mapping[str, Any]) -> CodeList:
         KeyError: there is no such code list.
     """
     own = document.get("codelists", {}).get(name)
-    return shipped_codelist(name) if own is None else codelist_of(own)
+    return _in_declared_languages(shipped_codelist(name), document) if own is None else codelist_of(own)
+
+
+def _in_declared_languages(codelist: CodeList, document: Mapping[str, Any]) -> CodeList:
+    """A shipped code list with labels in the languages of the schema; its labels in other languages stay as synonyms."""
+    languages = [language["code"] for language in document["languages"]]
+
+    def declared(labels: Labels) -> Labels:
+        kept = {language: labels[language] for language in languages if language in labels}
+        return Labels(kept if languages[0] in kept else {languages[0]: labels.text(languages[0]), **kept})
+
+    def value(shipped: Value) -> Value:
+        labels = declared(shipped.labels)
+        others = [word for word in shipped.words[1:] if word not in labels.values()]
+        return replace(shipped, labels=labels, synonyms=tuple(dict.fromkeys([*shipped.synonyms, *others])))
+
+    levels = tuple(
+        replace(level, parents=tuple((code, declared(labels), members) for code, labels, members in level.parents))
+        for level in codelist.levels
+    )
+    return CodeList(values=tuple(value(shipped) for shipped in codelist.values), levels=levels)
 
 
 def missing_values(raw: Mapping[str, Any], document: Mapping[str, Any]) -> tuple[Value, ...]:

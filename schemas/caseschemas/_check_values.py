@@ -220,22 +220,26 @@ def _check_bands(checker: Checker, here: tuple[str, int], bands: list[dict[str, 
                 expected=f"a band from {before + 1}",
                 advice="bands ascend and share no number" if overlap else "close the gap; every number needs a band",
             )
-        _check_band_words(checker, pointer, band, Band(low=low, high=high))
+        else:
+            _check_band_words(checker, pointer, band, Band(low=low, high=high))
 
 
 def _check_band_words(checker: Checker, pointer: str, raw: dict[str, Any], band: Band) -> None:
-    for word in (raw["code"], *raw.get("synonyms", ())):
+    """The code of a band that reads as a range is the range of the band; other words that read as numbers lie inside it."""
+    for position, word in enumerate((raw["code"], *raw.get("synonyms", ()))):
         number = whole_number(normal(word))
         ends = number_range(normal(word)) if number is None else (number, number)
         if ends is None:
             continue
         low, high = ends
-        if not band.holds(low) or (band.high is not None if high is None else not band.holds(high)):
+        inside = band.holds(low) and (band.high is None if high is None else band.holds(high))
+        same = band.low in (None, low) and band.high in (None, high)
+        if not inside or position == 0 and number is None and not same:
             checker.add(
                 "misleading-word",
                 pointer,
                 found=f"{quoted(word)} for the numbers from {_end(band.low)} to {_end(band.high)}",
-                expected="words that read as numbers inside the band",
+                expected="a code that reads as the band's own ends, and synonyms that read as numbers inside it",
                 advice="correct the word or the ends",
             )
 

@@ -243,8 +243,8 @@ class SchemaAttribute:
         if whole is not None:
             return (whole,)
         found = [self.code_of(part) for part in self.parts(text)]
-        if all(position is None for position in found):
-            return None
+        if found == [None] * len(found):
+            return None if found or not self.separators else (self.blank,)
         positions = {self.outside_position if position is None else position for position in found}
         known = {position for position in positions if position >= self.first_known}
         return tuple(sorted(known)) if known else (max(positions),)
