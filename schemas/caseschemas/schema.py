@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
@@ -181,18 +181,24 @@ class CaseSchema:
         """The attributes that may be counted, in public order."""
         return tuple(attribute for attribute in self.attributes if attribute.role == "analysis")
 
-    def broken_rules(self, profile: Mapping[str, int]) -> tuple[str, ...]:
-        """The names of the rules that a profile (position of the value per attribute name) breaks.
+    def broken_rules(self, profile: Mapping[str, int | Sequence[int]]) -> tuple[str, ...]:
+        """The names of the rules that a profile breaks: per attribute name a position in its list, or for multi several.
 
         >>> from caseschemas import load_schema
         >>> load_schema("ctdc-global").broken_rules({"isForcedLabour": 0, "typeOfLabourAgriculture": 1})
         ('labourSectorOnlyWithForcedLabour',)
         """
+
+        def held(name: str) -> Sequence[int]:
+            positions = profile.get(name, self.attribute(name).blank)
+            return (positions,) if isinstance(positions, int) else positions
+
         broken = []
         for rule in self.logic:
             condition = self.attribute(rule.only_with.attribute)
-            met = condition.values[profile.get(condition.name, condition.blank)].code in rule.only_with.codes
-            if not met and any(profile.get(name, 0) >= self.attribute(name).first_known for name in rule.attributes):
+            met = any(condition.values[position].code in rule.only_with.codes for position in held(condition.name))
+            first_known = {name: self.attribute(name).first_known for name in rule.attributes}
+            if not met and any(position >= first_known[name] for name in rule.attributes for position in held(name)):
                 broken.append(rule.name)
         return tuple(broken)
 

@@ -134,3 +134,19 @@ def test_loading_imports_nothing_beyond_the_standard_library() -> None:
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "['caseschemas']"
+
+
+def test_rule_may_depend_on_one_of_several_values(example: dict[str, Any]) -> None:
+    example["logic"][0]["onlyWith"] = {"attribute": "means", "codes": ["debt"]}
+    schema = parse_schema(example)
+    debt, threats = (schema.attribute("means").position(code) for code in ("debt", "threats"))
+    farm = schema.attribute("farm").code_of("yes") or 0
+    assert schema.broken_rules({"farm": farm, "means": (threats,)}) == ("farmIsLabour",)
+    assert schema.broken_rules({"farm": farm, "means": (threats, debt)}) == ()
+    assert schema.broken_rules({"means": (threats,)}) == ()
+
+
+def test_no_is_not_an_ordinary_value_for_a_rule(example_schema: CaseSchema) -> None:
+    no, yes = (example_schema.attribute("farm").code_of(cell) or 0 for cell in ("no", "yes"))
+    assert example_schema.broken_rules({"farm": no}) == ()
+    assert example_schema.broken_rules({"farm": yes}) == ("farmIsLabour",)
