@@ -8,7 +8,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -82,7 +82,7 @@ def encode(
     domain: Domain,
     *,
     person: str | None,
-    consent: Mapping[str, int] | None = None,
+    consent: Callable[[str], int] | None = None,
     consent_column: str | None = None,
 ) -> CodedTable:
     """Return the records of a frame as codes.
@@ -91,7 +91,7 @@ def encode(
         frame: raw cells; columns that the domain does not name are ignored.
         domain: the public value lists.
         person: name of the column with the person token; None when the steward declares that one record is one person.
-        consent: what each consent cell means (1 yes, -1 refused); any other cell is not given.
+        consent: what a consent cell means: 1 yes, -1 refused, 0 not given.
         consent_column: name of the column with the consent that this release needs.
 
     Raises:
@@ -118,9 +118,7 @@ def encode(
     permitted = None
     if consent_column is not None:
         encoded = text_column(table.column(consent_column))
-        meaning = [
-            (consent or {}).get((cell or "").strip().casefold(), 0) for cell in encoded.dictionary.to_pylist()
-        ] + [0]
+        meaning = [0 if consent is None else consent(cell) for cell in encoded.dictionary.to_pylist()] + [0]
         places = pc.fill_null(encoded.indices.cast(pa.int64()), len(meaning) - 1)
         permitted = np.array(meaning, dtype=np.int8)[np.asarray(places)]
     return CodedTable(

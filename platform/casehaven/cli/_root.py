@@ -22,6 +22,7 @@ import click
 from casehaven.errors import EXIT_INTERRUPTED, EXIT_REFUSED, EXIT_USAGE, outcome_of
 
 SUBCOMMANDS: dict[str, tuple[str, str]] = {
+    "demo": ("casehaven.cli.demo", "Show the whole way once, with made-up people."),
     "generate": ("casehaven.cli.generate", "Write made-up case records for a schema."),
     "keys": ("casehaven.cli.keys", "Make a signing key, and say whose signatures are trusted."),
     "ledger": ("casehaven.cli.ledger", "Create the privacy ledger and show what has been spent."),

@@ -1,0 +1,57 @@
+# Two commands: `make demo` and `make test` do all the set-up, inside this clone.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+.PHONY: help demo test lint bench audit lock clean
+.DELETE_ON_ERROR:
+
+help:
+	@echo "make demo    two organisations' made-up case files, a charged ledger, a verified release (about a minute)"
+	@echo "make test    the test suite and the linters"
+	@echo "make bench   benchmarks; writes docs/benchmarks.md"
+	@echo "make audit   slow checks of privacy"
+	@echo "make lock    pins all dependencies anew (needs uv)"
+
+$(VENV)/pyvenv.cfg:
+	@$(PYTHON) -c 'import sys; sys.exit("Casehaven needs Python 3.11 or newer; try: make PYTHON=python3.12 $(MAKECMDGOALS)" if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv $(VENV)
+
+# A tree with the test tools serves for running, too.
+$(VENV)/run.stamp: requirements/run.lock pyproject.toml | $(VENV)/pyvenv.cfg
+	@test -e $(VENV)/test.stamp || $(PIP) --require-hashes --no-deps -r requirements/run.lock
+	@test -e $(VENV)/test.stamp || $(PIP) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/test.stamp: requirements/test.lock pyproject.toml | $(VENV)/pyvenv.cfg
+	$(PIP) --require-hashes --no-deps -r requirements/test.lock
+	$(PIP) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: $(VENV)/run.stamp
+	rm -rf demo
+	$(BIN)/casehaven demo --out demo
+
+lint: $(VENV)/test.stamp
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+test: $(VENV)/test.stamp lint
+	$(BIN)/python -m pytest --durations=15
+
+bench: $(VENV)/test.stamp
+	$(BIN)/python benchmarks/run.py
+
+audit: $(VENV)/test.stamp
+	$(BIN)/python -m pytest -m audit -o addopts="-ra --import-mode=importlib --strict-config --strict-markers" tests
+
+lock:
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
+	  --no-annotate --no-header --quiet pyproject.toml requirements/build.in --extra server --output-file requirements/run.lock
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
+	  --no-annotate --no-header --quiet pyproject.toml requirements/build.in --extra server --extra test --output-file requirements/test.lock
+
+clean:
+	rm -rf $(VENV) demo .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,62 @@
+"""`casehaven demo`: the whole way once, with made-up people, through the same commands that a steward types."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from contextlib import chdir
+from pathlib import Path
+
+import click
+
+from casehaven.cli._root import main
+from casehaven.errors import CasehavenError
+from casehaven.ledger import BudgetExhaustedError
+
+PEOPLE = 20_000
+PEOPLE_CAP = 50_000
+EPSILON = "2"
+LEDGER_EPSILON = "2.5"
+
+
+class DemoFolderError(CasehavenError):
+    """The folder for the demonstration is not empty."""
+
+
+@click.command("demo")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("demo"),
+    show_default=True,
+    help="An empty or new folder.",
+)
+def command(out: Path) -> None:
+    """Show the whole way with made-up people: two organisations' files, a ledger, a release, its check, and a refusal."""
+    out.mkdir(parents=True, exist_ok=True)
+    if any(out.iterdir()):
+        raise DemoFolderError(f"{out} is not empty; name another folder")
+    with chdir(out):
+        _run(f"generate --people {PEOPLE} --seed 1 --organisations 2 -o cases.csv")
+        _run(f"ledger create --epsilon {LEDGER_EPSILON}")
+        _run("keys create")
+        release = f"release cases-1.csv cases-2.csv --schema ctdc-global --epsilon {EPSILON} --people-cap {PEOPLE_CAP}"
+        _run(f"{release} --organisation north --organisation south --out release")
+        _run("keys trust add demo release")
+        _run("verify release")
+        _run("ledger show")
+        click.echo("\nA second release of the same people is more than the ledger allows:")
+        try:
+            _run(f"{release} --organisation north --organisation south --out second-release")
+        except BudgetExhaustedError as error:
+            click.echo(f"refused: {error}")
+        else:
+            raise AssertionError("the ledger let a second release through")
+    click.echo(
+        f"\nOpen {out / 'release' / 'report.html'} in a browser. Everything is in {out}{os.sep}; the people are made up."
+    )
+
+
+def _run(line: str) -> None:
+    click.echo(f"\n$ casehaven {line}")
+    main.main(shlex.split(line), standalone_mode=False)

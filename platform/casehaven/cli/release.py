@@ -1,0 +1,157 @@
+"""`casehaven release`: case files in, a protected and signed bundle out."""
+
+from __future__ import annotations
+
+import re
+import time
+from pathlib import Path
+
+import click
+import numpy as np
+
+from casehaven.cli._progress import PhaseLine
+from casehaven.cli.keys import key_option, load_signing_key
+from casehaven.cli.ledger import ledger_option
+from casehaven.ledger import ChargeState, IdempotencyKey, Ledger
+from casehaven.releases import ReleaseDraft, release_case_files
+from caseschemas import load_schema
+from casesynth.bundle import people_interval
+from casesynth.synthesis import Synthesis
+
+
+@click.command("release")
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILE...")
+@click.option("--schema", "schema_name", required=True, help="Id of a shipped schema, or a schema file.")
+@click.option("--epsilon", type=float, required=True, help="Privacy loss for one person token, 0.001 to 100.")
+@click.option("--delta", type=float, help="Default: the smaller of 1e-6 and 1 / (10 people_cap).")
+@click.option(
+    "--people-cap", type=int, required=True, help="Public bound on the number of people in all files together."
+)
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of the bundle; must not exist.")
+@click.option(
+    "--organisation",
+    "organisations",
+    multiple=True,
+    help="Who contributes a file, one per FILE in the same order.  [default: the names of the files]",
+)
+@click.option("--dataset", help="Name of the dataset within each organisation.  [default: the schema's id]")
+@click.option("--person-key", help="Column that tells persons apart.  [default: the schema's person key]")
+@click.option("--row-is-person", is_flag=True, help="Declare that one row is one person; the release says so.")
+@click.option("--legal-basis", help="On what ground the records may be used, where the files have no consent column.")
+@click.option(
+    "--max-tokens-per-person",
+    type=int,
+    help="How many person tokens one person may have.  [default: the number of organisations]",
+)
+@click.option("--tokens-reason", help="Why that is fewer than there are organisations; the release says so.")
+@click.option(
+    "--ignore-column", "ignored", multiple=True, help="A column beside the schema's that may be there; it is not read."
+)
+@click.option("--title", help="Title of the release.  [default: the schema's title]")
+@click.option(
+    "--idempotency-key", "request", help="The key of an attempt that did not finish: try again at no further charge."
+)
+@ledger_option
+@key_option
+def command(
+    files: tuple[Path, ...],
+    schema_name: str,
+    epsilon: float,
+    delta: float | None,
+    people_cap: int,
+    out: Path,
+    organisations: tuple[str, ...],
+    dataset: str | None,
+    person_key: str | None,
+    row_is_person: bool,
+    legal_basis: str | None,
+    max_tokens_per_person: int | None,
+    tokens_reason: str | None,
+    ignored: tuple[str, ...],
+    title: str | None,
+    request: str | None,
+    path: Path,
+    key_path: Path,
+) -> None:
+    """Release case FILEs as a protected, signed bundle.
+
+    The charge is committed to the ledger before any cell is read, and it stands whatever happens after. Nothing that is printed or
+    written depends on a single person by more than the guarantee allows.
+    """
+    started = time.monotonic()
+    draft = ReleaseDraft(
+        files=files,
+        organisations=organisations or tuple(_slug(file.stem) for file in files),
+        schema=load_schema(schema_name),
+        epsilon=epsilon,
+        delta=delta,
+        people_cap=people_cap,
+        out=out,
+        person_key=person_key,
+        row_is_person=row_is_person,
+        legal_basis=legal_basis,
+        dataset=dataset,
+        max_tokens_per_person=max_tokens_per_person,
+        tokens_reason=tokens_reason,
+        ignored_columns=ignored,
+        title=title,
+    )
+    ledger = Ledger.open(path)
+    signing_key = load_signing_key(key_path)
+    idempotency = IdempotencyKey.create() if request is None else IdempotencyKey(text=request)
+    line = PhaseLine()
+    try:
+        outcome = release_case_files(draft, ledger, signing_key, idempotency, progress=line)
+    except BaseException:
+        line.close()
+        _say_what_stands(ledger, idempotency)
+        raise
+    line.close()
+    click.echo(f"released   {outcome.folder}")
+    if outcome.synthesis is None:
+        click.echo("charge     none: this request was released before, and this is that bundle")
+        return
+    for name, text in _summary(outcome.synthesis, draft.row_is_person):
+        click.echo(f"{name:<10} {text}")
+    click.echo(f"time       {time.monotonic() - started:.0f} s")
+    click.echo(f"next       casehaven verify {outcome.folder}; open {outcome.folder / 'report.html'}")
+
+
+def _slug(stem: str) -> str:
+    return re.sub(r"[^a-z0-9._-]+", "-", stem.lower()).strip("-._") or "organisation"
+
+
+def _say_what_stands(ledger: Ledger, request: IdempotencyKey) -> None:
+    """After a failure: say whether something was charged, and how to use it."""
+    record = ledger.find(request)
+    if record is None:
+        click.echo("note: nothing was charged", err=True)
+    elif record.state in (ChargeState.CHARGED, ChargeState.DRAWN):
+        click.echo(
+            f"note: the charge stands; the same command with --idempotency-key {request.text} tries again at no further charge",
+            err=True,
+        )
+    else:
+        click.echo("note: the charge stands, and nothing more may be drawn under it", err=True)
+
+
+def _summary(synthesis: Synthesis, row_is_person: bool) -> list[tuple[str, str]]:
+    """Return what a person wants to know about a release; public facts and noisy numbers only."""
+    plan, errors = synthesis.plan, synthesis.errors
+    people, low, high = people_interval(synthesis)
+    unit = "record" if row_is_person else "person token"
+    guarantee = f"epsilon {plan.epsilon:g}, delta {plan.delta:.2g} for one {unit}"
+    if plan.max_tokens_per_person > 1:
+        guarantee += f"; epsilon {plan.epsilon_per_person:.2f} for a person behind {plan.max_tokens_per_person} tokens"
+    sizes = np.array([100.0, 1000.0])
+    pair, triple = (errors.half_width(np.full(2, length), sizes) for length in (2, 3))
+    within = (
+        f"95 % of counts are within: 100 people +- {pair[0]:.0f} (two attributes) or {triple[0]:.0f} (three); "
+        f"1,000 people +- {pair[1]:.0f} or {triple[1]:.0f}"
+    )
+    return [
+        ("people", f"about {people:,} (95 % interval {low:,} to {high:,}), a noisy number"),
+        ("guarantee", guarantee),
+        ("error", within),
+        ("shown", f"{synthesis.aggregates.combinations:,} combinations of up to three values; smaller ones are hidden"),
+    ]

@@ -1,0 +1,171 @@
+"""One case file: CSV or Parquet, read in batches of text cells.
+
+1. The header is checked against the schema before any row is read: names twice, names that the schema does not have, and names that
+   are missing are refused, each by name.
+2. Rows are read as text, batch by batch; memory does not grow with the file.
+3. Library messages never reach the user: they quote cells.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.csv as pacsv
+import pyarrow.parquet as pq
+
+from casehaven.intake.errors import (
+    CaseFileError,
+    EncodingError,
+    FileKindError,
+    HeaderError,
+    MissingColumnsError,
+    RaggedRowError,
+    UnknownColumnsError,
+)
+from caseschemas import CaseSchema
+
+BATCH_ROWS = 1 << 17
+_BLOCK_BYTES = 1 << 24
+_HEADER_BYTES = 1 << 20
+_SHOWN = 12
+
+
+@dataclass(frozen=True, kw_only=True)
+class CaseFile:
+    """A case file whose header fits the schema."""
+
+    path: Path
+    columns: tuple[str, ...]
+    """Header names in file order."""
+    parquet: bool
+
+    def digest(self) -> str:
+        """Return the SHA-256 of the file as it is now, as hex."""
+        with self.path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+
+    def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        """Yield the rows as batches of text cells, only the columns asked for.
+
+        Raises:
+            CaseFileError: the rows cannot be read; says where.
+        """
+        yield from self._parquet_batches(columns) if self.parquet else self._csv_batches(columns)
+
+    def _parquet_batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        try:
+            with pq.ParquetFile(self.path) as file:
+                yield from file.iter_batches(batch_size=BATCH_ROWS, columns=list(columns))
+        except pa.ArrowException:
+            raise FileKindError(f"{self.path.name}: damaged or not a Parquet file") from None
+
+    def _csv_batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        ragged: list[tuple[int | None, int]] = []
+
+        def refuse(row: pacsv.InvalidRow) -> str:
+            ragged.append((row.number, row.actual_columns))
+            return "error"
+
+        convert = pacsv.ConvertOptions(
+            column_types=dict.fromkeys(self.columns, pa.string()),
+            include_columns=list(columns),
+            strings_can_be_null=False,
+            null_values=[],
+        )
+        parse = pacsv.ParseOptions(newlines_in_values=True, invalid_row_handler=refuse)
+        read = pacsv.ReadOptions(use_threads=False, block_size=_BLOCK_BYTES)
+        try:
+            with pacsv.open_csv(self.path, read_options=read, parse_options=parse, convert_options=convert) as reader:
+                yield from reader
+        except pa.ArrowException:
+            _refuse_encoding(self.path)
+            if ragged:
+                number, cells = ragged[0]
+                where = f"row {number}" if number is not None else "a row"
+                raise RaggedRowError(
+                    f"{self.path.name}: {where} has {cells} cells, the header has {len(self.columns)}"
+                ) from None
+            raise FileKindError(f"{self.path.name}: not readable as CSV; a quote may be left open") from None
+
+
+def open_case_file(
+    path: Path, schema: CaseSchema, *, needed: Collection[str], ignored: Collection[str] = ()
+) -> CaseFile:
+    """Check the header of a case file.
+
+    Args:
+        path: a .csv or .parquet file.
+        schema: what a case is.
+        needed: columns that must be there.
+        ignored: columns that the steward allows beside the schema's; they are not read.
+
+    Raises:
+        CaseFileError: the file is missing, of another kind, or its header does not fit; names every column concerned.
+    """
+    if not path.is_file():
+        raise CaseFileError(f"{path}: there is no such file")
+    parquet = path.suffix.lower() == ".parquet"
+    if not parquet and path.suffix.lower() != ".csv":
+        raise FileKindError(f"{path.name}: expected a .csv or .parquet file, got {path.suffix or 'no suffix'}")
+    columns = _parquet_header(path) if parquet else _csv_header(path)
+    twice = sorted({name for name in columns if columns.count(name) > 1})
+    if twice:
+        raise HeaderError(f"{path.name}: the header names a column twice: {_listed(twice)}")
+    known = {attribute.name for attribute in schema.attributes}
+    absent = sorted(set(needed) - set(columns))
+    unknown = sorted(set(columns) - known - set(needed) - set(ignored))
+    if absent:
+        also = f"; it has columns that {schema.id} does not know: {_listed(unknown)}" if unknown else ""
+        raise MissingColumnsError(f"{path.name}: columns missing: {_listed(absent)}{also}")
+    if unknown:
+        raise UnknownColumnsError(f"{path.name}: columns that {schema.id} does not have: {_listed(unknown)}")
+    return CaseFile(path=path, columns=columns, parquet=parquet)
+
+
+def _parquet_header(path: Path) -> tuple[str, ...]:
+    try:
+        return tuple(pq.read_schema(path).names)
+    except pa.ArrowException:
+        raise FileKindError(f"{path.name}: damaged or not a Parquet file") from None
+
+
+def _csv_header(path: Path) -> tuple[str, ...]:
+    with path.open("rb") as file:
+        start = file.read(_HEADER_BYTES)
+    if not start.strip():
+        raise HeaderError(f"{path.name}: the file is empty; expected a header row")
+    if start.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise EncodingError(f"{path.name}: UTF-16 text; expected UTF-8")
+    try:
+        with path.open(encoding="utf-8-sig", newline="", errors="strict") as text:
+            header = tuple(next(csv.reader(text, strict=True)))
+    except UnicodeDecodeError:
+        _refuse_encoding(path)
+        raise EncodingError(f"{path.name}: not UTF-8 text") from None
+    except (csv.Error, StopIteration):
+        raise HeaderError(f"{path.name}: the header row cannot be read") from None
+    if len(header) == 1 and any(mark in header[0] for mark in ";\t|"):
+        raise HeaderError(f"{path.name}: cells are separated by another mark than the comma")
+    if any(not name.strip() for name in header):
+        raise HeaderError(f"{path.name}: column {[*map(str.strip, header)].index('') + 1} has no name")
+    return header
+
+
+def _refuse_encoding(path: Path) -> None:
+    """Say on which line a file stops being UTF-8, if it does."""
+    with path.open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            try:
+                line.decode("utf-8")
+            except UnicodeDecodeError:
+                raise EncodingError(f"{path.name}: line {number} is not UTF-8 text") from None
+
+
+def _listed(names: Sequence[str]) -> str:
+    shown = ", ".join(name[:60] for name in names[:_SHOWN])
+    return shown if len(names) <= _SHOWN else f"{shown} and {len(names) - _SHOWN} more"

@@ -1,0 +1,10 @@
+"""Releases: from case files, an agreement on a budget and a key to a protected, signed bundle."""
+
+from casehaven.releases.service import (
+    DraftError,
+    Outcome,
+    ReleaseDraft,
+    release_case_files,
+)
+
+__all__ = ["DraftError", "Outcome", "ReleaseDraft", "release_case_files"]

@@ -1,0 +1,238 @@
+"""The release of case files, from draft to bundle.
+
+1. Everything public is checked first: policy, plan, files' structure, place of the bundle. What fails there costs nothing.
+2. The charge is committed to every contributing dataset and block before a cell becomes a code (privacy rules 2, 12 and 14).
+3. A draw is announced to the ledger before the snapshot opens, and the result's digest before the bundle gets its name. Interrupted in
+   between, the charge stands and the same request may draw once more under it.
+4. The same request again returns the bundle that is there at no charge (privacy rule 16).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from casehaven.errors import CasehavenError
+from casehaven.intake import Snapshot, snapshot
+from casehaven.ledger import AlreadyRevealedError, ChargeState, IdempotencyKey, Ledger
+from caseschemas import CaseSchema
+from casesynth.bundle import BundleExistsError, write_bundle
+from casesynth.canonical import JsonValue
+from casesynth.domain import Domain
+from casesynth.manifest import MANIFEST_NAME
+from casesynth.notes import ReleaseNotes
+from casesynth.persons import PersonTable
+from casesynth.plan import ReleasePlan
+from casesynth.privacy import PrivacyLoss, Receipt
+from casesynth.progress import Progress, silent
+from casesynth.signing import SigningKey
+from casesynth.synthesis import Synthesis, synthesise
+
+PURPOSE = "synthetic_release"
+
+
+class DraftError(CasehavenError):
+    """A draft that contradicts itself."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReleaseDraft:
+    """What a steward asks to release; public choices only, made before any record is read."""
+
+    files: tuple[Path, ...]
+    organisations: tuple[str, ...]
+    """One per file: the organisation whose dataset pays."""
+    schema: CaseSchema
+    epsilon: float
+    people_cap: int
+    out: Path
+    """Folder of the bundle; must not exist."""
+    delta: float | None = None
+    person_key: str | None = None
+    """Column with the person token; default the schema's. Ignored when one row is one person."""
+    row_is_person: bool = False
+    """The steward declares that one row is one person (privacy rule 1)."""
+    legal_basis: str | None = None
+    dataset: str | None = None
+    """Name of the dataset within each organisation; default the schema's id."""
+    max_tokens_per_person: int | None = None
+    """Default the number of organisations; lower only with a reason (privacy rule 2)."""
+    tokens_reason: str | None = None
+    ignored_columns: tuple[str, ...] = ()
+    title: str | None = None
+
+    def __post_init__(self) -> None:
+        if not self.files:
+            raise DraftError("a release needs at least one case file")
+        if len(self.organisations) != len(self.files):
+            raise DraftError(f"{len(self.files)} files but {len(self.organisations)} organisations; name one per file")
+        if len({path.resolve() for path in self.files}) != len(self.files):
+            raise DraftError("a file is named twice")
+        if not self.row_is_person and self.person is None:
+            raise DraftError(
+                f"{self.schema.id} names no person key; name the column that tells persons apart, "
+                "or declare that one row is one person"
+            )
+        if self.tokens < self.default_tokens and not (self.tokens_reason or "").strip():
+            raise DraftError(
+                f"max_tokens_per_person {self.tokens} is lower than the {self.default_tokens} organisations; that needs a reason"
+            )
+
+    @property
+    def person(self) -> str | None:
+        """Column with the person token; None when one row is one person."""
+        return None if self.row_is_person else (self.person_key or self.schema.person_key)
+
+    @property
+    def default_tokens(self) -> int:
+        """Number of contributing organisations, linked or not."""
+        return len(set(self.organisations))
+
+    @property
+    def tokens(self) -> int:
+        """How many person tokens one person may have in this release."""
+        return self.default_tokens if self.max_tokens_per_person is None else self.max_tokens_per_person
+
+    @property
+    def datasets(self) -> tuple[str, ...]:
+        """Ids of the datasets that pay, each once."""
+        name = self.dataset or self.schema.id
+        return tuple(dict.fromkeys(f"{organisation}/{name}" for organisation in self.organisations))
+
+    @property
+    def blocks(self) -> tuple[str, ...]:
+        """Blocks that the release reads: every year of the schema, and people without one."""
+        if self.schema.block is None:
+            return ("",)
+        values = self.schema.attribute(self.schema.block.attribute).values
+        return ("", *(value.code for value in values if value.missing is None))
+
+    def plan(self) -> ReleasePlan:
+        """Return the plan, from public facts only."""
+        return ReleasePlan.make(
+            Domain.from_schema(self.schema),
+            epsilon=self.epsilon,
+            people_cap=self.people_cap,
+            delta=self.delta,
+            max_tokens_per_person=self.tokens,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What became of a draft."""
+
+    folder: Path
+    synthesis: Synthesis | None
+    """None when the request was a replay of a release that is there already."""
+
+
+def release_case_files(
+    draft: ReleaseDraft, ledger: Ledger, key: SigningKey, request: IdempotencyKey, *, progress: Progress = silent
+) -> Outcome:
+    """Charge the ledger and release case files as a signed bundle.
+
+    Args:
+        draft: what to release.
+        ledger: what pays.
+        key: signs the bundle.
+        request: the same for every attempt at this release.
+        progress: called with each phase; raising from it cancels, and a charge that was made stands.
+
+    Raises:
+        CaseFileError, PersonKeyError, PeopleCapError, PlanError, PrivacyLossError, BundleExistsError: nothing was charged.
+        BudgetExhaustedError: no balance changed.
+        DrawRefusedError, AlreadyRevealedError: the request was drawn before and cannot be drawn again.
+        OSError: the disk is full; the charge stands, no half bundle is left, one more attempt is free.
+    """
+    plan = draft.plan()
+    known = ledger.find(request)
+    replay = known is not None and known.state is ChargeState.REVEALED
+    if not replay and (draft.out.exists() or draft.out.is_symlink()):
+        raise BundleExistsError(f"{draft.out} is there already; a bundle is never overwritten")
+    if not draft.out.resolve().parent.is_dir():
+        raise DraftError(f"the folder {draft.out.resolve().parent} for the bundle does not exist")
+    progress("check", None)
+    opened = snapshot(
+        draft.files,
+        draft.schema,
+        people_cap=draft.people_cap,
+        person=draft.person,
+        legal_basis=draft.legal_basis,
+        ignored=draft.ignored_columns,
+        check=lambda: progress("check", None),
+    )
+    notes = _notes(draft, opened)
+    for dataset in draft.datasets:
+        ledger.open_dataset(dataset, draft.blocks)
+
+    def charge(loss: PrivacyLoss) -> Receipt:
+        # privacy rule 14: charge before data is touched; rule 16: a replay returns the same receipt at no charge
+        return ledger.charge(
+            key=request,
+            body=_body(draft, plan, opened),
+            datasets=draft.datasets,
+            blocks=draft.blocks,
+            loss=loss,
+            purpose=PURPOSE,
+        )
+
+    if known is not None and known.state is ChargeState.REVEALED:
+        charge(plan.loss)  # refuses another request under the same key
+        if _digest(draft.out) == known.result_digest:
+            return Outcome(folder=draft.out, synthesis=None)
+        raise AlreadyRevealedError(
+            f"this request was released before, and {draft.out} is not that bundle",
+            result_digest=known.result_digest or "",
+        )
+
+    def open_people(receipt: Receipt) -> PersonTable:
+        ledger.begin_draw(receipt)
+        return opened.open(receipt, check=lambda: progress("count", None))
+
+    synthesis = synthesise(plan, charge=charge, open_people=open_people, progress=progress)
+    write_bundle(
+        synthesis,
+        notes,
+        draft.out,
+        key,
+        reveal=lambda digest: ledger.mark_revealed(synthesis.receipt, digest),
+        progress=progress,
+    )
+    return Outcome(folder=draft.out, synthesis=synthesis)
+
+
+def _notes(draft: ReleaseDraft, opened: Snapshot) -> ReleaseNotes:
+    lowered = draft.tokens < draft.default_tokens
+    return ReleaseNotes(
+        title=draft.title or draft.schema.title.get("en", draft.schema.id),
+        created=datetime.now(UTC).date().isoformat(),
+        organisations=draft.default_tokens,
+        unit="record" if draft.row_is_person else "person token",
+        consent_applied=opened.consent is not None,
+        legal_basis=(draft.legal_basis or "").strip() or None,
+        tokens_reason=draft.tokens_reason if lowered else None,
+    )
+
+
+def _body(draft: ReleaseDraft, plan: ReleasePlan, opened: Snapshot) -> dict[str, JsonValue]:
+    """Return what makes this request this request; only its hash is stored."""
+    return {
+        "schema": opened.schema.digest(),
+        "files": list(opened.digests),
+        "organisations": list(draft.organisations),
+        "epsilon": plan.epsilon,
+        "delta": plan.delta,
+        "people_cap": plan.people_cap,
+        "person": draft.person,
+        "max_tokens_per_person": plan.max_tokens_per_person,
+        "legal_basis": draft.legal_basis,
+        "title": draft.title,
+    }
+
+
+def _digest(folder: Path) -> str | None:
+    path = folder / MANIFEST_NAME
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None

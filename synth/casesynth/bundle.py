@@ -1,0 +1,186 @@
+"""The release bundle: one folder that holds everything a release says, signed, and checked without a network.
+
+1. A bundle is written beside its final place and renamed into it whole. Interrupted at any moment, there is no half bundle.
+2. `reveal` is called with the digest of the manifest when every byte is on disk and before the folder gets its name: whoever keeps the
+   ledger marks the charge as revealed there, so that no second draw can follow under the same charge (privacy rule 14).
+3. The manifest states unit, epsilon, delta and rho, per token and per person, mechanisms and scales (privacy rule 26).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import platform
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+from casesynth._files import sync_folder, write_whole
+from casesynth.aggregates import MINIMUM
+from casesynth.canonical import JsonValue
+from casesynth.errors import CasesynthError
+from casesynth.manifest import Manifest, sign_manifest, write_manifest
+from casesynth.notes import ReleaseNotes
+from casesynth.progress import Progress, silent
+from casesynth.report import datapackage_json, datasheet_md, report_html
+from casesynth.seeded import measurements_digest
+from casesynth.signing import SigningKey
+from casesynth.synthesis import Synthesis
+from casesynth.tables import aggregates_frame, records_frame, write_frame, write_measurements, write_model
+
+NORMAL_95 = 1.96
+
+
+class BundleExistsError(CasesynthError):
+    """The folder for the bundle is there already."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReleaseBundle:
+    """A written bundle."""
+
+    folder: Path
+    manifest: Manifest
+
+
+def software() -> dict[str, JsonValue]:
+    """Return the versions of what made a release."""
+    return {
+        "casehaven": version("casehaven"),
+        "opendp": version("opendp"),
+        "numpy": version("numpy"),
+        "python": platform.python_version(),
+    }
+
+
+def people_interval(synthesis: Synthesis) -> tuple[int, int, int]:
+    """Return the noisy number of people with the ends of its 95 % interval, in whole people."""
+    half = NORMAL_95 * synthesis.model.people_sigma
+    people = synthesis.model.people
+    return max(round(people), 0), max(round(people - half), 0), max(round(people + half), 0)
+
+
+def manifest_facts(synthesis: Synthesis, notes: ReleaseNotes) -> dict[str, JsonValue]:
+    """Return what the manifest states; public facts and noisy numbers only."""
+    plan = synthesis.plan
+    person = plan.loss.scaled(plan.max_tokens_per_person)
+    scales = [table.scale for table in plan.tables]
+    estimate, low, high = people_interval(synthesis)
+    return {
+        "title": notes.title,
+        "created": notes.created,
+        "software": software(),
+        "guarantee": {
+            "neighbours": f"one {notes.unit} added or removed, with all of its records",
+            "unit": notes.unit,
+            "epsilon": plan.epsilon,
+            "delta": plan.delta,
+            "nano_rho": plan.loss.nano_rho,
+            "definition": "zero-concentrated differential privacy, converted to (epsilon, delta)",
+            "max_tokens_per_person": plan.max_tokens_per_person,
+            "max_tokens_reason": notes.tokens_reason,
+            "epsilon_per_person": plan.epsilon_per_person,
+            "nano_rho_per_person": person.nano_rho,
+            "decision_used_private_data": False,
+        },
+        "mechanisms": [
+            {
+                "name": "discrete Gaussian on integer counts",
+                "sensitivity_l2": 1,
+                "tables": len(plan.tables),
+                "cells": plan.cells,
+                "scale_min": min(scales),
+                "scale_max": max(scales),
+            }
+        ],
+        "people_cap": plan.people_cap,
+        "people": {"estimate": estimate, "low": low, "high": high},
+        "minimum_count": int(MINIMUM),
+        "organisations": notes.organisations,
+        "consent_applied": notes.consent_applied,
+        "legal_basis": notes.legal_basis,
+        "licence": notes.licence,
+        "domain": {"source": plan.domain.source, "sha256": plan.domain.digest()},
+        "measurements_sha256": measurements_digest(synthesis.measurements).hex(),
+        "charge": synthesis.receipt.charge_id,
+    }
+
+
+def write_bundle(
+    synthesis: Synthesis,
+    notes: ReleaseNotes,
+    folder: Path,
+    key: SigningKey,
+    *,
+    reveal: Callable[[str], object] = lambda digest: None,
+    progress: Progress = silent,
+) -> ReleaseBundle:
+    """Write, sign and place a bundle.
+
+    Args:
+        synthesis: what is released.
+        notes: what people say about it.
+        folder: where the bundle goes; must not exist yet.
+        key: signs the manifest.
+        reveal: called with the SHA-256 of the manifest just before the folder gets its name; raising from it keeps the bundle back.
+        progress: called per file; raising from it cancels.
+
+    Raises:
+        BundleExistsError: the folder is there already; it is left as it was.
+        OSError: the disk is full or the place cannot be written; nothing is left behind.
+    """
+    if folder.exists() or folder.is_symlink():
+        raise BundleExistsError(f"{folder} is there already; a bundle is never overwritten")
+    partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".partial", dir=folder.parent))
+    try:
+        manifest = _fill(partial, synthesis, notes, key, progress)
+        for path in partial.iterdir():
+            _sync(path)
+        sync_folder(partial)
+        os.chmod(partial, 0o755)
+        reveal(hashlib.sha256(manifest.to_bytes()).hexdigest())
+        os.rename(partial, folder)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+    with contextlib.suppress(OSError):  # the bundle is in place; only its name's durability is at stake
+        sync_folder(folder.parent)
+    return ReleaseBundle(folder=folder, manifest=manifest)
+
+
+def _fill(folder: Path, synthesis: Synthesis, notes: ReleaseNotes, key: SigningKey, progress: Progress) -> Manifest:
+    domain = synthesis.plan.domain
+    progress("write", 0.0)
+    write_measurements(synthesis.measurements, domain, folder / "measurements.parquet")
+    write_model(synthesis.model, domain, folder / "model.parquet")
+    progress("write", 0.3)
+    write_frame(records_frame(synthesis.records, domain), folder, "synthetic")
+    progress("write", 0.6)
+    write_frame(aggregates_frame(synthesis.aggregates, domain), folder, "aggregates")
+    progress("write", 0.8)
+    _write_text(folder / "report.html", report_html(synthesis, notes))
+    _write_text(folder / "datasheet.md", datasheet_md(synthesis, notes))
+    described = sorted(path for path in folder.iterdir())
+    _write_text(folder / "datapackage.json", datapackage_json(synthesis, notes, described))
+    for path in folder.iterdir():
+        os.chmod(path, 0o644)
+    manifest = write_manifest(folder, manifest_facts(synthesis, notes))
+    sign_manifest(folder, key)
+    progress("write", 1.0)
+    return manifest
+
+
+def _write_text(path: Path, text: str) -> None:
+    write_whole(path, text.encode(), mode=0o644, replace=False)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
