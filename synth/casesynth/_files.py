@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import tempfile
@@ -27,9 +28,12 @@ def open_regular(path: Path, *, follow: bool = False) -> BinaryIO:
         OSError: the file is missing or may not be read.
     """
     flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | (0 if follow else os.O_NOFOLLOW)
-    if not follow and path.is_symlink():
-        raise NotRegularFileError(f"{path.name} is a symbolic link, expected a regular file")
-    descriptor = os.open(path, flags)
+    try:
+        descriptor = os.open(path, flags)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.EMLINK) and not follow:
+            raise NotRegularFileError(f"{path.name} is a symbolic link, expected a regular file") from None
+        raise
     try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise NotRegularFileError(f"{path.name} is not a regular file")

@@ -27,6 +27,7 @@ from casehaven.ledger import (
     DrawRefusedError,
     IdempotencyKey,
     Ledger,
+    LedgerBusyError,
     LedgerError,
     LedgerPolicy,
     LedgerStorageError,
@@ -255,6 +256,26 @@ def test_sixteen_processes_racing_never_exceed_a_cap_and_lose_no_charge(ledger: 
     assert set(paid) == {(dataset, block) for dataset in DATASETS for block in BLOCKS}
     assert len({result["same"] for result in results}) == 1  # sixteen times one request: one receipt
     assert rows["shared/cases", "2021"].spent_nano_rho == 1
+
+
+def test_a_ledger_that_others_hold_too_long_is_refused_and_charges_nothing(ledger: Ledger) -> None:
+    def impatient(path: Path) -> sqlite3.Connection:
+        connection = connect(path)
+        connection.execute("PRAGMA busy_timeout = 10").close()
+        return connection
+
+    waiting = Ledger.open(ledger.path, connector=impatient)
+    holder = connect(ledger.path)
+    try:
+        holder.execute("BEGIN IMMEDIATE")
+        with pytest.raises(LedgerBusyError, match="nothing was charged"):
+            spend(waiting)
+        assert {row.spent_nano_rho for row in waiting.statement().rows} == {0}  # reading goes on meanwhile
+        holder.execute("ROLLBACK")
+        spend(waiting)
+    finally:
+        holder.close()
+    assert balances(ledger) == {1000}
 
 
 # --- a full disk ----------------------------------------------------------------------------------------------------------
