@@ -85,12 +85,67 @@ OUTCOMES: dict[str, Outcome] = {
     "casehaven.cli.keys.FingerprintMismatchError": Outcome(
         exit_code=EXIT_REFUSED, advice="do not trust this key; ask the signer for the fingerprint again"
     ),
+    "casehaven.ledger.errors.IdempotencyKeyError": Outcome(
+        exit_code=EXIT_REFUSED,
+        advice="use the key that the unfinished attempt printed, or leave --idempotency-key away for a new request",
+    ),
+    "casehaven.ledger.errors.UnknownChargeError": Outcome(
+        exit_code=EXIT_REFUSED, advice="use the ledger that issued the receipt: --ledger or CASEHAVEN_LEDGER"
+    ),
+    "casehaven.intake.errors.CaseFileError": Outcome(
+        exit_code=EXIT_REFUSED, advice="correct the file at the place named above, and run the command again"
+    ),
+    "casehaven.intake.errors.FileKindError": Outcome(
+        exit_code=EXIT_REFUSED, advice="save the table as CSV in UTF-8 with commas, or as Parquet"
+    ),
+    "casehaven.intake.errors.EncodingError": Outcome(exit_code=EXIT_REFUSED, advice="save the file as CSV in UTF-8"),
+    "casehaven.intake.errors.UnknownColumnsError": Outcome(
+        exit_code=EXIT_REFUSED,
+        advice="name a column that may be left unread with --ignore-column, or use the schema that has it",
+    ),
+    "casehaven.intake.errors.MissingColumnsError": Outcome(
+        exit_code=EXIT_REFUSED, advice="add the columns, empty where nothing is known, or use the schema of this file"
+    ),
+    "casehaven.intake.errors.ConsentError": Outcome(
+        exit_code=EXIT_REFUSED,
+        advice="add the consent column to every file, or state the ground with --legal-basis TEXT",
+    ),
+    "casehaven.intake.errors.ChangedCaseFileError": Outcome(
+        exit_code=EXIT_REFUSED, advice="run the command again when nothing else writes to the file"
+    ),
+    "casehaven.generate.errors.GenerateError": Outcome(
+        exit_code=EXIT_REFUSED, advice="see `casehaven generate --help`"
+    ),
+    "casehaven.generate.errors.OutputError": Outcome(
+        exit_code=EXIT_REFUSED, advice="name another file with -o, or free some space"
+    ),
+    "casehaven.generate.errors.ExistingFileError": Outcome(
+        exit_code=EXIT_REFUSED, advice="name another file with -o; add --replace only if it holds made-up records"
+    ),
+    "casehaven.releases.service.DraftError": Outcome(exit_code=EXIT_REFUSED, advice="see `casehaven release --help`"),
+    "casehaven.cli.demo.DemoFolderError": Outcome(
+        exit_code=EXIT_REFUSED, advice="name an empty or new folder with --out"
+    ),
     # casesynth
     "casesynth.errors.CasesynthError": Outcome(
         exit_code=EXIT_REFUSED, advice="read the message above; nothing was released"
     ),
     "casesynth.privacy.loss.PrivacyLossError": Outcome(
         exit_code=EXIT_REFUSED, advice="give a positive epsilon and delta within the limits named above"
+    ),
+    "casesynth.plan.PlanError": Outcome(
+        exit_code=EXIT_REFUSED, advice="change what the message names; nothing was charged"
+    ),
+    "casesynth.persons.PersonKeyError": Outcome(
+        exit_code=EXIT_REFUSED,
+        advice="complete the column of person keys, or declare --row-is-person where that is true",
+    ),
+    "casesynth.persons.PeopleCapError": Outcome(exit_code=EXIT_REFUSED, advice="declare a larger --people-cap"),
+    "casesynth.encode.UnknownColumnError": Outcome(
+        exit_code=EXIT_REFUSED, advice="add the columns, empty where nothing is known"
+    ),
+    "casesynth.bundle.BundleExistsError": Outcome(
+        exit_code=EXIT_REFUSED, advice="name a folder that does not exist yet with --out; a bundle is never overwritten"
     ),
     "casesynth.manifest.ChangedFileError": Outcome(
         exit_code=EXIT_REFUSED, advice="do not use this bundle; fetch it again from the organisation that released it"
@@ -127,6 +182,12 @@ OUTCOMES: dict[str, Outcome] = {
     # caseschemas
     "caseschemas.errors.CaseschemasError": Outcome(
         exit_code=EXIT_REFUSED, advice="see every fault with its place: `casehaven schema check FILE`"
+    ),
+    "caseschemas.errors.UnknownSchemaError": Outcome(
+        exit_code=EXIT_REFUSED, advice="see the schemas that come with Casehaven: `casehaven schema list`"
+    ),
+    "casehaven.cli.schema.UnknownAttributeError": Outcome(
+        exit_code=EXIT_REFUSED, advice="see the attributes of the schema: `casehaven schema show SCHEMA`"
     ),
 }
 """The table: full class name to outcome."""
