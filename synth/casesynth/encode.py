@@ -4,6 +4,7 @@
    is kept (privacy rule 3).
 2. An empty cell, a null and a NaN take the attribute's blank value (privacy rule 4).
 3. Work is done on each distinct cell once, then on integers.
+4. Whatever a cell holds, it ends as a code or as a null; a message names columns, never cells (privacy rule 23).
 """
 
 from __future__ import annotations
@@ -27,6 +28,14 @@ class UnknownColumnError(CasesynthError):
     """The file lacks a column that the domain needs."""
 
 
+class RepeatedColumnError(CasesynthError):
+    """A needed column is there twice; which one is meant cannot be told."""
+
+
+class ColumnTypeError(CasesynthError):
+    """A column holds something that cannot be read as text: lists, structures, bytes that are no UTF-8."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class CodedTable:
     """Records as codes: one row per record, one array per column of the domain. Holds real data; never written to a release."""
@@ -45,29 +54,67 @@ class CodedTable:
 
 
 def as_table(frame: pd.DataFrame | pa.Table | pa.RecordBatch) -> pa.Table:
-    """Return any accepted frame as an Arrow table, NaN as null."""
+    """Return any accepted frame as an Arrow table."""
     if isinstance(frame, pa.Table):
         return frame
     if isinstance(frame, pa.RecordBatch):
         return pa.Table.from_batches([frame])
-    arrays = {str(name): pa.array(frame[name], from_pandas=True) for name in frame.columns}
-    return pa.table(arrays)
+    arrays = [_arrow(frame.iloc[:, place]) for place in range(frame.shape[1])]
+    return pa.table(arrays, names=[str(name) for name in frame.columns])
 
 
-def text_column(column: pa.ChunkedArray) -> pa.DictionaryArray:
-    """Return a column as dictionary-encoded text, nulls kept."""
+def _arrow(cells: pd.Series) -> pa.Array:
+    """Return a pandas column as an Arrow array; cells of several kinds as text."""
+    try:
+        return pa.array(cells, from_pandas=True)
+    except (pa.ArrowInvalid, pa.ArrowTypeError, UnicodeEncodeError):  # Arrow's message quotes the cell
+        pass
+    return pa.array([None if blank else _cell_text(cell) for cell, blank in zip(cells, cells.isna(), strict=True)])
+
+
+def _cell_text(cell: object) -> str:
+    """Return one cell as the text that it would have in a column of its own kind."""
+    if isinstance(cell, bool | np.bool_):
+        return "true" if cell else "false"
+    if isinstance(cell, float | np.floating) and float(cell).is_integer():
+        return str(int(cell))
+    return str(cell).encode("utf-8", "replace").decode()
+
+
+def text_column(column: pa.ChunkedArray, name: str) -> pa.DictionaryArray:
+    """Return a column as dictionary-encoded text, NaN and nulls as null.
+
+    Raises:
+        ColumnTypeError: the cells cannot be read as text; names the column.
+    """
+    array = _one_array(column)
+    try:
+        if not isinstance(array, pa.DictionaryArray):
+            array = pc.dictionary_encode(array)
+        values = array.dictionary
+        if pa.types.is_floating(values.type):
+            values = pc.if_else(pc.is_nan(values), None, values)
+        return pa.DictionaryArray.from_arrays(array.indices, values.cast(pa.string()))
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):  # Arrow's message may quote the cell
+        pass
+    raise ColumnTypeError(f"column {name} holds {array.type}, expected text, numbers or dates")
+
+
+def _one_array(column: pa.ChunkedArray) -> pa.Array:
     array = column.combine_chunks()
     if isinstance(array, pa.ChunkedArray):  # an empty table combines to no chunk
         array = pa.concat_arrays(array.chunks) if array.num_chunks else pa.array([], type=array.type)
-    if not isinstance(array, pa.DictionaryArray):
-        array = pc.dictionary_encode(array)
-    values = array.dictionary.cast(pa.string())
-    return pa.DictionaryArray.from_arrays(array.indices, values)
+    return array
+
+
+def _tokens(column: pa.ChunkedArray, name: str) -> pa.Array:
+    """Return person tokens as text; they rarely repeat, so text is taken as it is."""
+    return _one_array(column) if pa.types.is_string(column.type) else text_column(column, name).dictionary_decode()
 
 
 def _places(column: pa.ChunkedArray, attribute: Attribute) -> tuple[NDArray[np.int64], list[tuple[int, ...]]]:
     """Return, per record, the index of its distinct cell, and per distinct cell the positions it holds."""
-    encoded = text_column(column)
+    encoded = text_column(column, attribute.name)
     cells: list[tuple[int, ...]] = []
     for cell in encoded.dictionary.to_pylist():
         found = (attribute.blank,) if cell is None or not cell.strip() else attribute.read(cell)
@@ -96,6 +143,8 @@ def encode(
 
     Raises:
         UnknownColumnError: a needed column is absent; names it.
+        RepeatedColumnError: a needed column is there twice; names it.
+        ColumnTypeError: a needed column cannot be read as text; names it.
     """
     table = as_table(frame)
     needed = [attribute.name for attribute in domain.attributes]
@@ -105,6 +154,9 @@ def encode(
         raise UnknownColumnError(
             f"columns missing from the file: {', '.join(absent)}; every column of the schema is needed"
         )
+    repeated = sorted(name for name in set(needed) if table.column_names.count(name) > 1)
+    if repeated:
+        raise RepeatedColumnError(f"columns named more than once: {', '.join(repeated)}; every name must be used once")
     columns: list[Codes] = []
     for attribute in domain.attributes:
         indices, cells = _places(table.column(attribute.name), attribute)
@@ -114,20 +166,17 @@ def encode(
         for place in range(len(attribute.values)):
             if place not in attribute.missing:
                 columns.append(np.array([place in cell for cell in cells], dtype=np.uint16)[indices])
-    persons = None if person is None else table.column(person).cast(pa.string())
+    persons = None if person is None else _tokens(table.column(person), person)
     permitted = None
     if consent_column is not None:
-        encoded = text_column(table.column(consent_column))
-        meaning = [0 if consent is None else consent(cell) for cell in encoded.dictionary.to_pylist()] + [0]
+        encoded = text_column(table.column(consent_column), consent_column)
+        meaning = [
+            0 if consent is None or cell is None else consent(cell) for cell in encoded.dictionary.to_pylist()
+        ] + [0]
         places = pc.fill_null(encoded.indices.cast(pa.int64()), len(meaning) - 1)
         permitted = np.array(meaning, dtype=np.int8)[np.asarray(places)]
     return CodedTable(
         columns=tuple(columns),
-        persons=None if persons is None else _one_array(persons),
+        persons=persons,
         permitted=permitted,
     )
-
-
-def _one_array(column: pa.ChunkedArray) -> pa.Array:
-    combined = column.combine_chunks()
-    return pa.concat_arrays(combined.chunks) if isinstance(combined, pa.ChunkedArray) else combined
