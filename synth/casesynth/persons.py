@@ -101,7 +101,8 @@ class PersonTableBuilder:
             return None
         tokens = pa.chunked_array([pc.utf8_trim_whitespace(part.persons) for part in self._parts])
         encoded = pc.dictionary_encode(tokens).unify_dictionaries()  # exact: no two tokens share an index
-        return np.concatenate([np.asarray(chunk.indices, dtype=np.int64) for chunk in encoded.chunks])
+        indices = [np.asarray(chunk.indices, dtype=np.int64) for chunk in encoded.chunks]
+        return np.concatenate([np.zeros(0, dtype=np.int64), *indices])  # no record, no chunk
 
     def _permitted(self, persons: NDArray[np.int64] | None) -> NDArray[np.bool_] | None:
         flags = [part.permitted for part in self._parts if part.permitted is not None]
