@@ -1,11 +1,18 @@
-"""What every test shares: where the real files lie, and the rule that CI skips nothing."""
+"""What tests share: a small shelter with the command line in a folder of its own, the real files, and the rule that CI skips nothing."""
 
 from __future__ import annotations
 
+import csv
+import json
 import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner, Result
+
+from casehaven.cli._root import main
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
@@ -23,3 +30,170 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     if os.environ.get("CASEHAVEN_NO_SKIPS") and reporter is not None and reporter.stats.get("skipped"):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+Record = Mapping[str, str]
+
+SCHEMA = {
+    "format": "casehaven-schema/1",
+    "id": "shelter",
+    "version": "1.0.0",
+    "title": {"en": "Shelter"},
+    "languages": [{"code": "en", "reviewed": True}],
+    "missing": {
+        "blank": {"code": "", "means": "unknown", "labels": {"en": "Not known"}},
+        "notAsked": {"code": "not_asked", "means": "not_asked", "labels": {"en": "Not asked"}},
+        "no": {"code": "no", "means": "no", "labels": {"en": "No"}},
+    },
+    "personKey": "token",
+    "block": {"attribute": "year", "granularity": "year"},
+    "consent": {"synthetic_release": "mayRelease"},
+    "attributes": [
+        {"name": "token", "kind": "identifier", "role": "person", "labels": {"en": "Person token"}},
+        {"name": "notes", "kind": "text", "role": "text", "labels": {"en": "Notes"}},
+        {
+            "name": "mayRelease",
+            "kind": "flag",
+            "role": "consent",
+            "labels": {"en": "May be used in synthetic data"},
+            "values": [{"code": "yes", "labels": {"en": "Yes"}}],
+            "missing": ["blank", "no"],
+            "merge": "min",
+        },
+        {
+            "name": "year",
+            "kind": "date",
+            "role": "analysis",
+            "labels": {"en": "Year"},
+            "periods": {"granularity": "year", "from": "2019", "to": "2023"},
+            "missing": ["blank"],
+            "merge": "min",
+        },
+        {
+            "name": "gender",
+            "kind": "category",
+            "role": "analysis",
+            "labels": {"en": "Gender"},
+            "values": [{"code": "woman", "labels": {"en": "Woman"}}, {"code": "man", "labels": {"en": "Man"}}],
+            "missing": ["blank", "notAsked"],
+            "merge": "agree",
+        },
+        {
+            "name": "age",
+            "kind": "number",
+            "role": "analysis",
+            "labels": {"en": "Age"},
+            "bands": [
+                {"code": "0-17", "from": 0, "to": 17},
+                {"code": "18-29", "from": 18, "to": 29},
+                {"code": "30+", "from": 30},
+            ],
+            "missing": ["blank"],
+            "merge": "earliest",
+        },
+        {
+            "name": "means",
+            "kind": "multi",
+            "role": "analysis",
+            "labels": {"en": "Means of control"},
+            "values": [
+                {"code": "threats", "labels": {"en": "Threats"}},
+                {"code": "debt", "labels": {"en": "Debt"}},
+                {"code": "papers", "labels": {"en": "Papers kept"}},
+                {"code": "hours", "labels": {"en": "Excessive hours"}},
+            ],
+            "separators": [";"],
+            "missing": ["blank"],
+            "merge": "union",
+        },
+    ],
+}
+
+HEADER = ("token", "notes", "mayRelease", "year", "gender", "age", "means")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shelter:
+    """A folder with a schema, a ledger and a signing key, and the command line run inside it."""
+
+    folder: Path
+
+    def write(self, name: str, records: Sequence[Record], header: Sequence[str] = HEADER) -> Path:
+        """Write records as a CSV file; absent cells are empty."""
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, header, restval="")
+            writer.writeheader()
+            writer.writerows(records)
+        return path
+
+    def run(self, *arguments: str | Path) -> Result:
+        """Run `casehaven` with arguments, in the terminal's way: errors become lines and an exit code."""
+        return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+    def release(self, *files: Path, out: str = "bundle", extra: Sequence[str] = ()) -> Result:
+        """Release files at epsilon 2 with a people_cap of 10,000."""
+        common: list[str | Path] = [
+            "--schema",
+            self.folder / "shelter.json",
+            "--people-cap",
+            "10000",
+            "--out",
+            self.folder / out,
+        ]
+        owners = [part for file in files for part in ("--organisation", file.stem)]
+        return self.run("release", *files, *common, *owners, *self.places, *(extra or ("--epsilon", "2")))
+
+    @property
+    def places(self) -> tuple[str | Path, ...]:
+        """The options that name ledger and key."""
+        return ("--ledger", self.folder / "ledger.sqlite", "--key", self.folder / "key.pem")
+
+
+@pytest.fixture
+def make_shelter(tmp_path: Path) -> Callable[[str], Shelter]:
+    """Make a shelter in a folder of its own; shelters of one test share nothing."""
+
+    def make(name: str, epsilon: str = "8") -> Shelter:
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / "shelter.json").write_text(json.dumps(SCHEMA), encoding="utf-8")
+        shelter = Shelter(folder=folder)
+        ledger = shelter.run("ledger", "create", "--ledger", folder / "ledger.sqlite", "--epsilon", epsilon)
+        assert ledger.exit_code == 0, ledger.output
+        keys = shelter.run("keys", "create", "--key", folder / "key.pem")
+        assert keys.exit_code == 0, keys.output
+        return shelter
+
+    return make
+
+
+@pytest.fixture
+def shelter(make_shelter: Callable[[str], Shelter]) -> Shelter:
+    """One shelter."""
+    return make_shelter("shelter")
+
+
+MakePeople = Callable[..., list[Record]]
+"""Makes records of made-up people: how many, and the number of the first."""
+
+
+@pytest.fixture(scope="session")
+def people() -> MakePeople:
+    """Return a maker of one consenting record per made-up person; different, and the same at every call."""
+    return _people
+
+
+def _people(count: int, *, start: int = 0) -> list[Record]:
+    return [
+        {
+            "token": f"p{i:05d}",
+            "mayRelease": "yes",
+            "year": str(2019 + i % 5),
+            "gender": ("woman", "woman", "man", "")[i % 4],
+            "age": ("15", "22", "40", "")[(i // 2) % 4],
+            "means": (";".join(("threats", "debt", "papers", "hours")[: i % 5])),
+        }
+        for i in range(start, start + count)
+    ]

@@ -23,7 +23,7 @@ from casesynth._files import sync_folder, write_whole
 from casesynth.aggregates import MINIMUM
 from casesynth.canonical import JsonValue
 from casesynth.errors import CasesynthError
-from casesynth.manifest import Manifest, sign_manifest, write_manifest
+from casesynth.manifest import Manifest, file_entries, sign_manifest, write_manifest
 from casesynth.notes import ReleaseNotes
 from casesynth.progress import Progress, silent
 from casesynth.report import datapackage_json, datasheet_md, report_html
@@ -164,8 +164,7 @@ def _fill(folder: Path, synthesis: Synthesis, notes: ReleaseNotes, key: SigningK
     progress("write", 0.8)
     _write_text(folder / "report.html", report_html(synthesis, notes))
     _write_text(folder / "datasheet.md", datasheet_md(synthesis, notes))
-    described = sorted(path for path in folder.iterdir())
-    _write_text(folder / "datapackage.json", datapackage_json(synthesis, notes, described))
+    _write_text(folder / "datapackage.json", datapackage_json(synthesis, notes, file_entries(folder)))
     for path in folder.iterdir():
         os.chmod(path, 0o644)
     manifest = write_manifest(folder, manifest_facts(synthesis, notes))

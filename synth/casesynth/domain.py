@@ -40,7 +40,7 @@ class Attribute:
     values: tuple[str, ...]
     """Codes in public order, missing ones included."""
     missing: frozenset[int]
-    """Positions of the values that mean missing, or no for a flag that records nothing else."""
+    """Positions of the values that mean missing; a recorded no is an answer, not missing."""
     multi: bool = False
     """Whether one record may hold several values."""
     merge: Merge = "agree"
@@ -53,8 +53,8 @@ class Attribute:
     def __post_init__(self) -> None:
         if len(set(self.values)) != len(self.values):
             raise DomainError(f"attribute {self.name}: a value is listed twice")
-        if not self.values or not self.missing:
-            raise DomainError(f"attribute {self.name}: needs at least one value that means missing (privacy rule 4)")
+        if len(self.values) < 2 or (self.multi and len(self.missing) == len(self.values)):
+            raise DomainError(f"attribute {self.name}: needs at least one value beside missing")
         for position in (*self.missing, self.blank, self.outside):
             if not 0 <= position < len(self.values):
                 raise DomainError(
@@ -230,7 +230,7 @@ def _from_schema_attribute(attribute: SchemaAttribute) -> Attribute:
     if attribute.merge is None or attribute.outside is None:
         raise DomainError(f"attribute {attribute.name}: has no value list to count")
     values = tuple(value.code for value in attribute.values)
-    missing = frozenset(place for place, value in enumerate(attribute.values) if value.missing is not None)
+    missing = frozenset(place for place, value in enumerate(attribute.values) if not value.answered)
     multi = attribute.kind == "multi"
     blank = attribute.code_of("")
     outside = values.index(attribute.outside)

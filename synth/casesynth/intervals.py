@@ -97,7 +97,13 @@ def judge(
     cliques = [table.clique for table in plan.tables]
     marginals = count([people], cliques, sizes, check=lambda: progress("aggregate", None))
     contrasts = combine(simulate(plan, marginals, random), sizes)
-    again = refit(contrasts, seed + b"again", stiffness=model.stiffness, settings=settings, progress=progress)
+    again = refit(
+        contrasts,
+        seed + b"again",
+        stiffness=model.stiffness,
+        settings=settings,
+        progress=lambda _, share: progress("aggregate", share),
+    )
     truth = {m.clique: m.counts for m in marginals if len(m.clique) <= 3}
     judged = _judged_cliques(len(sizes), random)
     truth |= {m.clique: m.counts for m in count([people], [c for c in judged if c not in truth], sizes)}

@@ -178,6 +178,28 @@ def parse_manifest(unverified: bytes) -> Manifest:
     return Manifest(facts=facts, files=tuple(files))
 
 
+def file_entries(directory: Path) -> tuple[FileEntry, ...]:
+    """Hash every file of a bundle but the manifest and its signature, by name.
+
+    Raises:
+        ManifestError: the folder holds something other than regular files with plain names, or nothing at all.
+        OSError: a file cannot be read.
+    """
+    names = sorted(name for name in os.listdir(directory) if name not in (MANIFEST_NAME, SIGNATURE_NAME))
+    if not names:
+        raise ManifestError(f"{directory} holds no files to describe")
+    files = []
+    for name in names:
+        if not is_plain_name(name):
+            raise ManifestError(f"{name[:140]!r} is not a plain file name of at most 128 characters")
+        try:
+            size, sha256 = _measure(directory / name)
+        except (NotRegularFileError, IsADirectoryError):
+            raise ManifestError(f"{name} is not a regular file; a bundle is flat and holds nothing else") from None
+        files.append(FileEntry(name=name, size=size, sha256=sha256))
+    return tuple(files)
+
+
 def write_manifest(directory: Path, facts: Mapping[str, JsonValue]) -> Manifest:
     """Hash every file of a bundle and write its `manifest.json`, whole or not at all; an older signature is removed.
 
@@ -192,19 +214,7 @@ def write_manifest(directory: Path, facts: Mapping[str, JsonValue]) -> Manifest:
         ManifestError: the folder holds something other than regular files with plain names, or nothing at all, or the facts are not JSON.
         OSError: a file cannot be read or the manifest cannot be written.
     """
-    names = sorted(name for name in os.listdir(directory) if name not in (MANIFEST_NAME, SIGNATURE_NAME))
-    if not names:
-        raise ManifestError(f"{directory} holds no files to describe")
-    files = []
-    for name in names:
-        if not is_plain_name(name):
-            raise ManifestError(f"{name[:140]!r} is not a plain file name of at most 128 characters")
-        try:
-            size, sha256 = _measure(directory / name)
-        except (NotRegularFileError, IsADirectoryError):
-            raise ManifestError(f"{name} is not a regular file; a bundle is flat and holds nothing else") from None
-        files.append(FileEntry(name=name, size=size, sha256=sha256))
-    manifest = Manifest(facts=dict(facts), files=tuple(files))
+    manifest = Manifest(facts=dict(facts), files=file_entries(directory))
     try:
         data = manifest.to_bytes()
     except JsonFaultError as error:

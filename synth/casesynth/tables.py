@@ -51,7 +51,7 @@ def records_frame(records: tuple[Codes, ...], domain: Domain) -> pd.DataFrame:
         places = [place for place, column in enumerate(columns) if column.attribute == attribute.name]
         if not attribute.multi:
             frame[attribute.name] = pd.Categorical.from_codes(
-                records[places[0]].astype(np.int32), categories=list(attribute.values)
+                records[places[0]].astype(np.int32), categories=pd.Index(attribute.values, dtype="str")
             )
             continue
         cells = np.full(len(records[places[0]]), "", dtype=object)

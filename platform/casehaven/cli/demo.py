@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from casehaven.cli._root import main
+from casehaven.cli.keys import DEFAULT_KEY, load_signing_key
 from casehaven.errors import CasehavenError
 from casehaven.ledger import BudgetExhaustedError
 
@@ -36,13 +37,16 @@ def command(out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
     if any(out.iterdir()):
         raise DemoFolderError(f"{out} is not empty; name another folder")
-    with chdir(out):
+    with chdir(
+        out
+    ):  # the demonstration is one process; its folder holds ledger, key and trust store by their default names
         _run(f"generate --people {PEOPLE} --seed 1 --organisations 2 -o cases.csv")
         _run(f"ledger create --epsilon {LEDGER_EPSILON}")
         _run("keys create")
         release = f"release cases-1.csv cases-2.csv --schema ctdc-global --epsilon {EPSILON} --people-cap {PEOPLE_CAP}"
         _run(f"{release} --organisation north --organisation south --out release")
-        _run("keys trust add demo release")
+        fingerprint = load_signing_key(DEFAULT_KEY).public_key.fingerprint
+        _run(f"keys trust add demo release --fingerprint {fingerprint}")
         _run("verify release")
         _run("ledger show")
         click.echo("\nA second release of the same people is more than the ledger allows:")

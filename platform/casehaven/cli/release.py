@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from pathlib import Path
 
@@ -32,7 +31,8 @@ from casesynth.synthesis import Synthesis
     "--organisation",
     "organisations",
     multiple=True,
-    help="Who contributes a file, one per FILE in the same order.  [default: the names of the files]",
+    required=True,
+    help="Who contributes a file, one per FILE in the same order. The account that pays is theirs, whatever the file is called.",
 )
 @click.option("--dataset", help="Name of the dataset within each organisation.  [default: the schema's id]")
 @click.option("--person-key", help="Column that tells persons apart.  [default: the schema's person key]")
@@ -81,7 +81,7 @@ def command(
     started = time.monotonic()
     draft = ReleaseDraft(
         files=files,
-        organisations=organisations or tuple(_slug(file.stem) for file in files),
+        organisations=organisations,
         schema=load_schema(schema_name),
         epsilon=epsilon,
         delta=delta,
@@ -99,6 +99,10 @@ def command(
     ledger = Ledger.open(path)
     signing_key = load_signing_key(key_path)
     idempotency = IdempotencyKey.create() if request is None else IdempotencyKey(text=request)
+    opened = {row.dataset for row in ledger.statement().rows}
+    for name in draft.datasets:
+        if name not in opened:
+            click.echo(f"note: {name} is new to this ledger; its accounts are opened now", err=True)
     line = PhaseLine()
     try:
         outcome = release_case_files(draft, ledger, signing_key, idempotency, progress=line)
@@ -115,10 +119,6 @@ def command(
         click.echo(f"{name:<10} {text}")
     click.echo(f"time       {time.monotonic() - started:.0f} s")
     click.echo(f"next       casehaven verify {outcome.folder}; open {outcome.folder / 'report.html'}")
-
-
-def _slug(stem: str) -> str:
-    return re.sub(r"[^a-z0-9._-]+", "-", stem.lower()).strip("-._") or "organisation"
 
 
 def _say_what_stands(ledger: Ledger, request: IdempotencyKey) -> None:

@@ -1,0 +1,5 @@
+"""`python -m casehaven` is the command line."""
+
+from casehaven.cli import main
+
+main()
