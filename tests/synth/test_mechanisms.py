@@ -38,17 +38,18 @@ def _rho(scale: float) -> int:
 
 
 def _probabilities(scale: float, reach: int) -> NDArray[np.float64]:
-    """Return the exact probability of each whole number from -reach to reach under the discrete Gaussian."""
+    """Return the exact probability of each whole number from -reach to reach under the discrete Gaussian, and of the rest."""
     far = range(-40 * math.ceil(scale), 40 * math.ceil(scale) + 1)
     total = math.fsum(math.exp(-(x**2) / (2 * scale**2)) for x in far)
-    return np.array([math.exp(-(x**2) / (2 * scale**2)) / total for x in range(-reach, reach + 1)])
+    inside = [math.exp(-(x**2) / (2 * scale**2)) / total for x in range(-reach, reach + 1)]
+    return np.array([*inside, 1 - math.fsum(inside)])
 
 
 def _misfit(noise: NDArray[np.int64], scale: float) -> float:
     """Return how far the chi-square statistic of a sample lies above what the exact distribution gives, in standard errors."""
-    reach = math.ceil(3 * scale)
-    inside = _probabilities(scale, reach)
-    expected = len(noise) * np.array([*inside, 1 - inside.sum()])
+    reach = math.ceil(4 * scale)
+    while (expected := len(noise) * _probabilities(scale, reach)).min() < 20:  # rarer than that is no chi-square
+        reach -= 1
     kept = noise[np.abs(noise) <= reach]
     found = np.array([*np.bincount(kept + reach, minlength=2 * reach + 1), len(noise) - len(kept)])
     statistic = float(((found - expected) ** 2 / expected).sum())
