@@ -43,15 +43,18 @@ def command(out: Path) -> None:
         _run(f"generate --people {PEOPLE} --seed 1 --organisations 2 -o cases.csv")
         _run(f"ledger create --epsilon {LEDGER_EPSILON}")
         _run("keys create")
-        release = f"release cases-1.csv cases-2.csv --schema ctdc-global --epsilon {EPSILON} --people-cap {PEOPLE_CAP}"
-        _run(f"{release} --organisation north --organisation south --out release")
+        release = (
+            f"release cases-1.csv cases-2.csv --organisation north --organisation south --schema ctdc-global "
+            f"--epsilon {EPSILON} --people-cap {PEOPLE_CAP} --title 'Demonstration with made-up people'"
+        )
+        _run(f"{release} --out release")
         fingerprint = load_signing_key(DEFAULT_KEY).public_key.fingerprint
         _run(f"keys trust add demo release --fingerprint {fingerprint}")
         _run("verify release")
         _run("ledger show")
         click.echo("\nA second release of the same people is more than the ledger allows:")
         try:
-            _run(f"{release} --organisation north --organisation south --out second-release")
+            _run(f"{release} --out second-release")
         except BudgetExhaustedError as error:
             click.echo(f"refused: {error}")
         else:

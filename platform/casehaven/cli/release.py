@@ -47,7 +47,7 @@ from casesynth.synthesis import Synthesis
 @click.option(
     "--ignore-column", "ignored", multiple=True, help="A column beside the schema's that may be there; it is not read."
 )
-@click.option("--title", help="Title of the release.  [default: the schema's title]")
+@click.option("--title", help="Title of the release.  [default: names the schema]")
 @click.option(
     "--idempotency-key", "request", help="The key of an attempt that did not finish: try again at no further charge."
 )

@@ -207,7 +207,7 @@ def release_case_files(
 def _notes(draft: ReleaseDraft, opened: Snapshot) -> ReleaseNotes:
     lowered = draft.tokens < draft.default_tokens
     return ReleaseNotes(
-        title=draft.title or draft.schema.title.get("en", draft.schema.id),
+        title=draft.title or f"Protected release of case records ({draft.schema.id} {draft.schema.version})",
         created=datetime.now(UTC).date().isoformat(),
         organisations=draft.default_tokens,
         unit="record" if draft.row_is_person else "person token",
