@@ -1,0 +1,52 @@
+"""How a release was made, step by step, in words that need no other reading."""
+
+from __future__ import annotations
+
+from casesynth.notes import ReleaseNotes
+from casesynth.report.words import counted, short, whole
+from casesynth.synthesis import Synthesis
+
+
+def method_steps(synthesis: Synthesis, notes: ReleaseNotes) -> tuple[str, ...]:
+    """Return the steps of the method for this release."""
+    plan = synthesis.plan
+    kinds = {length: sum(len(table.clique) == length for table in plan.tables) for length in (1, 2, 3, 4)}
+    nouns = {1: "single column", 2: "pair of columns", 3: "triple", 4: "quadruple of columns with two values"}
+    plurals = {1: "single columns", 2: "pairs of columns", 3: "triples", 4: "quadruples of columns with two values"}
+    tables = ", ".join(counted(kinds[length], nouns[length], plurals[length]) for length in kinds if kinds[length])
+    scales = [table.scale for table in plan.tables]
+    return (
+        (
+            f"The value lists were fixed beforehand from public sources ({plan.domain.source}): "
+            f"{counted(len(plan.domain.attributes), 'attribute')}, coded as "
+            f"{counted(len(plan.domain.columns), 'column')}. Nothing about them depends on the records."
+        ),
+        _merging(notes),
+        f"A plan was made from public facts: {tables}. Its cost was charged to the ledger before any record was read.",
+        (
+            f"The tables were counted, and each of their {whole(plan.cells)} cells got its own random noise of scale "
+            f"{short(min(scales))} to {short(max(scales))} people. From here on no real record was used."
+        ),
+        (
+            f"A latent class model with {counted(len(synthesis.model.weights), 'class', 'classes')} was fitted to the "
+            "noisy tables. Inside a class the columns do not depend on each other; together the classes describe how "
+            "values go together."
+        ),
+        (
+            "The aggregates were read from the model. Their intervals come from repeating measurement and fit on "
+            "invented people, widened by what the model was seen to miss."
+        ),
+        (
+            "The synthetic records were drawn from the model. Every later random choice starts from a hash of the "
+            "noisy tables, so anyone who has them can repeat every step."
+        ),
+    )
+
+
+def _merging(notes: ReleaseNotes) -> str:
+    if notes.unit == "record":
+        return "Each record was counted as one person, so that one record changes one cell of any table by one."
+    return (
+        f"All records of one {notes.unit} were merged into one profile, so that one {notes.unit} changes one cell of any "
+        "table by one."
+    )

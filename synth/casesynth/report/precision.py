@@ -1,0 +1,124 @@
+"""How good the numbers are: expected error, widths of what is shown, and how much is shown.
+
+Everything comes from the model, the error scale and public value lists; nothing real is read.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from casesynth.aggregates import LENGTH, MINIMUM, known_values
+from casesynth.intervals import ErrorScale
+from casesynth.synthesis import Synthesis
+
+SIZES = (10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000, 1_000_000, 10_000_000)
+"""Sizes of counts for which errors are stated, in people."""
+
+LENGTH_NAMES = ("one value", "two values", "three values")
+
+
+def half_widths(errors: ErrorScale, sizes: Sequence[float]) -> list[list[float]]:
+    """Return half of the 95 % interval, in people: per length, one number per size."""
+    estimates = np.array(sizes, dtype=np.float64)
+    return [
+        [float(width) for width in errors.half_width(np.full(len(sizes), length), estimates)]
+        for length in range(1, LENGTH + 1)
+    ]
+
+
+def stated_sizes(people: float) -> tuple[int, ...]:
+    """Return the sizes that a count in this release can have; at least the smallest that is shown."""
+    return tuple(size for size in SIZES if size <= max(people, MINIMUM))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Typical:
+    """A count that a reader meets often, and how far off it may be."""
+
+    size: int
+    half_width: float
+
+
+def typical(synthesis: Synthesis) -> Typical:
+    """Return how far a count of about 100 people with two values in common may be off; of fewer, in small releases."""
+    size = max(size for size in stated_sizes(synthesis.model.people) if size <= 100)
+    return Typical(size=size, half_width=half_widths(synthesis.errors, [size])[1][0])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shown:
+    """How many combinations of one length are shown."""
+
+    length: int
+    shown: int
+    """Combinations of known values that pass rule 25."""
+    possible: int
+    """Combinations that the public value lists allow."""
+    missing_shown: int
+    """Single values that mean missing, shown beside them."""
+
+    @property
+    def hidden(self) -> int:
+        """Combinations that are not shown; some have people, most have none."""
+        return self.possible - self.shown
+
+
+def shown_by_length(synthesis: Synthesis) -> tuple[Shown, ...]:
+    """Return how many combinations are shown, per length."""
+    table, columns = synthesis.aggregates, synthesis.plan.domain.columns
+    possible = [1] + [0] * LENGTH
+    for places in known_values(synthesis.plan.domain):
+        for length in range(LENGTH, 0, -1):
+            possible[length] += possible[length - 1] * len(places)
+    lengths = table.lengths
+    missing = sum(
+        int(value) in columns[int(column)].missing
+        for column, value in zip(table.columns[lengths == 1, 0], table.values[lengths == 1, 0], strict=True)
+    )
+    result = []
+    for length in range(1, LENGTH + 1):
+        alone = missing if length == 1 else 0
+        found = int((lengths == length).sum()) - alone
+        result.append(Shown(length=length, shown=found, possible=possible[length], missing_shown=alone))
+    return tuple(result)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Widths:
+    """Interval widths of the published combinations of one length and size."""
+
+    length: int
+    low: int
+    high: int | None
+    """Sizes from `low` to below `high`; None: no upper end."""
+    combinations: int
+    half_width: float
+    """Median half width, in people."""
+    relative: float
+    """Median of half width over estimate."""
+
+
+def widths(synthesis: Synthesis) -> tuple[Widths, ...]:
+    """Return the interval widths of what is published, by length and size; empty classes are left out."""
+    table, result = synthesis.aggregates, []
+    lengths, half = table.lengths, (table.high - table.low) / 2
+    edges = [float(size) for size in SIZES if size <= 10_000] + [np.inf]
+    for length in range(1, LENGTH + 1):
+        for low, high in itertools.pairwise(edges):
+            inside = (lengths == length) & (table.estimate >= low) & (table.estimate < high)
+            if inside.any():
+                result.append(
+                    Widths(
+                        length=length,
+                        low=int(low),
+                        high=None if high == np.inf else int(high),
+                        combinations=int(inside.sum()),
+                        half_width=float(np.median(half[inside])),
+                        relative=float(np.median(half[inside] / table.estimate[inside])),
+                    )
+                )
+    return tuple(result)

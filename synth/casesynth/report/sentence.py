@@ -1,0 +1,41 @@
+"""The first lines that anybody reads: how many people, what is promised, how far numbers are off."""
+
+from __future__ import annotations
+
+from casesynth.notes import ReleaseNotes
+from casesynth.report.guarantee import Guarantee
+from casesynth.report.precision import typical
+from casesynth.report.words import SPACE, ceiling, counted, people_of, short, whole
+from casesynth.synthesis import Synthesis
+
+
+def summary(synthesis: Synthesis, notes: ReleaseNotes) -> tuple[str, ...]:
+    """Return the release in a few sentences for a reader in a hurry, one paragraph each."""
+    people = people_of(synthesis.model)
+    guarantee = Guarantee.of(synthesis.plan, notes)
+    usual = typical(synthesis)
+    return (
+        (
+            f"This release describes about {people} people (95{SPACE}% interval {people.interval}) in the records of "
+            f"{counted(notes.organisations, 'organisation')}."
+        ),
+        (
+            f"It protects each of them: any conclusion that anybody draws from it is at most {guarantee.odds} times "
+            f"as likely with {'one record' if guarantee.unit == 'record' else 'a person’s records'} in the data as "
+            f"without, plus a chance of {guarantee.delta_words} (epsilon "
+            f"{short(guarantee.epsilon, 6)}).{_several(guarantee)}"
+        ),
+        (
+            f"The price is that numbers are estimates: a count of about {whole(usual.size)} people with two values in "
+            f"common is within {whole(usual.half_width)} of the number in the records in 19 of 20 cases."
+        ),
+    )
+
+
+def _several(guarantee: Guarantee) -> str:
+    if guarantee.tokens == 1:
+        return ""
+    return (
+        f" For a person who was counted under {guarantee.tokens} {guarantee.unit}s the factor is up to "
+        f"{guarantee.odds_person} (epsilon {ceiling(guarantee.epsilon_person)})."
+    )
