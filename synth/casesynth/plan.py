@@ -107,10 +107,12 @@ class ReleasePlan:
         """
         if isinstance(people_cap, bool) or not isinstance(people_cap, int) or not 1 <= people_cap <= PEOPLE_CAP_MAX:
             raise PlanError(f"people_cap must be a whole number from 1 to {PEOPLE_CAP_MAX}, got {people_cap}")
-        if not isinstance(max_tokens_per_person, int) or not 1 <= max_tokens_per_person <= 1000:
-            raise PlanError(f"max_tokens_per_person must be from 1 to 1000, got {max_tokens_per_person}")
+        tokens = max_tokens_per_person
+        if isinstance(tokens, bool) or not isinstance(tokens, int) or not 1 <= tokens <= 1000:
+            raise PlanError(f"max_tokens_per_person must be from 1 to 1000, got {tokens}")
         used_delta = check_delta(default_delta(people_cap) if delta is None else delta)
         budget = rho_for(epsilon, used_delta)
+        _check_width(domain)
         shares = _shares(domain.sizes)
         tables = tuple(
             PlannedTable(
@@ -132,16 +134,19 @@ class ReleasePlan:
         )
 
 
+def _check_width(domain: Domain) -> None:
+    pair_cells = sum(a * b for a, b in itertools.combinations(domain.sizes, 2))
+    if pair_cells > PAIR_CELLS_MAX:
+        longest = sorted(domain.columns, key=lambda column: -column.size)[:3]
+        raise PlanError(
+            f"all pairs of columns have {pair_cells} cells, more than {PAIR_CELLS_MAX}: coarsen the longest value lists "
+            f"({', '.join(f'{column.name} with {column.size} values' for column in longest)}) or leave attributes out"
+        )
+
+
 def _shares(sizes: tuple[int, ...]) -> dict[Clique, float]:
     """Return each table's share of the budget; the shares sum to 1."""
     columns = range(len(sizes))
-    pair_cells = sum(sizes[i] * sizes[j] for i, j in itertools.combinations(columns, 2))
-    if pair_cells > PAIR_CELLS_MAX:
-        widest = sorted(columns, key=lambda i: -sizes[i])[:3]
-        raise PlanError(
-            f"all pairs of columns have {pair_cells} cells, more than {PAIR_CELLS_MAX}: coarsen the longest value lists "
-            f"({', '.join(str(sizes[i]) for i in widest)} values) or leave attributes out"
-        )
     if len(sizes) == 1:
         return {(0,): 1.0}
 
@@ -156,8 +161,9 @@ def _shares(sizes: tuple[int, ...]) -> dict[Clique, float]:
         if math.prod(sizes[i] for i in triple) <= TRIPLE_CELLS
     }
     triple_share = TRIPLE_SHARE if triples else 0.0
-    shares: dict[Clique, float] = {c: (1 - triple_share) * w / sum(pairs.values()) for c, w in pairs.items()}
-    shares |= {c: triple_share * w / sum(triples.values()) for c, w in triples.items()}
+    pair_roots, triple_roots = sum(pairs.values()), sum(triples.values())
+    shares: dict[Clique, float] = {c: (1 - triple_share) * w / pair_roots for c, w in pairs.items()}
+    shares |= {c: triple_share * w / triple_roots for c, w in triples.items()}
     if len(binary) >= 4 and math.comb(len(binary), 4) <= QUADRUPLES_MAX:
         freed = sum(shares.pop(triple) for triple in itertools.combinations(binary, 3))
         quadruples: list[Clique] = [*itertools.combinations(binary, 4)]
