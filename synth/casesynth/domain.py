@@ -27,6 +27,9 @@ Reader: TypeAlias = Callable[[str], tuple[int, ...] | None]
 MISSING_CODE = ""
 """The code of a missing value in a domain written down by hand."""
 
+VALUES_MAX = 1 << 16
+"""Most values of one attribute; positions are stored in 16 bits."""
+
 
 class DomainError(CasesynthError):
     """A domain that contradicts itself."""
@@ -55,6 +58,8 @@ class Attribute:
             raise DomainError(f"attribute {self.name}: a value is listed twice")
         if len(self.values) < 2 or (self.multi and len(self.missing) == len(self.values)):
             raise DomainError(f"attribute {self.name}: needs at least one value beside missing")
+        if len(self.values) > VALUES_MAX:
+            raise DomainError(f"attribute {self.name}: has {len(self.values)} values, more than {VALUES_MAX}")
         for position in (*self.missing, self.blank, self.outside):
             if not 0 <= position < len(self.values):
                 raise DomainError(

@@ -118,6 +118,16 @@ def test_ctdc_global_has_27_columns_of_public_sizes() -> None:
     assert domain.order_attribute == "yearOfRegistration"
 
 
+def test_more_values_than_positions_are_refused() -> None:
+    listed = [str(number) for number in range(1 << 16)]
+    (column,) = Domain.declare({"village": listed[1:]}).columns
+    assert column.size == 1 << 16
+    coded = encode(pa.table({"village": [listed[-1]]}), Domain.declare({"village": listed[1:]}), person=None)
+    assert coded.columns[0].tolist() == [(1 << 16) - 1]
+    with pytest.raises(DomainError, match="village: has 65537 values, more than 65536"):
+        Domain.declare({"village": listed})
+
+
 def test_a_domain_is_the_same_before_and_after_records_with_new_values() -> None:
     domain = Domain.from_schema(load_schema("ctdc-global"))
     before = (domain.facts(), domain.digest(), domain.columns)
