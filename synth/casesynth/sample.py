@@ -12,6 +12,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from casesynth.balance import balance
 from casesynth.contrasts import Floats
 from casesynth.encode import Codes
 from casesynth.model import LatentClassModel
@@ -31,10 +32,9 @@ def sample_records(model: LatentClassModel, seed: bytes, *, progress: Progress =
     rows = max(round(model.people), 0)
     class_sizes = _rounded(model.weights * rows, rows)
     rows_class = np.repeat(np.arange(len(class_sizes)), class_sizes)
-    columns: list[NDArray[np.int64]] = []
-    for place, shares in enumerate(model.shares):
-        progress("sample", place / len(model.shares))
-        columns.append(_placed(_values_by_class(shares, class_sizes), rows_class, random))
+    progress("sample", 0.0)
+    columns = [_placed(_values_by_class(shares, class_sizes), rows_class, random) for shares in model.shares]
+    columns = balance(columns, rows_class, model.shares, model.weights, random, progress=progress)
     shuffled = random.permutation(rows)
     return tuple(column[shuffled].astype(np.uint16) for column in columns)
 
