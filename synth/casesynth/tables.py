@@ -7,8 +7,10 @@
 
 from __future__ import annotations
 
+import itertools
 import json
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ from casesynth.aggregates import ABSENT, LENGTH, AggregateTable
 from casesynth.domain import Domain
 from casesynth.encode import Codes
 from casesynth.errors import CasesynthError
+from casesynth.marginals import Clique
 from casesynth.measure import Measurement
 from casesynth.model import LatentClassModel
 
@@ -96,7 +99,9 @@ def write_frame(frame: pd.DataFrame, folder: Path, stem: str) -> None:
     for name in guarded.columns:
         column = guarded[name]
         if isinstance(column.dtype, pd.CategoricalDtype):
-            guarded[name] = column.cat.rename_categories([safe_cell(str(c)) for c in column.cat.categories])
+            cells = [safe_cell(str(category)) for category in column.cat.categories]
+            unique = len(set(cells)) == len(cells)  # guarding may make two values equal
+            guarded[name] = column.cat.rename_categories(cells) if unique else column.astype(object).map(safe_cell)
         elif column.dtype == object or isinstance(column.dtype, pd.StringDtype):
             guarded[name] = column.map(safe_cell)
     guarded.columns = pd.Index([safe_cell(str(name)) for name in guarded.columns])
@@ -116,8 +121,7 @@ def write_measurements(measurements: Sequence[Measurement], domain: Domain, path
     counts = [m.values.size for m in measurements]
     table = pa.table(
         {
-            "table": pa.array(np.repeat(np.arange(len(measurements), dtype=np.int32), counts)),
-            "cell": pa.array(np.concatenate([np.arange(count, dtype=np.int32) for count in counts])),
+            **_cell_places(counts),
             "value": pa.array(np.concatenate([m.values.ravel() for m in measurements])),
         }
     ).replace_schema_metadata({"casesynth": json.dumps(header, ensure_ascii=False)})
@@ -130,26 +134,39 @@ def read_measurements(path: Path, domain: Domain) -> tuple[Measurement, ...]:
     Raises:
         TableFormatError: the file is not the format, or is for another domain.
     """
-    table = pq.read_table(path)
-    header = _header(table, MEASUREMENTS_FORMAT, path)
+    table, header = _stored(path, MEASUREMENTS_FORMAT, _MEASUREMENT_TYPES)
     listed = [{"name": column.name, "values": list(column.values)} for column in domain.columns]
     if header.get("columns") != listed:
         raise TableFormatError(f"{path.name} was made for other value lists")
     place = {column.name: position for position, column in enumerate(domain.columns)}
     values = table.column("value").to_numpy()
-    measurements, start = [], 0
-    for entry in header["tables"]:
-        clique = tuple(place[name] for name in entry["columns"])
+    measurements, counts, start = [], [], 0
+    for entry in _listed(header, "tables", path):
+        clique, nano_rho = _table_entry(entry, place, path)
         shape = [domain.sizes[i] for i in clique]
-        size = int(np.prod(shape))
+        size = math.prod(shape)
         part = values[start : start + size]
         if len(part) != size:
             raise TableFormatError(f"{path.name} ends in the middle of a table")
-        measurements.append(Measurement(clique=clique, values=part.reshape(shape), nano_rho=entry["nano_rho"]))
+        measurements.append(Measurement(clique=clique, values=part.reshape(shape), nano_rho=nano_rho))
+        counts.append(size)
         start += size
     if start != len(values):
         raise TableFormatError(f"{path.name} holds more cells than its header names")
+    for name, expected in _cell_places(counts).items():
+        if not table.column(name).combine_chunks().equals(expected):
+            raise TableFormatError(f"{path.name}: the column {name} is not in order")
     return tuple(measurements)
+
+
+def _table_entry(entry: object, place: Mapping[str, int], path: Path) -> tuple[Clique, int]:
+    """Return the clique and share of one table of the header."""
+    names, nano_rho = (entry.get("columns"), entry.get("nano_rho")) if isinstance(entry, dict) else (None, None)
+    if isinstance(names, list) and names and all(isinstance(name, str) and name in place for name in names):
+        clique = tuple(place[name] for name in names)
+        if all(a < b for a, b in itertools.pairwise(clique)) and type(nano_rho) is int and nano_rho > 0:
+            return clique, nano_rho
+    raise TableFormatError(f"{path.name}: the header does not name a table's columns and share")
 
 
 def write_model(model: LatentClassModel, domain: Domain, path: Path) -> None:
@@ -180,28 +197,72 @@ def read_model(path: Path, domain: Domain) -> LatentClassModel:
     Raises:
         TableFormatError: the file is not the format, or is for another domain.
     """
-    table = pq.read_table(path)
-    header = _header(table, MODEL_FORMAT, path)
+    table, header = _stored(path, MODEL_FORMAT, _MODEL_TYPES)
     expected = [(column.name, value) for column in domain.columns for value in column.values]
     if list(zip(table.column("column").to_pylist(), table.column("value").to_pylist(), strict=True)) != expected:
         raise TableFormatError(f"{path.name} was made for other value lists")
-    weights = np.array(header["weights"], dtype=np.float64)
-    shares = table.column("shares").combine_chunks().values.to_numpy(zero_copy_only=False).reshape(-1, len(weights))
+    weights = np.array(_numbers(header, "weights", path), dtype=np.float64)
+    listed = table.column("shares").combine_chunks() if "shares" in table.column_names else pa.array([], pa.null())
+    if not pa.types.is_fixed_size_list(listed.type) or listed.type.list_size != len(weights) or listed.null_count:
+        raise TableFormatError(f"{path.name}: expected one share for each of {len(weights)} classes")
+    flat = listed.flatten()
+    if flat.type != pa.float64() or flat.null_count:
+        raise TableFormatError(f"{path.name}: the shares are not numbers")
+    shares = flat.to_numpy().reshape(-1, len(weights))
     edges = np.cumsum(domain.sizes)[:-1]
-    residual = header["residual"]
+    people, sigma, stiffness = (_numbers({name: [header.get(name)]}, name, path)[0] for name in _MODEL_NUMBERS)
+    residual = _numbers(header, "residual", path)
+    if len(residual) != 3:
+        raise TableFormatError(f"{path.name}: expected three residuals")
     return LatentClassModel(
-        people=float(header["people"]),
-        people_sigma=float(header["people_sigma"]),
+        people=people,
+        people_sigma=sigma,
         weights=weights,
         shares=tuple(np.split(shares, edges)),
-        stiffness=float(header["stiffness"]),
-        residual=(float(residual[0]), float(residual[1]), float(residual[2])),
+        stiffness=stiffness,
+        residual=(residual[0], residual[1], residual[2]),
     )
 
 
-def _header(table: pa.Table, expected: str, path: Path) -> dict[str, Any]:
-    metadata = (table.schema.metadata or {}).get(b"casesynth")
-    header = json.loads(metadata) if metadata else {}
+_MEASUREMENT_TYPES = {"table": pa.int32(), "cell": pa.int32(), "value": pa.int64()}
+_MODEL_TYPES = {"column": pa.string(), "value": pa.string()}
+_MODEL_NUMBERS = ("people", "people_sigma", "stiffness")
+
+
+def _cell_places(counts: Sequence[int]) -> dict[str, pa.Array]:
+    """Return the columns that say where each stored cell belongs: its table, and its place in row-major order."""
+    return {
+        "table": pa.array(np.repeat(np.arange(len(counts), dtype=np.int32), counts)),
+        "cell": pa.array(np.concatenate([np.arange(count, dtype=np.int32) for count in counts])),
+    }
+
+
+def _listed(header: Mapping[str, Any], name: str, path: Path) -> list[Any]:
+    found = header.get(name)
+    if not isinstance(found, list) or not found:
+        raise TableFormatError(f"{path.name}: the header lists no {name}")
+    return found
+
+
+def _numbers(header: Mapping[str, Any], name: str, path: Path) -> list[float]:
+    found = _listed(header, name, path)
+    if not all(type(number) in (int, float) and math.isfinite(number) for number in found):
+        raise TableFormatError(f"{path.name}: {name} must be finite numbers")
+    return [float(number) for number in found]
+
+
+def _stored(path: Path, expected: str, types: Mapping[str, pa.DataType]) -> tuple[pa.Table, dict[str, Any]]:
+    """Read a file of ours: its table, whose columns have these types and no nulls, and its header."""
+    with path.open("rb") as file:
+        try:
+            table = pq.read_table(file)
+            metadata = (table.schema.metadata or {}).get(b"casesynth")
+            header = json.loads(metadata) if metadata else {}
+        except (pa.ArrowException, ValueError, OSError) as fault:  # Arrow calls some damage an OSError
+            raise TableFormatError(f"{path.name} is not a file of the format {expected}") from fault
     if not isinstance(header, dict) or header.get("format") != expected:
         raise TableFormatError(f"{path.name} is not a file of the format {expected}")
-    return header
+    for name, kind in types.items():
+        if name not in table.column_names or table.schema.field(name).type != kind or table.column(name).null_count:
+            raise TableFormatError(f"{path.name}: expected a column {name} of {kind} without gaps")
+    return table, header
