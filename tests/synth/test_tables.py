@@ -1,0 +1,321 @@
+"""The data files of a bundle are read back as they were written, and refused when they are not what they say."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from casesynth.aggregates import ABSENT, AggregateTable
+from casesynth.domain import Attribute, Domain, Multi
+from casesynth.measure import Measurement
+from casesynth.model import LatentClassModel
+from casesynth.tables import (
+    TableFormatError,
+    aggregates_frame,
+    read_measurements,
+    read_model,
+    records_frame,
+    safe_cell,
+    write_frame,
+    write_measurements,
+    write_model,
+)
+
+DOMAIN = Domain.declare({"sex": ["f", "m"], "means": Multi(values=["threats", "debt"]), "país": ["ñ"]})
+OTHER = Domain.declare({"sex": ["m", "f"], "means": Multi(values=["threats", "debt"]), "país": ["ñ"]})
+
+
+def _measurements() -> tuple[Measurement, ...]:
+    random = np.random.default_rng(1)
+    cliques = [(0, 1), (2,), (0, 2, 3), (1, 3)]
+    return tuple(
+        Measurement(clique=c, values=random.integers(-(2**61), 2**61, [DOMAIN.sizes[i] for i in c]), nano_rho=10**9 + i)
+        for i, c in enumerate(cliques)
+    )
+
+
+def _model() -> LatentClassModel:
+    random = np.random.default_rng(2)
+    return LatentClassModel(
+        people=1 / 3,
+        people_sigma=0.1 + 0.2,
+        weights=random.dirichlet(np.ones(7)),
+        shares=tuple(random.dirichlet(np.ones(size), size=7).T for size in DOMAIN.sizes),
+        stiffness=0.03,
+        residual=(1.0, 1e-300, 2 / 3),
+    )
+
+
+def _rewrite(path: Path, change: Callable[[pa.Table, dict[str, Any]], pa.Table]) -> None:
+    """Change a stored table; the header is changed in place."""
+    table = pq.read_table(path)
+    header = json.loads(table.schema.metadata[b"casesynth"])
+    changed = change(table, header)
+    pq.write_table(changed.replace_schema_metadata({"casesynth": json.dumps(header)}), path)
+
+
+def test_measurements_come_back_bit_by_bit(tmp_path: Path) -> None:
+    write_measurements(_measurements(), DOMAIN, tmp_path / "m.parquet")
+    found = read_measurements(tmp_path / "m.parquet", DOMAIN)
+    for one, other in zip(found, _measurements(), strict=True):
+        assert (one.clique, one.nano_rho, one.scale) == (other.clique, other.nano_rho, other.scale)
+        assert one.values.dtype == np.int64
+        np.testing.assert_array_equal(one.values, other.values)
+
+
+def test_stored_measurements_can_be_read_without_us(tmp_path: Path) -> None:
+    write_measurements(_measurements(), DOMAIN, tmp_path / "m.parquet")
+    table = pq.read_table(tmp_path / "m.parquet")
+    header = json.loads(table.schema.metadata[b"casesynth"])
+    assert header["format"] == "casesynth-measurements/1"
+    assert header["columns"][3] == {"name": "país", "values": ["", "ñ"]}
+    assert header["tables"][2]["columns"] == ["sex", "means=debt", "país"]
+    rows = table.to_pandas()
+    third = rows[rows["table"] == 2]
+    # row-major: the cell of (m, no debt, ñ) is 2 * 2 * 2 + 0 * 2 + 1
+    assert third.loc[third["cell"] == 9, "value"].item() == _measurements()[2].values[2, 0, 1]
+
+
+def test_a_model_comes_back_bit_by_bit(tmp_path: Path) -> None:
+    write_model(_model(), DOMAIN, tmp_path / "model.parquet")
+    found, written = read_model(tmp_path / "model.parquet", DOMAIN), _model()
+    for field in fields(LatentClassModel):
+        one, other = getattr(found, field.name), getattr(written, field.name)
+        if field.name == "shares":
+            for a, b in zip(one, other, strict=True):
+                np.testing.assert_array_equal(a, b)
+        else:
+            np.testing.assert_array_equal(one, other)
+
+
+def test_files_for_other_value_lists_are_refused(tmp_path: Path) -> None:
+    write_measurements(_measurements(), DOMAIN, tmp_path / "m.parquet")
+    write_model(_model(), DOMAIN, tmp_path / "model.parquet")
+    with pytest.raises(TableFormatError, match="m.parquet was made for other value lists"):
+        read_measurements(tmp_path / "m.parquet", OTHER)
+    with pytest.raises(TableFormatError, match="model.parquet was made for other value lists"):
+        read_model(tmp_path / "model.parquet", OTHER)
+
+
+def test_one_file_is_not_taken_for_the_other(tmp_path: Path) -> None:
+    write_measurements(_measurements(), DOMAIN, tmp_path / "m.parquet")
+    write_model(_model(), DOMAIN, tmp_path / "model.parquet")
+    with pytest.raises(TableFormatError, match="not a file of the format casesynth-model/1"):
+        read_model(tmp_path / "m.parquet", DOMAIN)
+    with pytest.raises(TableFormatError, match="not a file of the format casesynth-measurements/1"):
+        read_measurements(tmp_path / "model.parquet", DOMAIN)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"PAR1", b"not a table at all" * 50, b"PAR1" + b"\0" * 100 + b"PAR1"],
+    ids=["empty", "stub", "text", "zeros"],
+)
+def test_what_is_no_table_is_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "m.parquet").write_bytes(content)
+    for read in (read_measurements, read_model):
+        with pytest.raises(TableFormatError, match="m.parquet is not a file of the format"):
+            read(tmp_path / "m.parquet", DOMAIN)
+
+
+@pytest.mark.parametrize("header", [None, b"{", b"[]", b"7", b'{"format": "casesynth-measurements/2"}', b"\xff"])
+def test_a_damaged_header_is_refused(tmp_path: Path, header: bytes | None) -> None:
+    write_measurements(_measurements(), DOMAIN, tmp_path / "measurements.parquet")
+    write_model(_model(), DOMAIN, tmp_path / "model.parquet")
+    for path in tmp_path.iterdir():
+        pq.write_table(
+            pq.read_table(path).replace_schema_metadata(None if header is None else {b"casesynth": header}), path
+        )
+        for read in (read_measurements, read_model):
+            with pytest.raises(TableFormatError, match="not a file of the format"):
+                read(path, DOMAIN)
+
+
+def test_a_file_that_is_not_there_is_said_to_be_missing(tmp_path: Path) -> None:
+    for read in (read_measurements, read_model):
+        with pytest.raises(FileNotFoundError):
+            read(tmp_path / "absent.parquet", DOMAIN)
+
+
+def _set(*keys: Any, to: Any) -> Callable[[pa.Table, dict[str, Any]], pa.Table]:
+    def change(table: pa.Table, header: dict[str, Any]) -> pa.Table:
+        inside: Any = header
+        for key in keys[:-1]:
+            inside = inside[key]
+        inside[keys[-1]] = to
+        return table
+
+    return change
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        _set("tables", to=None),
+        _set("tables", to=[]),
+        _set("tables", 0, to="sex"),
+        _set("tables", 0, "columns", to=["sex", "unknown"]),
+        _set("tables", 0, "columns", to=["means=threats", "sex"]),
+        _set("tables", 0, "columns", to=["sex", "sex"]),
+        _set("tables", 0, "columns", to=[]),
+        _set("tables", 0, "columns", to=7),
+        _set("tables", 1, "columns", to=["sex"]),
+        _set("tables", 0, "nano_rho", to=0),
+        _set("tables", 0, "nano_rho", to=1.5),
+        _set("tables", 0, "nano_rho", to=True),
+        _set("tables", 0, "nano_rho", to=None),
+        lambda table, header: table.slice(0, len(table) - 1),
+        lambda table, header: pa.concat_tables([table, table.slice(0, 1)]),
+        lambda table, header: table.take(pa.array([1, 0, *range(2, len(table))])),
+        lambda table, header: table.drop_columns(["value"]),
+        lambda table, header: table.set_column(2, "value", table.column("value").cast(pa.float64(), safe=False)),
+        lambda table, header: table.set_column(2, "value", pa.array([None] * len(table), pa.int64())),
+        lambda table, header: table.set_column(0, "table", pa.array([0] * len(table), pa.int32())),
+    ],
+)
+def test_measurements_that_contradict_their_header_are_refused(
+    tmp_path: Path, change: Callable[[pa.Table, dict[str, Any]], pa.Table]
+) -> None:
+    write_measurements(_measurements(), DOMAIN, tmp_path / "m.parquet")
+    _rewrite(tmp_path / "m.parquet", change)
+    with pytest.raises(TableFormatError, match="m.parquet"):
+        read_measurements(tmp_path / "m.parquet", DOMAIN)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        _set("weights", to=None),
+        _set("weights", to=[0.5, 0.5]),
+        _set("weights", 0, to="1"),
+        _set("weights", 0, to=float("nan")),
+        _set("people", to=None),
+        _set("people", to=float("inf")),
+        _set("people_sigma", to="0.1"),
+        _set("stiffness", to=[0.1]),
+        _set("residual", to=[1.0, 1.0]),
+        _set("residual", to=None),
+        lambda table, header: table.drop_columns(["shares"]),
+        lambda table, header: table.drop_columns(["column"]),
+        lambda table, header: table.slice(1),
+        lambda table, header: table.set_column(2, "shares", pa.array([1.0] * len(table))),
+        lambda table, header: table.set_column(
+            2, "shares", pa.array([["a"] * 7] * len(table), pa.list_(pa.string(), 7))
+        ),
+        lambda table, header: table.set_column(2, "shares", pa.array([None] * len(table), pa.list_(pa.float64(), 7))),
+    ],
+)
+def test_a_model_that_contradicts_its_header_is_refused(
+    tmp_path: Path, change: Callable[[pa.Table, dict[str, Any]], pa.Table]
+) -> None:
+    write_model(_model(), DOMAIN, tmp_path / "model.parquet")
+    _rewrite(tmp_path / "model.parquet", change)
+    with pytest.raises(TableFormatError, match="model.parquet"):
+        read_model(tmp_path / "model.parquet", DOMAIN)
+
+
+def test_rewriting_without_a_change_is_accepted(tmp_path: Path) -> None:
+    write_measurements(_measurements(), DOMAIN, tmp_path / "m.parquet")
+    write_model(_model(), DOMAIN, tmp_path / "model.parquet")
+    for name in ("m.parquet", "model.parquet"):
+        _rewrite(tmp_path / name, lambda table, header: table)
+    assert len(read_measurements(tmp_path / "m.parquet", DOMAIN)) == 4
+    assert read_model(tmp_path / "model.parquet", DOMAIN).people == 1 / 3
+
+
+def _codes(*rows: tuple[int, ...]) -> tuple[np.ndarray[Any, np.dtype[np.uint16]], ...]:
+    return tuple(np.array(column, dtype=np.uint16) for column in zip(*rows, strict=True))
+
+
+def test_records_show_codes_and_join_several_values() -> None:
+    frame = records_frame(_codes((1, 1, 1, 0), (0, 0, 1, 1), (2, 0, 0, 0)), DOMAIN)
+    assert frame.columns.tolist() == ["sex", "means", "país"]
+    assert frame["sex"].tolist() == ["f", "", "m"]
+    assert frame["means"].tolist() == ["threats;debt", "debt", ""]
+    assert frame["país"].tolist() == ["", "ñ", ""]
+
+
+def test_no_records_give_a_frame_with_the_public_columns() -> None:
+    frame = records_frame(tuple(np.zeros(0, dtype=np.uint16) for _ in DOMAIN.sizes), DOMAIN)
+    assert frame.columns.tolist() == ["sex", "means", "país"] and len(frame) == 0
+
+
+def test_aggregates_show_attributes_values_and_which_are_missing() -> None:
+    rows = [((0,), (1,)), ((0,), (0,)), ((1,), (1,)), ((0, 2), (2, 1)), ((0, 1, 3), (1, 1, 1))]
+    table = AggregateTable(
+        columns=np.array([[*c, *[ABSENT] * (3 - len(c))] for c, _ in rows], dtype=np.int32),
+        values=np.array([[*v, *[ABSENT] * (3 - len(v))] for _, v in rows], dtype=np.int32),
+        estimate=np.array([50.04, 40.0, 30.0, 20.06, 10.0]),
+        low=np.array([45.0, 35.0, 25.0, 15.0, 1.0]),
+        high=np.array([55.0, 45.0, 35.0, 25.0, 19.0]),
+    )
+    frame = aggregates_frame(table, DOMAIN)
+    named = [
+        [(row[f"attribute_{i}"], row[f"value_{i}"]) for i in (1, 2, 3) if row[f"attribute_{i}"]]
+        for row in frame.to_dict("records")
+    ]
+    assert named == [
+        [("sex", "f")],
+        [("sex", "")],
+        [("means", "threats")],
+        [("sex", "m"), ("means", "debt")],
+        [("sex", "f"), ("means", "threats"), ("país", "ñ")],
+    ]
+    assert frame["length"].tolist() == [1, 1, 1, 2, 3]
+    assert frame["missing"].tolist() == [False, True, False, False, False]
+    assert frame["estimate"].tolist() == [50.0, 40.0, 30.0, 20.1, 10.0]
+
+
+@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@x", "\tx", "\rx", "\0x", "＝x", "＋x", "－x", "＠x"])
+def test_what_a_spreadsheet_takes_for_a_formula_is_guarded(text: str) -> None:
+    assert safe_cell(text) == "'" + text
+
+
+@pytest.mark.parametrize("text", ["", "woman", "1-2", "a=b", "'quoted", " =x"])
+def test_other_cells_are_left_alone(text: str) -> None:
+    assert safe_cell(text) == text
+
+
+def test_csv_cells_and_names_are_guarded_and_parquet_keeps_the_values(tmp_path: Path) -> None:
+    frame = pd.DataFrame(
+        {
+            "=name": pd.Categorical(["=SUM(A1)", "plain", "=SUM(A1)"]),
+            "means": pd.Series(["@a;b", "", "-x"], dtype=object),
+            "estimate": [-1.5, 0.0, 2.0],
+        }
+    )
+    write_frame(frame, tmp_path, "t")
+    with (tmp_path / "t.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.reader(file))
+    assert rows == [
+        ["'=name", "means", "estimate"],
+        ["'=SUM(A1)", "'@a;b", "-1.5"],
+        ["plain", "", "0.0"],
+        ["'=SUM(A1)", "'-x", "2.0"],
+    ]
+    assert b"\r\n" in (tmp_path / "t.csv").read_bytes()
+    kept = pq.read_table(tmp_path / "t.parquet").to_pydict()
+    assert kept["=name"] == ["=SUM(A1)", "plain", "=SUM(A1)"]
+    assert kept["means"] == ["@a;b", "", "-x"]
+
+
+def test_values_that_guarding_makes_equal_are_written_all_the_same(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"a": pd.Categorical(["=x", "'=x", "=x"])})
+    write_frame(frame, tmp_path, "t")
+    assert pd.read_csv(tmp_path / "t.csv")["a"].tolist() == ["'=x"] * 3
+
+
+def test_an_attribute_of_a_schema_with_its_own_blank_code_keeps_it_in_records() -> None:
+    attribute = Attribute(name="sex", values=("NA", "f"), missing=frozenset({0}), read=lambda cell: None)
+    frame = records_frame(_codes((0,), (1,)), Domain(attributes=(attribute,)))
+    assert frame["sex"].tolist() == ["NA", "f"]
