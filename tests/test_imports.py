@@ -1,0 +1,198 @@
+"""The import graph of docs/spec/architecture.md, read from the sources without running them."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import casesynth
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGES = {"caseschemas": ROOT / "schemas", "casesynth": ROOT / "synth", "casehaven": ROOT / "platform"}
+
+MAY_IMPORT = {
+    "caseschemas": set[str](),
+    "casesynth": {"caseschemas"},
+    "casehaven": {"caseschemas", "casesynth"},
+}
+"""Of our packages, beside itself."""
+
+AFTER_MEASURE = (
+    "_objective",
+    "aggregates",
+    "balance",
+    "bundle",
+    "contrasts",
+    "intervals",
+    "manifest",
+    "model",
+    "notes",
+    "report",
+    "sample",
+    "seeded",
+    "signing",
+    "tables",
+    "threads",
+)
+"""Modules of casesynth that take protected numbers only."""
+
+HOLDS_REAL_DATA = {
+    "casesynth.persons": None,
+    "casesynth.encode": {"Codes"},  # an alias of an array type, for synthetic records too
+    "casesynth.measure": {"Measurement"},  # what comes out of the noise
+    "casesynth.counting": set[str](),
+    "casesynth.marginals": {"Clique"},  # names of columns
+    "casesynth.evaluation": None,
+}
+"""Module: the names that modules after the noise may take from it; None and the empty set are nothing at all."""
+
+COUNTS_MADE_UP_PEOPLE = {
+    "casesynth.intervals": {"casesynth.counting": {"count"}, "casesynth.marginals": {"Clique", "Marginal"}},
+    "casesynth.report.agreement": {"casesynth.counting": {"count"}},
+}
+"""Modules that count people drawn from the model or synthetic records, never real ones."""
+
+BASE_OF_SCHEMAS = {"jsonschema"}
+"""Beyond the standard library; imported inside the function that checks a document, never on loading."""
+
+
+def _sources(package: str) -> Iterator[tuple[str, Path]]:
+    root = PACKAGES[package]
+    for path in sorted((root / package).rglob("*.py")):
+        parts = path.relative_to(root).with_suffix("").parts
+        yield ".".join(parts[:-1] if parts[-1] == "__init__" else parts), path
+
+
+MODULES = {name: path for package in PACKAGES for name, path in _sources(package)}
+TREES = {name: ast.parse(path.read_text(encoding="utf-8")) for name, path in MODULES.items()}
+
+
+def _imports(module: str, tree: ast.AST | None = None) -> Iterator[tuple[str, set[str] | None]]:
+    """Every import, also inside functions and under TYPE_CHECKING: module, and the names taken (None: the module itself)."""
+    for node in ast.walk(TREES[module] if tree is None else tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield alias.name, None
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0 and node.module, f"{module}: a relative import"
+            for alias in node.names:
+                inner = f"{node.module}.{alias.name}"
+                yield (inner, None) if inner in MODULES else (node.module, {alias.name})
+
+
+def _below(name: str, package: str) -> bool:
+    return name == package or name.startswith(f"{package}.")
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_package_imports_only_the_packages_below_it(module: str) -> None:
+    package = module.partition(".")[0]
+    used = {name.partition(".")[0] for name, _ in _imports(module)} & set(PACKAGES)
+    assert used - {package} <= MAY_IMPORT[package]
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_every_import_of_ours_is_a_module_that_is_there(package: str) -> None:
+    for module, _ in _sources(package):
+        for name, _ in _imports(module):
+            if name.partition(".")[0] in PACKAGES:
+                assert name in MODULES, (module, name)
+
+
+def test_only_the_mechanisms_import_opendp() -> None:
+    using = {module for module in MODULES for name, _ in _imports(module) if _below(name, "opendp")}
+    assert using == {"casesynth.privacy.mechanisms"}
+
+
+def test_only_measure_asks_the_mechanisms_for_noise() -> None:
+    using = {
+        module
+        for module in MODULES
+        for name, names in _imports(module)
+        if _below(name, "casesynth.privacy.mechanisms") and (names is None or "add_gaussian_noise" in names)
+    }
+    assert using == {"casesynth.measure"}
+
+
+def _after_measure() -> list[str]:
+    return [module for module in MODULES if any(_below(module, f"casesynth.{name}") for name in AFTER_MEASURE)]
+
+
+@pytest.mark.parametrize("module", _after_measure())
+def test_nothing_after_the_noise_imports_what_holds_real_data(module: str) -> None:
+    for found, names in _real(module):
+        raise AssertionError(f"{module} takes {names or 'the module'} from {found}")
+
+
+def _real(module: str, tree: ast.AST | None = None) -> Iterator[tuple[str, set[str] | None]]:
+    """Imports of a module after the noise that it may not have."""
+    made_up = COUNTS_MADE_UP_PEOPLE.get(module, {})
+    for name, names in _imports(module, tree):
+        for holder, free in HOLDS_REAL_DATA.items():
+            allowed = (free or set()) | made_up.get(holder, set())
+            if _below(name, holder) and (names is None or not names <= allowed):
+                yield name, names
+
+
+@pytest.mark.parametrize(
+    "planted",
+    [
+        "from casesynth.persons import PersonTable",
+        "import casesynth.persons",
+        "from casesynth import persons",
+        "from casesynth.encode import CodedTable",
+        "from casesynth.counting import count",
+        "from casesynth.evaluation.private import utility",
+        "def late():\n    from casesynth.marginals import Marginal",
+    ],
+)
+def test_a_planted_import_of_real_data_is_caught(planted: str) -> None:
+    assert [*_real("casesynth.tables", ast.parse(planted))]
+
+
+def test_no_exception_for_made_up_people_is_wider_than_its_use() -> None:
+    for module, holders in COUNTS_MADE_UP_PEOPLE.items():
+        used: dict[str, set[str]] = {}
+        for name, names in _imports(module):
+            if name in holders:
+                used.setdefault(name, set()).update(names or ())
+        assert used == holders
+
+
+def test_only_evaluation_itself_imports_evaluation() -> None:
+    using = {
+        module
+        for module in MODULES
+        for name, _ in _imports(module)
+        if _below(name, "casesynth.evaluation") and not _below(module, "casesynth.evaluation")
+    }
+    assert using == set()
+
+
+def test_loading_a_schema_needs_the_standard_library_only() -> None:
+    for module in (name for name in MODULES if _below(name, "caseschemas")):
+        for node in TREES[module].body:
+            for name, _ in _imports(module, node) if isinstance(node, ast.Import | ast.ImportFrom) else ():
+                top = name.partition(".")[0]
+                assert top in sys.stdlib_module_names or top == "caseschemas", (module, name)
+        late = {name.partition(".")[0] for name, _ in _imports(module)}
+        assert late - set(sys.stdlib_module_names) - {"caseschemas"} <= BASE_OF_SCHEMAS
+
+
+def test_casesynth_needs_the_base_dependencies_only() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    base = {requirement.partition(">")[0] for requirement in project["dependencies"]}
+    used = {name.partition(".")[0] for module in MODULES if _below(module, "casesynth") for name, _ in _imports(module)}
+    assert used - set(sys.stdlib_module_names) - set(PACKAGES) == base
+
+
+def test_every_exported_name_is_the_thing_itself_and_no_module() -> None:
+    for name in casesynth.__all__:
+        assert not isinstance(getattr(casesynth, name), type(sys)), name
+        assert importlib.util.find_spec(f"casesynth.{name}") is None, f"a module has the name of the export {name}"
