@@ -16,7 +16,7 @@ def shipped_schema_ids() -> tuple[str, ...]:
     """The ids of the schemas that come with the package, sorted.
 
     >>> shipped_schema_ids()
-    ('ctdc-global',)
+    ('ctdc-global', 'ctdc-victim-perpetrator', 'htcds-2.0')
     """
     folder = files("caseschemas") / "shipped"
     return tuple(sorted(entry.name.removesuffix(".json") for entry in folder.iterdir() if entry.name.endswith(".json")))

@@ -28,7 +28,12 @@ def mine(tmp_path: Path, example_text: str) -> Path:
 def test_list_names_every_shipped_schema() -> None:
     result = run("list")
     assert result.exit_code == 0
-    assert "ctdc-global  1.0.0    27       CTDC Global" in result.output
+    listed = [line.split()[:3] for line in result.output.splitlines()[1:]]
+    assert listed == [
+        ["ctdc-global", "1.0.0", "27"],
+        ["ctdc-victim-perpetrator", "1.0.0", "16"],
+        ["htcds-2.0", "1.0.0", "18"],
+    ]
 
 
 def test_show_gives_every_attribute_with_kind_role_and_merge_rule() -> None:
