@@ -1,0 +1,204 @@
+"""The latent class model: it says what the measurements say, the same every time, whatever it is given."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
+
+from casesynth.contrasts import Contrasts, combine
+from casesynth.domain import Domain
+from casesynth.intervals import simulate
+from casesynth.marginals import Marginal
+from casesynth.measure import Measurement
+from casesynth.model import LADDER, STIFFER, FitSettings, LatentClassModel, fit, prior_shares, refit
+from casesynth.plan import ReleasePlan
+from casesynth.privacy.loss import Receipt
+from casesynth.synthesis import recompute
+
+if TYPE_CHECKING:
+    from tests.synth.conftest import Brute, Exact, People
+
+SEED = b"seed"
+
+
+@pytest.fixture(scope="module")
+def plan(shelter: Domain) -> ReleasePlan:
+    return ReleasePlan.make(shelter, epsilon=1, people_cap=10_000)
+
+
+@pytest.fixture(scope="module")
+def noise_free(plan: ReleasePlan, residents: People, exact: Exact) -> Contrasts:
+    cliques = [table.clique for table in plan.tables]
+    return combine(exact(residents, cliques, plan.domain.sizes, 10**9), plan.domain.sizes)
+
+
+@pytest.fixture(scope="module")
+def noisy(plan: ReleasePlan, residents: People, brute: Brute) -> list[Measurement]:
+    exact = [Marginal(clique=t.clique, counts=brute(residents, t.clique, plan.domain.sizes)) for t in plan.tables]
+    return simulate(plan, exact, np.random.default_rng(1))
+
+
+def _distances(
+    model: LatentClassModel, people: People, sizes: Sequence[int], length: int, brute: Brute
+) -> NDArray[np.float64]:
+    """Return the total variation distance of every table of a length."""
+    found = []
+    for clique in itertools.combinations(range(len(sizes)), length):
+        truth = brute(people, clique, sizes) / len(people[0])
+        found.append(0.5 * np.abs(model.marginal(clique) / model.people - truth).sum())
+    return np.array(found)
+
+
+def _same(one: LatentClassModel, other: LatentClassModel) -> bool:
+    return (
+        one.weights.tobytes() == other.weights.tobytes()
+        and [part.tobytes() for part in one.shares] == [part.tobytes() for part in other.shares]
+        and (one.stiffness, one.residual, one.people) == (other.stiffness, other.residual, other.people)
+    )
+
+
+def test_without_noise_the_model_says_what_the_people_say(
+    noise_free: Contrasts, residents: People, shelter: Domain, brute: Brute
+) -> None:
+    settings = FitSettings(classes=40, steps=300, starts=1, pilot_classes=10, pilot_steps=30)
+    model = fit(noise_free, SEED, settings=settings)
+    assert model.people == pytest.approx(2000)
+    # another sample of 2,000 from the same population would be off by about .01, .03 and .06
+    for length, largest in ((1, 0.001), (2, 0.004), (3, 0.03)):
+        assert _distances(model, residents, shelter.sizes, length, brute).max() < largest
+
+
+def test_with_noise_the_model_beats_independent_columns(
+    noisy: list[Measurement], residents: People, shelter: Domain, brute: Brute, quick: FitSettings
+) -> None:
+    contrasts = combine(noisy, shelter.sizes)
+    model = fit(contrasts, SEED, settings=quick)
+    alone = replace(
+        model,
+        weights=np.ones(1),
+        shares=tuple(model.marginal([i])[:, None] / model.people for i in range(len(shelter.sizes))),
+    )
+    for length in (2, 3):
+        ours, independent = (_distances(m, residents, shelter.sizes, length, brute).mean() for m in (model, alone))
+        assert ours < 0.6 * independent
+    assert all(0.1 < residual < 1.5 for residual in model.residual)
+
+
+def test_weights_and_shares_are_probabilities(noisy: list[Measurement], shelter: Domain, quick: FitSettings) -> None:
+    model = fit(combine(noisy, shelter.sizes), SEED, settings=quick)
+    assert [part.shape for part in model.shares] == [(size, quick.classes) for size in shelter.sizes]
+    assert model.weights.min() > 0 and model.weights.sum() == pytest.approx(1, abs=1e-12)
+    for part in model.shares:
+        assert part.min() >= 0
+        np.testing.assert_allclose(part.sum(axis=0), 1, atol=1e-12)
+    assert model.stiffness in {STIFFER * rung for rung in LADDER}
+
+
+def test_a_marginal_is_the_sum_over_classes(noisy: list[Measurement], shelter: Domain, quick: FitSettings) -> None:
+    model = fit(combine(noisy, shelter.sizes), SEED, settings=quick)
+    for columns in ([4], [7, 0], [1, 7, 3], [6, 0, 1]):
+        found = model.marginal(columns)
+        for cell in itertools.product(*(range(shelter.sizes[i]) for i in columns)):
+            expected = math.fsum(
+                model.people * w * math.prod(model.shares[i][value, k] for i, value in zip(columns, cell, strict=True))
+                for k, w in enumerate(model.weights)
+            )
+            assert found[cell] == pytest.approx(expected, abs=1e-8)
+
+
+def test_the_same_seed_gives_the_same_model_and_another_seed_another(noise_free: Contrasts, quick: FitSettings) -> None:
+    one = fit(noise_free, SEED, settings=quick)
+    assert _same(one, fit(noise_free, SEED, settings=quick))
+    assert not _same(one, fit(noise_free, b"other", settings=quick))
+
+
+def test_refitting_with_the_chosen_stiffness_gives_the_model_again(noise_free: Contrasts, quick: FitSettings) -> None:
+    one = fit(noise_free, SEED, settings=quick)
+    assert _same(one, refit(noise_free, SEED, stiffness=one.stiffness, settings=quick))
+
+
+def test_the_released_model_is_the_union_of_its_starts(noise_free: Contrasts, quick: FitSettings) -> None:
+    single = refit(noise_free, SEED, stiffness=0.03, settings=quick)
+    double = refit(noise_free, SEED, stiffness=0.03, settings=replace(quick, starts=2))
+    half = quick.classes
+    assert len(double.weights) == 2 * half
+    np.testing.assert_allclose(double.weights[:half], single.weights / 2, rtol=1e-5)
+    for one, two in zip(single.shares, double.shares, strict=True):
+        np.testing.assert_allclose(two[:, :half], one, atol=1e-6)
+        assert not np.allclose(two[:, half:], one, atol=1e-3)
+
+
+def test_a_release_does_not_depend_on_the_number_of_blas_threads() -> None:
+    # wide enough that a threaded matrix product sums in another order
+    domain = Domain.declare(
+        {f"flag{i}": ["1"] for i in range(12)} | {f"place{i}": [f"{v}" for v in range(29)] for i in (1, 2)}
+    )
+    plan = ReleasePlan.make(domain, epsilon=1, people_cap=10_000)
+    random = np.random.default_rng(4)
+    measured = [
+        Measurement(
+            clique=t.clique, values=random.integers(0, 60, [domain.sizes[i] for i in t.clique]), nano_rho=t.nano_rho
+        )
+        for t in plan.tables
+    ]
+    settings = FitSettings(classes=150, steps=12, starts=1, pilot_classes=20, pilot_steps=4)
+    receipt = Receipt(charge_id="c", loss=plan.loss)
+    made = []
+    for threads in (1, 2):
+        with threadpool_limits(limits=threads, user_api="blas"):
+            made.append(recompute(plan, receipt, measured, settings=settings))
+    one, two = made
+    assert _same(one.model, two.model)
+    assert [c.tobytes() for c in one.records] == [c.tobytes() for c in two.records]
+    assert one.aggregates.estimate.tobytes() == two.aggregates.estimate.tobytes()
+    assert one.errors.half_widths.tobytes() == two.errors.half_widths.tobytes()
+
+
+def test_prior_shares_are_the_noisy_shares_raised_to_half_a_standard_error(exact: Exact) -> None:
+    lonely = (np.array([0, 0, 0, 0, 1], dtype=np.uint16),)
+    # one table of three cells, scale 2 in each: the standard error of a contrast is 2, so of five people .2 at least
+    contrasts = combine(exact(lonely, [(0,)], (3,), 125_000_000), (3,))
+    raw = np.array([4 / 5, 1 / 5, 0.2])
+    np.testing.assert_allclose(prior_shares(contrasts), raw / raw.sum(), rtol=1e-6)
+
+
+@pytest.mark.parametrize("people", [-500, 0])
+def test_fewer_than_no_people_still_give_a_model(
+    shelter: Domain, plan: ReleasePlan, quick: FitSettings, people: int
+) -> None:
+    measured = [
+        Measurement(
+            clique=t.clique,
+            values=np.full([shelter.sizes[i] for i in t.clique], people // t.cells, dtype=np.int64),
+            nano_rho=t.nano_rho,
+        )
+        for t in plan.tables
+    ]
+    model = fit(combine(measured, shelter.sizes), SEED, settings=quick)
+    assert model.people <= 0
+    assert np.isfinite(model.weights).all() and all(np.isfinite(part).all() for part in model.shares)
+    assert model.weights.sum() == pytest.approx(1)
+
+
+class _CancelledError(Exception):
+    pass
+
+
+def test_progress_is_told_and_may_cancel(noise_free: Contrasts, quick: FitSettings) -> None:
+    phases: list[str] = []
+    fit(noise_free, SEED, settings=quick, progress=lambda phase, share: phases.append(phase))
+    assert set(phases) == {"fit"}
+
+    def cancel(phase: str, share: float | None) -> None:
+        raise _CancelledError
+
+    with pytest.raises(_CancelledError):
+        fit(noise_free, SEED, settings=quick, progress=cancel)
