@@ -21,7 +21,8 @@ from casesynth.marginals import Clique, Marginal
 _CHUNK = 1 << 15
 """Distinct rows per matrix product."""
 
-_FLOAT32_EXACT = 1 << 24
+_PEOPLE = 1 << 22
+"""People per matrix product; float32 holds whole numbers exactly up to 2^24."""
 
 Check = Callable[[], None]
 """Called now and then during long work; raises to cancel."""
@@ -95,10 +96,17 @@ class _PairProducts:
 
     def add(self, batch: tuple[Codes, ...], check: Check) -> None:
         """Count one batch."""
-        ones = np.stack([batch[i] for i in self._columns], axis=1).astype(bool)
+        for start in range(0, len(batch[0]), _PEOPLE):
+            self._add([batch[i][start : start + _PEOPLE] for i in self._columns], check)
+
+    def _add(self, columns: Sequence[Codes], check: Check) -> None:
+        ones = np.stack(columns, axis=1).astype(bool)
         self._people += len(ones)
-        packed = np.packbits(ones, axis=1)
-        distinct, weights = np.unique(packed.view([("", packed.dtype, packed.shape[1])]).ravel(), return_counts=True)
+        bits = np.packbits(ones, axis=1)
+        words = np.zeros((len(bits), -(-bits.shape[1] // 8)), dtype=np.uint64)  # whole words sort much faster than bytes
+        words.view(np.uint8)[:, : bits.shape[1]] = bits
+        keys = words[:, 0] if words.shape[1] == 1 else words.view([("", np.uint64)] * words.shape[1]).ravel()
+        distinct, weights = np.unique(keys, return_counts=True)
         rows = distinct.view(np.uint8).reshape(len(distinct), -1)
         first = np.array([a for a, _ in self._pairs])
         second = np.array([b for _, b in self._pairs])
@@ -106,8 +114,6 @@ class _PairProducts:
             check()
             part = np.unpackbits(rows[start : start + _CHUNK], axis=1, count=len(self._columns)).astype(np.float32)
             weight = weights[start : start + _CHUNK].astype(np.float32)
-            if int(weights.sum()) >= _FLOAT32_EXACT:
-                raise ValueError("a batch of this many people is not counted exactly; use smaller batches")
             product = part[:, first] * part[:, second]
             self._joint += np.rint((product * weight[:, None]).T @ product).astype(np.int64)
 
