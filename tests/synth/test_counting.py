@@ -67,11 +67,34 @@ def test_quadruples_of_skewed_and_repeated_people_are_exact(brute: Brute) -> Non
         np.testing.assert_array_equal(marginal.counts, brute(people, marginal.clique, sizes))
 
 
+@pytest.mark.parametrize("columns", [7, 8, 9, 63, 64, 65])
+def test_any_number_of_binary_columns_is_packed_without_loss(brute: Brute, columns: int) -> None:
+    sizes = (2,) * columns
+    people = _population(sizes, 40, columns)
+    last = columns - 1
+    cliques = [
+        (0, 1, 2, last),
+        (0, columns // 2, last - 1, last),
+        *((i, i + 1, i + 2, i + 3) for i in range(columns - 3)),
+    ]
+    for marginal in count([people], cliques, sizes):
+        np.testing.assert_array_equal(marginal.counts, brute(people, marginal.clique, sizes))
+
+
 def test_many_people_in_one_cell_are_counted_exactly() -> None:
     sizes, people = (2, 2, 2, 2, 3), 200_003
     columns = tuple(np.full(people, size - 1, dtype=np.uint16) for size in sizes)
     for marginal in count([columns], _all_cliques(sizes), sizes):
         assert marginal.counts.ravel()[-1] == marginal.counts.sum() == people
+
+
+def test_more_people_in_one_batch_than_single_precision_counts_are_exact() -> None:
+    people = (1 << 24) + 3
+    column = np.ones(people, dtype=np.uint16)
+    column[-2:] = 0
+    (marginal,) = count([(column,) * 4], [(0, 1, 2, 3)], (2,) * 4)
+    assert (marginal.counts[0, 0, 0, 0], marginal.counts[1, 1, 1, 1]) == (2, people - 2)
+    assert marginal.counts.sum() == people
 
 
 @pytest.mark.parametrize("rows", [1, 7, 59, 60, 1000])
