@@ -15,7 +15,7 @@ import platform
 import shutil
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 
@@ -23,7 +23,7 @@ from casesynth._files import sync_folder, write_whole
 from casesynth.aggregates import MINIMUM
 from casesynth.canonical import JsonValue
 from casesynth.errors import CasesynthError
-from casesynth.manifest import Manifest, file_entries, sign_manifest, write_manifest
+from casesynth.manifest import MANIFEST_NAME, Manifest, file_entries, sign_manifest, write_manifest
 from casesynth.notes import ReleaseNotes
 from casesynth.progress import Progress, silent
 from casesynth.report import datapackage_json, datasheet_md, report_html
@@ -57,6 +57,29 @@ def software() -> dict[str, JsonValue]:
     }
 
 
+def recover_bundle(folder: Path, digest: str) -> bool:
+    """Give a revealed bundle its name when the process was stopped just before it did.
+
+    Args:
+        folder: where the bundle should be; nothing is there.
+        digest: SHA-256 of its manifest, as the ledger holds it.
+
+    Returns:
+        Whether the bundle was found and is now in its place.
+    """
+    for partial in sorted(folder.parent.glob(f".{folder.name}.*.partial")):
+        if manifest_digest(partial) == digest:
+            os.rename(partial, folder)
+            return True
+    return False
+
+
+def manifest_digest(folder: Path) -> str | None:
+    """Return the SHA-256 of a bundle's manifest as hex; None when there is none."""
+    path = folder / MANIFEST_NAME
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None
+
+
 def people_interval(synthesis: Synthesis) -> tuple[int, int, int]:
     """Return the noisy number of people with the ends of its 95 % interval, in whole people."""
     half = NORMAL_95 * synthesis.model.people_sigma
@@ -85,7 +108,7 @@ def manifest_facts(synthesis: Synthesis, notes: ReleaseNotes) -> dict[str, JsonV
             "max_tokens_reason": notes.tokens_reason,
             "epsilon_per_person": plan.epsilon_per_person,
             "nano_rho_per_person": person.nano_rho,
-            "decision_used_private_data": False,
+            "decision_used_private_data": notes.decision_used_private_data,
         },
         "mechanisms": [
             {
@@ -97,6 +120,7 @@ def manifest_facts(synthesis: Synthesis, notes: ReleaseNotes) -> dict[str, JsonV
                 "scale_max": max(scales),
             }
         ],
+        "fit": asdict(synthesis.settings),
         "people_cap": plan.people_cap,
         "people": {"estimate": estimate, "low": low, "high": high},
         "minimum_count": int(MINIMUM),
@@ -143,10 +167,10 @@ def write_bundle(
         sync_folder(partial)
         os.chmod(partial, 0o755)
         reveal(hashlib.sha256(manifest.to_bytes()).hexdigest())
-        os.rename(partial, folder)
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise
+    os.rename(partial, folder)  # from here on the folder is kept, whatever happens: it cannot be drawn again
     with contextlib.suppress(OSError):  # the bundle is in place; only its name's durability is at stake
         sync_folder(folder.parent)
     return ReleaseBundle(folder=folder, manifest=manifest)

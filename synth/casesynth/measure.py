@@ -62,7 +62,7 @@ def measure(
         Whatever `charge` raises when the budget does not suffice; nothing was opened.
     """
     receipt = charge(plan.loss)
-    if receipt.loss.nano_rho < plan.loss.nano_rho:
+    if receipt.loss.nano_rho < plan.loss.nano_rho or receipt.loss.delta_units < plan.loss.delta_units:
         raise ReceiptError("the receipt covers less than the plan costs; nothing was opened")
     people = open_people(receipt)
     progress("count", 0.0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import date
 
 from casesynth.errors import CasesynthError
 
@@ -28,6 +29,9 @@ class ReleaseNotes:
     """The steward's words, where no consent column was applied."""
     licence: str = "CC-BY-4.0"
     """Licence of the released files, as an SPDX identifier."""
+    decision_used_private_data: bool = False
+    """Whether anybody compared a draw with real records before deciding to publish: then the guarantee does not cover the decision
+    (privacy rule 33)."""
     tokens_reason: str | None = None
     """Why max_tokens_per_person is lower than the number of organisations, where it is (privacy rule 2)."""
 
@@ -37,5 +41,9 @@ class ReleaseNotes:
                 raise NotesError(f"a release needs a {name}")
         if not self.consent_applied and not (self.legal_basis or "").strip():
             raise NotesError("a release needs consent columns that were applied, or a stated legal basis")
+        try:
+            date.fromisoformat(self.created)
+        except ValueError:
+            raise NotesError("the date of a release must be written as YYYY-MM-DD") from None
         if self.organisations < 1:
             raise NotesError(f"organisations must be at least 1, got {self.organisations}")

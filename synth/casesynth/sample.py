@@ -1,8 +1,8 @@
 """Synthetic records, drawn from the model only (post-processing; privacy rules 5, 7 and 25).
 
 1. The number of rows is the noisy number of people.
-2. Class sizes, and inside each class the count of every value, come from systematic rounding: as close to the model as whole records
-   allow. Rounding errors are carried from class to class, so the totals agree too.
+2. Class sizes, and inside each class the count of every value, come from rounding by largest remainder: as close to the model as whole
+   records allow. What rounding leaves over is carried from class to class, so the totals agree too.
 3. Inside a class the values of each column are placed at random, then swapped between records of the class where that brings the
    counts of all pairs of columns closer to the model's.
 """

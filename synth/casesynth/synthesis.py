@@ -36,6 +36,8 @@ class Synthesis:
     aggregates: AggregateTable
     errors: ErrorScale
     """How far estimates may be off."""
+    settings: FitSettings
+    """How hard the model was fitted."""
 
 
 def synthesise(
@@ -69,6 +71,7 @@ def recompute(
 ) -> Synthesis:
     """Make everything that follows from the measurements. Anyone who holds them can do this; it costs nothing."""
     seed = measurements_digest(measurements)
+    settings = settings or FitSettings()
     with one_blas_thread():
         model = fit(combine(measurements, plan.domain.sizes), seed, settings=settings, progress=progress)
         errors = judge(model, measurements, plan, seed, settings=settings, progress=progress)
@@ -82,4 +85,5 @@ def recompute(
         records=records,
         aggregates=aggregates,
         errors=errors,
+        settings=settings,
     )

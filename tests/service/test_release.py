@@ -370,3 +370,35 @@ def test_file_that_changes_after_the_check_is_refused(
     assert result.exit_code == 1
     assert "changed" in result.output
     assert _nothing_left(shelter)
+
+
+def test_bundle_that_only_lacks_its_name_is_found_again(
+    shelter: Shelter, people: MakePeople, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Stopped after the ledger knows the result and before the folder has its name: nothing is lost, and nothing is drawn twice."""
+    cases = shelter.write("north.csv", people(60))
+    options = ("--epsilon", "2", "--idempotency-key", "request-0005")
+
+    def stopped(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as broken:
+        broken.setattr("casesynth.bundle.os.rename", stopped)
+        assert shelter.release(cases, extra=options).exit_code == 130
+    assert not (shelter.folder / "bundle").exists()
+    spent = _spent(shelter)
+    again = shelter.release(cases, extra=options)
+    assert again.exit_code == 0, again.output
+    assert {path.name for path in (shelter.folder / "bundle").iterdir()} == FILES
+    assert _spent(shelter) == spent
+
+
+def test_decision_that_used_private_data_is_stated(shelter: Shelter, people: MakePeople) -> None:
+    cases = shelter.write("north.csv", people(30))
+    assert shelter.release(cases, extra=("--epsilon", "1")).exit_code == 0
+    declared = ("--epsilon", "1", "--decision-used-private-data")
+    assert shelter.release(cases, out="second", extra=declared).exit_code == 0
+    for out, stated in (("bundle", False), ("second", True)):
+        guarantee = _facts(shelter, out)["guarantee"]
+        assert isinstance(guarantee, dict)
+        assert guarantee["decision_used_private_data"] is stated

@@ -169,7 +169,7 @@ def test_hostile_names_are_text_and_nothing_else(page: str, tree: ElementTree.El
 
 
 def test_notes_are_text_and_nothing_else(synthesis: Synthesis) -> None:
-    notes = ReleaseNotes(title="<img src=x>\ud800", created="<b>", legal_basis="<i>law</i>", licence="<u>")
+    notes = ReleaseNotes(title="<img src=x>\ud800", created="2026-01-31", legal_basis="<i>law</i>", licence="<u>")
     text = report_html(synthesis, notes)
     assert not re.search(r"<(img|b|i|u)[ >]", text)
     assert "&lt;i&gt;law&lt;/i&gt;" in text
@@ -258,7 +258,7 @@ def test_the_unit_and_fewer_tokens_than_organisations_are_said() -> None:
     made = synthesis_of(domain, 300, tokens=1)
     notes = ReleaseNotes(
         title="t",
-        created="2025",
+        created="2025-01-31",
         organisations=3,
         unit="record",
         legal_basis="Art. 9 (2) j",

@@ -47,6 +47,12 @@ from casesynth.synthesis import Synthesis
 @click.option(
     "--ignore-column", "ignored", multiple=True, help="A column beside the schema's that may be there; it is not read."
 )
+@click.option(
+    "--decision-used-private-data",
+    "private_decision",
+    is_flag=True,
+    help="Declare that a comparison with real records led to this release; the release says so.",
+)
 @click.option("--title", help="Title of the release.  [default: names the schema]")
 @click.option(
     "--idempotency-key", "request", help="The key of an attempt that did not finish: try again at no further charge."
@@ -68,6 +74,7 @@ def command(
     max_tokens_per_person: int | None,
     tokens_reason: str | None,
     ignored: tuple[str, ...],
+    private_decision: bool,
     title: str | None,
     request: str | None,
     path: Path,
@@ -75,7 +82,8 @@ def command(
 ) -> None:
     """Release case FILEs as a protected, signed bundle.
 
-    The charge is committed to the ledger before any cell is read, and it stands whatever happens after. Nothing that is printed or
+    The files' structure and person keys are checked first. The charge is committed to the ledger before a cell becomes a number, and
+    it stands whatever happens after. Nothing that is printed or
     written depends on a single person by more than the guarantee allows.
     """
     started = time.monotonic()
@@ -94,6 +102,7 @@ def command(
         max_tokens_per_person=max_tokens_per_person,
         tokens_reason=tokens_reason,
         ignored_columns=ignored,
+        decision_used_private_data=private_decision,
         title=title,
     )
     ledger = Ledger.open(path)
@@ -146,7 +155,7 @@ def _summary(synthesis: Synthesis, row_is_person: bool) -> list[tuple[str, str]]
     sizes = np.array([100.0, 1000.0])
     pair, triple = (errors.half_width(np.full(2, length), sizes) for length in (2, 3))
     within = (
-        f"95 % of counts are within: 100 people +- {pair[0]:.0f} (two attributes) or {triple[0]:.0f} (three); "
+        f"expected, 95 %: 100 people +- {pair[0]:.0f} (two attributes) or {triple[0]:.0f} (three); "
         f"1,000 people +- {pair[1]:.0f} or {triple[1]:.0f}"
     )
     return [

@@ -9,7 +9,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,10 +17,9 @@ from casehaven.errors import CasehavenError
 from casehaven.intake import Snapshot, snapshot
 from casehaven.ledger import AlreadyRevealedError, ChargeState, IdempotencyKey, Ledger
 from caseschemas import CaseSchema
-from casesynth.bundle import BundleExistsError, write_bundle
+from casesynth.bundle import BundleExistsError, manifest_digest, recover_bundle, write_bundle
 from casesynth.canonical import JsonValue
 from casesynth.domain import Domain
-from casesynth.manifest import MANIFEST_NAME
 from casesynth.notes import ReleaseNotes
 from casesynth.persons import PersonTable
 from casesynth.plan import ReleasePlan
@@ -61,6 +59,8 @@ class ReleaseDraft:
     """Default the number of organisations; lower only with a reason (privacy rule 2)."""
     tokens_reason: str | None = None
     ignored_columns: tuple[str, ...] = ()
+    decision_used_private_data: bool = False
+    """The steward declares that a comparison with real records led to this release (privacy rule 33)."""
     title: str | None = None
 
     def __post_init__(self) -> None:
@@ -181,11 +181,14 @@ def release_case_files(
 
     if known is not None and known.state is ChargeState.REVEALED:
         charge(plan.loss)  # refuses another request under the same key
-        if _digest(draft.out) == known.result_digest:
+        digest = known.result_digest or ""
+        if not draft.out.exists():
+            recover_bundle(draft.out, digest)
+        if manifest_digest(draft.out) == digest:
             return Outcome(folder=draft.out, synthesis=None)
         raise AlreadyRevealedError(
-            f"this request was released before, and {draft.out} is not that bundle",
-            result_digest=known.result_digest or "",
+            f"this request was released before with SHA-256 {digest}, and {draft.out} is not that bundle",
+            result_digest=digest,
         )
 
     def open_people(receipt: Receipt) -> PersonTable:
@@ -214,6 +217,7 @@ def _notes(draft: ReleaseDraft, opened: Snapshot) -> ReleaseNotes:
         consent_applied=opened.consent is not None,
         legal_basis=(draft.legal_basis or "").strip() or None,
         tokens_reason=draft.tokens_reason if lowered else None,
+        decision_used_private_data=draft.decision_used_private_data,
     )
 
 
@@ -231,8 +235,3 @@ def _body(draft: ReleaseDraft, plan: ReleasePlan, opened: Snapshot) -> dict[str,
         "legal_basis": draft.legal_basis,
         "title": draft.title,
     }
-
-
-def _digest(folder: Path) -> str | None:
-    path = folder / MANIFEST_NAME
-    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from datetime import UTC, datetime
 
 from casesynth.aggregates import LENGTH
 from casesynth.domain import Attribute, Domain
@@ -53,9 +52,7 @@ def datapackage_json(synthesis: Synthesis, notes: ReleaseNotes, files: Sequence[
             "mean zero."
         ),
     }
-    created = _date_time(notes.created)
-    if created is not None:
-        package["created"] = created
+    package["created"] = f"{notes.created}T00:00:00Z"
     package["licenses"] = [
         {"name": licence.name, "title": visible(licence.title)} | ({"path": licence.path} if licence.path else {})
     ]
@@ -169,12 +166,3 @@ def _aggregate_fields(domain: Domain) -> list[Json]:
             {"name": name, "type": "number", "description": words, "constraints": {"required": True, "minimum": 0}}
         )
     return fields
-
-
-def _date_time(created: str) -> str | None:
-    """Return a date or time as RFC 3339 asks for it, in UTC where no zone is named; None where it is neither."""
-    try:
-        moment = datetime.fromisoformat(created)
-    except ValueError:
-        return None
-    return (moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)).isoformat().replace("+00:00", "Z")
