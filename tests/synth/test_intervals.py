@@ -1,0 +1,167 @@
+"""Intervals hold the truth about 95 times in a hundred, and grow with the noise and with what the model misses."""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from casesynth.aggregates import ABSENT, aggregate
+from casesynth.contrasts import combine
+from casesynth.domain import Domain
+from casesynth.intervals import NORMAL, ErrorScale, judge, simulate
+from casesynth.marginals import Marginal
+from casesynth.model import FitSettings, fit
+from casesynth.plan import ReleasePlan
+from casesynth.sample import draw_people
+from casesynth.threads import one_blas_thread
+
+if TYPE_CHECKING:
+    from tests.synth.conftest import Brute, People
+
+
+def _marginals(plan: ReleasePlan, people: People, brute: Brute) -> list[Marginal]:
+    return [Marginal(clique=t.clique, counts=brute(people, t.clique, plan.domain.sizes)) for t in plan.tables]
+
+
+def _population(domain: Domain, seed: int, people: int = 2000) -> People:
+    """Return people of three groups whose habits are fixed; only who is there varies with the seed."""
+    habits = np.random.default_rng(99)
+    random = np.random.default_rng(seed)
+    group = random.choice(3, size=people, p=[0.5, 0.3, 0.2])
+    columns = []
+    for size in domain.sizes:
+        shares = habits.dirichlet(np.full(size, 0.7), size=3)
+        columns.append((random.random(people)[:, None] > shares.cumsum(axis=1)[group]).sum(axis=1).clip(max=size - 1))
+    return tuple(column.astype(np.uint16) for column in columns)
+
+
+def test_half_widths_are_read_by_length_and_size_and_widened_by_misfit() -> None:
+    scale = ErrorScale(
+        centres=np.log([10.0, 1000.0]),
+        half_widths=np.array([[2.0, 20.0], [3.0, 30.0], [4.0, 40.0]]),
+        misfit=np.array([0.0, 0.5, 2.0]),
+    )
+    lengths = np.array([1, 1, 1, 1, 2, 3])
+    estimates = np.array([10.0, 100.0, 1000.0, 1e6, 10.0, 1000.0])
+    expected = [
+        2.0,
+        np.sqrt(2.0 * 20.0),  # halfway between both sizes on the logarithm
+        20.0,
+        20.0,  # beyond the largest size judged
+        np.sqrt(3.0**2 + NORMAL**2 * 0.5 * np.sqrt(10.0)),
+        np.sqrt(40.0**2 + NORMAL**2 * 2.0 * np.sqrt(1000.0)),
+    ]
+    np.testing.assert_allclose(scale.half_width(lengths, estimates), expected)
+
+
+def test_simulated_tables_have_the_noise_of_the_plan(shelter: Domain, residents: People, brute: Brute) -> None:
+    plan = ReleasePlan.make(shelter, epsilon=0.3, people_cap=10_000)
+    marginals = _marginals(plan, residents, brute)
+    measured = simulate(plan, marginals, np.random.default_rng(5))
+    scaled = [
+        ((m.values - e.counts) / t.scale).ravel() for m, e, t in zip(measured, marginals, plan.tables, strict=True)
+    ]
+    noise = np.concatenate(scaled)
+    assert [(m.clique, m.nano_rho) for m in measured] == [(t.clique, t.nano_rho) for t in plan.tables]
+    # seeded, so no false alarm; 5 standard errors of a mean and of a variance
+    assert abs(noise.mean()) < 5 / np.sqrt(noise.size)
+    assert abs(noise.var() - 1) < 5 * np.sqrt(2 / noise.size)
+
+
+def test_intervals_hold_the_truth_about_95_times_in_a_hundred(
+    shelter: Domain, brute: Brute, quick: FitSettings
+) -> None:
+    plan = ReleasePlan.make(shelter, epsilon=1, people_cap=10_000)
+    held: dict[int, list[bool]] = {1: [], 2: [], 3: []}
+    for run in range(16):
+        people = _population(shelter, seed=run)
+        measured = simulate(plan, _marginals(plan, people, brute), np.random.default_rng(run))
+        seed = bytes([run])
+        with one_blas_thread():
+            model = fit(combine(measured, shelter.sizes), seed, settings=quick)
+            table = aggregate(model, shelter, judge(model, measured, plan, seed, settings=quick))
+        truth = {
+            clique: brute(people, clique, shelter.sizes)
+            for length in (1, 2, 3)
+            for clique in itertools.combinations(range(len(shelter.sizes)), length)
+        }
+        for columns, values, low, high in zip(table.columns, table.values, table.low, table.high, strict=True):
+            used = columns != ABSENT
+            held[int(used.sum())].append(low <= truth[tuple(columns[used].tolist())][tuple(values[used])] <= high)
+    # seeded, so no false alarm. Single values of one run share the error of the number of people: 16 runs are few for them.
+    shares = {length: float(np.mean(found)) for length, found in held.items()}
+    assert all(len(found) > 300 for found in held.values())
+    assert 0.88 < shares[1] <= 1.0
+    assert 0.92 < shares[2] < 0.99
+    assert 0.92 < shares[3] < 0.99
+
+
+def test_less_epsilon_gives_wider_intervals(
+    shelter: Domain, residents: People, brute: Brute, quick: FitSettings
+) -> None:
+    widths = []
+    for epsilon in (0.3, 1, 4):
+        plan = ReleasePlan.make(shelter, epsilon=epsilon, people_cap=10_000)
+        measured = simulate(plan, _marginals(plan, residents, brute), np.random.default_rng(1))
+        model = fit(combine(measured, shelter.sizes), b"s", settings=quick)
+        errors = judge(model, measured, plan, b"s", settings=quick)
+        widths.append(errors.half_width(np.array([1, 2, 3]), np.full(3, 200.0)))
+    for more, less in itertools.pairwise(widths):
+        assert (less < more).all()
+
+
+def test_structure_that_the_model_misses_widens_intervals(shelter: Domain, brute: Brute) -> None:
+    plan = ReleasePlan.make(shelter, epsilon=8, people_cap=100_000)
+    people = list(_population(shelter, seed=3, people=20_000))
+    people[4] = (people[0] == 1).astype(np.uint16)  # one flag is a function of the first column
+    measured = simulate(plan, _marginals(plan, tuple(people), brute), np.random.default_rng(1))
+    misfit = []
+    for classes in (1, 40):  # one class cannot say that two columns belong together
+        settings = FitSettings(classes=classes, steps=150, starts=1, pilot_classes=classes, pilot_steps=30)
+        model = fit(combine(measured, shelter.sizes), b"s", settings=settings)
+        misfit.append(judge(model, measured, plan, b"s", settings=settings).misfit)
+    assert misfit[0][1] > 10 * misfit[1][1]
+    assert misfit[0][2] > 10 * misfit[1][2]
+
+
+def test_the_same_measurements_give_the_same_intervals(
+    shelter: Domain, residents: People, brute: Brute, quick: FitSettings
+) -> None:
+    plan = ReleasePlan.make(shelter, epsilon=1, people_cap=10_000)
+    measured = simulate(plan, _marginals(plan, residents, brute), np.random.default_rng(1))
+    with one_blas_thread():
+        model = fit(combine(measured, shelter.sizes), b"s", settings=quick)
+        one, two = (judge(model, measured, plan, b"s", settings=quick) for _ in range(2))
+    assert one.half_widths.tobytes() == two.half_widths.tobytes()
+    assert one.misfit.tobytes() == two.misfit.tobytes()
+
+
+def test_half_widths_exist_for_every_length_and_size_even_of_nobody(shelter: Domain, quick: FitSettings) -> None:
+    plan = ReleasePlan.make(shelter, epsilon=1, people_cap=10_000)
+    empty = [
+        Marginal(clique=t.clique, counts=np.zeros([shelter.sizes[i] for i in t.clique], dtype=np.int64))
+        for t in plan.tables
+    ]
+    measured = simulate(plan, empty, np.random.default_rng(1))
+    model = fit(combine(measured, shelter.sizes), b"s", settings=quick)
+    assert len(draw_people(model, np.random.default_rng(1))[0]) < 50
+    errors = judge(model, measured, plan, b"s", settings=quick)
+    assert errors.half_widths.shape == (3, len(errors.centres))
+    assert np.isfinite(errors.half_widths).all() and (errors.half_widths > 0).all()
+    assert np.isfinite(errors.misfit).all() and (errors.misfit >= 0).all()
+
+
+def test_cancelling_stops_the_judging(shelter: Domain, residents: People, brute: Brute, quick: FitSettings) -> None:
+    plan = ReleasePlan.make(shelter, epsilon=1, people_cap=10_000)
+    measured = simulate(plan, _marginals(plan, residents, brute), np.random.default_rng(1))
+    model = fit(combine(measured, shelter.sizes), b"s", settings=quick)
+
+    def cancel(phase: str, share: float | None) -> None:
+        assert phase == "aggregate"
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        judge(model, measured, plan, b"s", settings=quick, progress=cancel)
