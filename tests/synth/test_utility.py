@@ -33,7 +33,9 @@ def test_tables_are_those_counted_person_by_person(shelter_people: People, brute
 
 
 def _utility(real: NDArray[np.int64], released: NDArray[np.int64]) -> Utility:
-    return utility({(0, 1): real}, {(0, 1): released}, KNOWN)
+    truth: Tables = {(0, 1): real}
+    shown: Tables = {(0, 1): released}
+    return utility(truth, shown, KNOWN)
 
 
 @pytest.fixture
