@@ -1,11 +1,26 @@
-"""What a case is: the schema language, the shipped schemas and their code lists."""
+"""What a case is: the schema language, the shipped schemas, their code lists, and mappings between schemas."""
 
 from caseschemas.attribute import Band, Kind, Merge, Missing, Role, SchemaAttribute, Value
 from caseschemas.check import parse_schema, read_schema_file, schema_faults
-from caseschemas.errors import CaseschemasError, InvalidModelError, SchemaFaultsError, UnknownSchemaError
-from caseschemas.faults import FAULT_CODES, Fault, quoted
+from caseschemas.errors import (
+    CaseschemasError,
+    InvalidModelError,
+    MappingFaultsError,
+    SchemaFaultsError,
+    UnknownMappingError,
+    UnknownSchemaError,
+)
+from caseschemas.faults import FAULT_CODES, MAPPING_FAULT_CODES, Fault, quoted
 from caseschemas.labels import Labels
 from caseschemas.load import load_schema, shipped_schema_ids
+from caseschemas.load_mapping import (
+    load_mapping,
+    load_mapping_file,
+    mapping_faults,
+    parse_mapping,
+    shipped_mapping_ids,
+)
+from caseschemas.mapping import CaseMapping, ColumnMapping, LeaveOut
 from caseschemas.periods import Granularity, Periods
 from caseschemas.schema import (
     BlockSpec,
@@ -22,10 +37,13 @@ from caseschemas.schema import (
 
 __all__ = [
     "FAULT_CODES",
+    "MAPPING_FAULT_CODES",
     "Band",
     "BlockSpec",
+    "CaseMapping",
     "CaseSchema",
     "CaseschemasError",
+    "ColumnMapping",
     "Condition",
     "Fault",
     "Granularity",
@@ -35,6 +53,8 @@ __all__ = [
     "Kind",
     "Labels",
     "Language",
+    "LeaveOut",
+    "MappingFaultsError",
     "Merge",
     "Missing",
     "Parent",
@@ -45,12 +65,18 @@ __all__ = [
     "SchemaAttribute",
     "SchemaFaultsError",
     "Source",
+    "UnknownMappingError",
     "UnknownSchemaError",
     "Value",
+    "load_mapping",
+    "load_mapping_file",
     "load_schema",
+    "mapping_faults",
+    "parse_mapping",
     "parse_schema",
     "quoted",
     "read_schema_file",
     "schema_faults",
+    "shipped_mapping_ids",
     "shipped_schema_ids",
 ]

@@ -1,4 +1,4 @@
-"""The shape of a document, checked against case-schema.schema.json and explained.
+"""The shape of a document, checked against case-schema.schema.json or case-mapping.schema.json and explained.
 
 Reads the part of JSON Schema 2020-12 that our file uses, so that loading needs no further package and every fault says what to do. A test
 compares its verdicts with those of the `jsonschema` package on many documents, good and bad.
@@ -53,9 +53,27 @@ def language_schema() -> dict[str, Any]:
     return schema
 
 
-def shape_faults(value: Any, pointer: str = "") -> list[ShapeFault]:
-    """Every fault of shape in a document."""
-    return list(_faults(value, language_schema(), pointer))
+@lru_cache
+def mapping_schema() -> dict[str, Any]:
+    """The JSON Schema of mappings, with what it refers to written out."""
+    schema: dict[str, Any] = json.loads((files("caseschemas") / "case-mapping.schema.json").read_text("utf-8"))
+    parts = schema.pop("$defs")
+
+    def written_out(part: Any) -> Any:
+        if isinstance(part, list):
+            return [written_out(entry) for entry in part]
+        if not isinstance(part, dict):
+            return part
+        beside = {key: written_out(entry) for key, entry in part.items() if key != "$ref"}
+        return {**written_out(parts[part["$ref"].removeprefix("#/$defs/")]), **beside} if "$ref" in part else beside
+
+    whole: dict[str, Any] = written_out(schema)
+    return whole
+
+
+def shape_faults(value: Any, pointer: str = "", *, language: Mapping[str, Any] | None = None) -> list[ShapeFault]:
+    """Every fault of shape in a document: a case schema, or what else `language` describes."""
+    return list(_faults(value, language_schema() if language is None else language, pointer))
 
 
 def _is_whole(value: Any) -> bool:

@@ -19,6 +19,10 @@ class UnknownSchemaError(CaseschemasError):
     """No shipped schema has this id, or no file is at this path."""
 
 
+class UnknownMappingError(CaseschemasError):
+    """No shipped mapping leads from the one schema to the other, or no file is at this path."""
+
+
 class SchemaFaultsError(CaseschemasError):
     """A schema document has faults.
 
@@ -37,3 +41,7 @@ class SchemaFaultsError(CaseschemasError):
         count = len(self.faults)
         lines = [f"{name}: {count} fault{'' if count == 1 else 's'}", *(str(fault) for fault in self.faults)]
         super().__init__("\n".join(lines))
+
+
+class MappingFaultsError(SchemaFaultsError):
+    """A mapping document has faults."""

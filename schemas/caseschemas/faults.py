@@ -1,4 +1,4 @@
-"""A fault of a schema document: where it is, what was found, what was expected, what to do."""
+"""A fault of a schema or mapping document: where it is, what was found, what was expected, what to do."""
 
 from __future__ import annotations
 
@@ -62,7 +62,18 @@ FAULT_CODES: Mapping[str, str] = {
     "placed-twice": "A value has two parents.",
     "circular-rule": "A rule makes an attribute depend on itself.",
 }
-"""Every kind of fault and what it means."""
+"""Every kind of fault of a schema and what it means."""
+
+MAPPING_FAULT_CODES: Mapping[str, str] = {
+    "unknown-schema": "No shipped schema has this id in this version.",
+    "unmapped-column": "An attribute of the target schema has no entry.",
+    "mapped-twice": "An attribute of the target schema has two entries.",
+    "rule-does-not-fit": "The rule does not fit the kinds of the two attributes.",
+    "role-crossed": "The entry would carry a person token, a consent, an identifier or free text into an attribute of another role.",
+    "unmapped-code": "An ordinary value of the source attribute has no place in `recode`.",
+    "no-coverage": "An attribute for analysis does not say how much of it the source standard covers, or another attribute does.",
+}
+"""Every further kind of fault of a mapping and what it means."""
 
 
 def quoted(value: object) -> str:
@@ -100,7 +111,7 @@ class Fault:
     """One fault of a schema document."""
 
     code: str
-    """What kind of fault: a key of FAULT_CODES."""
+    """What kind of fault: a key of FAULT_CODES or MAPPING_FAULT_CODES."""
     pointer: str
     """Where, as a JSON pointer (RFC 6901); the empty text is the whole document."""
     line: int
@@ -113,7 +124,7 @@ class Fault:
     """What to do about it."""
 
     def __post_init__(self) -> None:
-        if self.code not in FAULT_CODES:
+        if self.code not in FAULT_CODES and self.code not in MAPPING_FAULT_CODES:
             raise ValueError(f"unknown kind of fault {self.code!r}")
 
     def __str__(self) -> str:

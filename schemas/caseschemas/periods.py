@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from calendar import monthrange
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Literal
@@ -79,3 +80,12 @@ def parse_period(text: str, granularity: Granularity) -> date | None:
         return date.fromisoformat(text + "-01-01"[len(text) - 4 :])
     except ValueError:
         return None
+
+
+def last_day(year: int, month: int) -> int:
+    """Return the number of days of a month.
+
+    >>> last_day(2020, 2)
+    29
+    """
+    return monthrange(year, month)[1]
