@@ -1,0 +1,147 @@
+/* The model: every number of the page in closed form.
+
+   The estimate of a combination of facts is people * sum over classes of weight * product of shares: one number for any combination,
+   never larger than for a part of it. Its 95 % interval comes from the release's own scale, by length and size. What rule 25 hides has
+   `shown: false`. A fact is [column, place of the value]. */
+
+let DATA = null;
+const MODEL = { weights: null, shares: [] };
+
+function bytesOf(base64) {
+  const text = atob(base64);
+  const bytes = new Uint8Array(text.length);
+  for (let i = 0; i < text.length; i += 1) bytes[i] = text.charCodeAt(i);
+  return new DataView(bytes.buffer);
+}
+
+function readModel() {
+  const { people, classes, weights, codes, floor, step, largest } = DATA.model;
+  const weightView = bytesOf(weights);
+  MODEL.weights = Float64Array.from({ length: classes }, (_, k) => people * weightView.getFloat64(8 * k, true));
+  const share = new Float64Array(largest + 1);
+  for (let code = 1; code <= largest; code += 1) share[code] = Math.exp(Math.log(floor) + (code - 1) * step);
+  const codeView = bytesOf(codes);
+  let place = 0;
+  MODEL.shares = DATA.columns.map((column) =>
+    Array.from({ length: column.size }, () => {
+      const row = new Float64Array(classes);
+      for (let k = 0; k < classes; k += 1, place += 1) row[k] = share[codeView.getUint16(2 * place, true)];
+      return row;
+    })
+  );
+}
+
+/* The facts without repetition; null where two of them cannot be true of one person. */
+function distinct(facts) {
+  const values = new Map();
+  for (const [column, value] of facts) {
+    if (values.has(column) && values.get(column) !== value) return null;
+    values.set(column, value);
+  }
+  return [...values];
+}
+
+/* People of each class who have all these facts. */
+function peopleWith(facts) {
+  const people = Float64Array.from(MODEL.weights);
+  for (const [column, value] of facts) {
+    const row = MODEL.shares[column][value];
+    for (let k = 0; k < people.length; k += 1) people[k] *= row[k];
+  }
+  return people;
+}
+
+function sumWith(people, row) {
+  let sum = 0;
+  for (let k = 0; k < people.length; k += 1) sum += people[k] * row[k];
+  return sum;
+}
+
+function sum(people) {
+  let total = 0;
+  for (const each of people) total += each;
+  return total;
+}
+
+/* Longest combination whose error is known. */
+function longest() {
+  return DATA.scale.logWidths.length;
+}
+
+function halfWidth(length, estimate) {
+  const { centres, logWidths, misfit, normal } = DATA.scale;
+  const widths = logWidths[length - 1];
+  const log = Math.log(Math.max(estimate, 1));
+  const last = centres.length - 1;
+  let drawn = widths[0];
+  if (log >= centres[last]) drawn = widths[last];
+  else if (log > centres[0]) {
+    let i = 0;
+    while (centres[i + 1] <= log) i += 1;
+    drawn = widths[i] + ((widths[i + 1] - widths[i]) * (log - centres[i])) / (centres[i + 1] - centres[i]);
+  }
+  return Math.sqrt(Math.exp(drawn) ** 2 + normal ** 2 * misfit[length - 1] * Math.sqrt(Math.max(estimate, 0)));
+}
+
+/* An estimate with its interval; privacy rule 25 decides whether it is shown. */
+function numberOf(estimate, half) {
+  const low = Math.max(estimate - half, 0);
+  return { estimate, half, low, high: estimate + half, shown: estimate >= DATA.scale.minimum && low >= DATA.scale.lowestEnd };
+}
+
+function allPeople() {
+  const { estimate, low, high } = DATA.release.people;
+  return { estimate, half: (high - low) / 2, low, high, shown: estimate >= DATA.scale.minimum };
+}
+
+/* How many people have all these facts. */
+function total(facts) {
+  if (!facts.length) return allPeople();
+  const estimate = sum(peopleWith(facts));
+  return numberOf(estimate, halfWidth(facts.length, estimate));
+}
+
+/* How many people of a view have one more fact; nobody has two values of one column. */
+function counted(people, facts, [column, value]) {
+  const chosen = facts.find((fact) => fact[0] === column);
+  if (chosen) return chosen[1] === value ? total(facts) : { estimate: 0, half: 0, low: 0, high: 0, shown: true };
+  const estimate = sumWith(people, MODEL.shares[column][value]);
+  return numberOf(estimate, halfWidth(facts.length + 1, estimate));
+}
+
+/* How many people of a view answered the questions of a dimension. The half width is the largest that any length has at that size. */
+function answeredOf(people, facts, answered) {
+  if (!answered) return total(facts);
+  const unanswered = (columns, k) => {
+    let share = 1;
+    for (const column of columns) {
+      let missing = 0;
+      for (const place of DATA.columns[column].missing) missing += MODEL.shares[column][place][k];
+      share *= missing;
+    }
+    return share;
+  };
+  const held = new Set(facts.map((fact) => fact[0]));
+  if (answered.every ? answered.sets.every((set) => set.some((c) => held.has(c))) : answered.sets.flat().some((c) => held.has(c)))
+    return total(facts);
+  let estimate = 0;
+  for (let k = 0; k < people.length; k += 1) {
+    if (answered.every)
+      estimate += answered.sets.reduce((share, set) => share * (set.some((c) => held.has(c)) ? 1 : 1 - unanswered(set, k)), people[k]);
+    else estimate += people[k] * (1 - unanswered(answered.sets.flat(), k));
+  }
+  const half = Math.max(...DATA.scale.logWidths.map((_, row) => halfWidth(row + 1, estimate)));
+  return numberOf(estimate, half);
+}
+
+/* A part as a share of its base, with the interval that both intervals give when their errors are independent. */
+function shareOf(part, base) {
+  const value = base.estimate > 0 ? Math.min(part.estimate / base.estimate, 1) : 0;
+  const half = base.estimate > 0 ? Math.hypot(part.half, value * base.half) / base.estimate : 1;
+  return { value, half, low: Math.max(value - half, 0), high: Math.min(value + half, 1), shown: part.shown && base.shown };
+}
+
+/* One view: the facts that everyone in it has. */
+function viewOf(facts) {
+  return { facts, people: peopleWith(facts), total: total(facts) };
+}
