@@ -5,7 +5,8 @@ All of it is post-processing; nothing real is read.
 1. People are drawn independently from the fitted model and measured with simulated noise of the plan's scales; the model is fitted
    again to those numbers. There the truth is known, so the errors of the refit show what noise, fitting and the roughness of whole
    people do to an estimate of a given length and size.
-2. The half width for a length and size is the 95 % quantile of those errors among estimates of about that size.
+2. The half width for a length and size is the 95 % quantile of those errors among estimates of about that size. One refit has one
+   error in the number of people, shared by all its cells: it is taken out, and all errors of its known distribution are put in.
 3. It is widened by structure that the model lacks: estimates are compared with the direct noisy tables, in the release and in the refit.
    Noise and fitting contribute the same to both mean squares, so their difference is the squared misfit. It grows with the
    root of the estimate; the factor is fitted per length, plus one standard error of itself.
@@ -17,6 +18,7 @@ import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +39,8 @@ NORMAL = 1.96
 TRIPLES_JUDGED = 300
 """Triples of columns on which errors of length three are judged."""
 _EDGES = np.log(np.array([10, 14, 20, 30, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 50_000, 1e9]))
+_PEOPLE_ERRORS = np.array([NormalDist().inv_cdf((i + 0.5) / 20) for i in range(20)])
+"""Equally likely errors in the number of people, in standard errors."""
 _FEWEST = 30
 """A size class with fewer judged cells borrows from its neighbour."""
 
@@ -107,12 +111,17 @@ def judge(
     truth = {m.clique: m.counts for m in marginals if len(m.clique) <= 3}
     judged = _judged_cliques(len(sizes), random)
     truth |= {m.clique: m.counts for m in count([people], [c for c in judged if c not in truth], sizes)}
-    errors = _gaps(again, judged, lambda clique: truth[clique])
+    off = len(people[0]) - again.people
+
+    def with_that_many_people(clique: Clique) -> Floats:
+        return np.asarray(truth[clique] - off / truth[clique].size, dtype=np.float64)
+
+    errors = _gaps(again, judged, with_that_many_people)
     real = _gaps(model, judged, combine(measurements, sizes).table)
     drawn = _gaps(again, judged, contrasts.table)
     return ErrorScale(
         centres=(_EDGES[:-1] + _EDGES[1:]) / 2,
-        half_widths=_half_widths(errors),
+        half_widths=_half_widths(errors, model.people_sigma),
         misfit=np.array([_misfit(r, d) for r, d in zip(real, drawn, strict=True)]),
     )
 
@@ -131,6 +140,8 @@ class _Gaps:
 
     estimates: Floats
     gaps: Floats
+    portions: Floats
+    """What one more person in all adds to the estimate of the cell: one over the number of cells of its table."""
 
 
 def _gaps(
@@ -141,6 +152,7 @@ def _gaps(
     """Compare estimates of at least the smallest judged size with a reference; one result per length."""
     estimates: tuple[list[Floats], ...] = ([], [], [])
     gaps: tuple[list[Floats], ...] = ([], [], [])
+    portions: tuple[list[Floats], ...] = ([], [], [])
     for clique in judged:
         expected = reference(clique)
         if expected is None:
@@ -149,19 +161,21 @@ def _gaps(
         large = guess >= math.exp(_EDGES[0])
         estimates[len(clique) - 1].append(guess[large])
         gaps[len(clique) - 1].append(expected.ravel()[large] - guess[large])
+        portions[len(clique) - 1].append(np.full(int(large.sum()), 1 / guess.size))
     none = [np.zeros(0)]
     one, two, three = (
-        _Gaps(estimates=np.concatenate(e or none), gaps=np.concatenate(g or none))
-        for e, g in zip(estimates, gaps, strict=True)
+        _Gaps(estimates=np.concatenate(e or none), gaps=np.concatenate(g or none), portions=np.concatenate(p or none))
+        for e, g, p in zip(estimates, gaps, portions, strict=True)
     )
     return one, two, three
 
 
-def _half_widths(errors: Sequence[_Gaps]) -> Floats:
+def _half_widths(errors: Sequence[_Gaps], people_sigma: float) -> Floats:
     """Return the quantile of the errors by length and size of the estimate; shape (lengths, size classes)."""
     rows: list[list[float]] = []
     for found in errors:
-        size, gap = np.log(found.estimates), np.abs(found.gaps)
+        size = np.log(found.estimates)
+        gap = np.abs(found.gaps[:, None] + people_sigma * found.portions[:, None] * _PEOPLE_ERRORS)
         row = []
         for place, (low, high) in enumerate(itertools.pairwise(_EDGES)):
             inside = (size >= low) & (size < high)
@@ -171,8 +185,8 @@ def _half_widths(errors: Sequence[_Gaps]) -> Floats:
                 inside = (size >= low - reach) & (size < high + reach)
             if inside.any():
                 row.append(max(float(np.quantile(gap[inside], COVERAGE)), 0.5))
-            else:  # no cell of this length is large enough to judge: as wide as the estimate, or as the shorter length
-                row.append(rows[-1][place] if rows else math.exp(low))
+            else:  # no cell of this length is large enough to judge: as for the shorter length, or wider than any estimate
+                row.append(rows[-1][place] if rows else math.exp(high))
         rows.append(row)
     return np.array(rows)
 
