@@ -91,12 +91,28 @@ def test_intervals_hold_the_truth_about_95_times_in_a_hundred(
         for columns, values, low, high in zip(table.columns, table.values, table.low, table.high, strict=True):
             used = columns != ABSENT
             held[int(used.sum())].append(low <= truth[tuple(columns[used].tolist())][tuple(values[used])] <= high)
-    # seeded, so no false alarm. Single values of one run share the error of the number of people: 16 runs are few for them.
+    # seeded, so no false alarm. Single values of one run share one error in the number of people: 16 runs are few for them.
     shares = {length: float(np.mean(found)) for length, found in held.items()}
     assert all(len(found) > 300 for found in held.values())
-    assert 0.88 < shares[1] <= 1.0
+    assert 0.9 < shares[1] < 0.99
     assert 0.92 < shares[2] < 0.99
     assert 0.92 < shares[3] < 0.99
+
+
+def test_where_noise_drowns_everyone_next_to_nothing_is_shown(
+    shelter: Domain, brute: Brute, quick: FitSettings
+) -> None:
+    plan = ReleasePlan.make(shelter, epsilon=0.01, people_cap=10_000)
+    shown, large = 0, 0
+    for run in range(12):
+        people = _population(shelter, seed=run, people=40)
+        measured = simulate(plan, _marginals(plan, people, brute), np.random.default_rng(run))
+        seed = bytes([run])
+        model = fit(combine(measured, shelter.sizes), seed, settings=quick)
+        shown += aggregate(model, shelter, judge(model, measured, plan, seed, settings=quick)).combinations
+        large += model.people > 100
+    assert large >= 3  # by chance the noisy number of people is in the hundreds: only intervals can tell
+    assert shown <= 2
 
 
 def test_less_epsilon_gives_wider_intervals(
