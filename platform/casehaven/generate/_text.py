@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-__all__ = ["mixed_hexadecimal", "numbered"]
+__all__ = ["birthdays", "labelled", "mixed_hexadecimal", "numbered"]
 
 _HEX = np.frombuffer(b"".join(f"{byte:02x}".encode() for byte in range(256)), np.dtype("S2"))
 _DIGITS = np.frombuffer(b"".join(f"{number:03d}".encode() for number in range(1000)), np.dtype("S3"))
@@ -48,3 +48,30 @@ def numbered(chunk: int, serial: NDArray[np.int64]) -> pa.Array:
     letters[:, 8:11] = _DIGITS[serial // 1000].view(np.uint8).reshape(-1, 3)
     letters[:, 11:] = _DIGITS[serial % 1000].view(np.uint8).reshape(-1, 3)
     return _column(letters, 14)
+
+
+def labelled(before: str, number: NDArray[np.int64], after: str) -> pa.Array:
+    """Return one number of nine digits in the same words per row; numbers are below a billion.
+
+    >>> labelled("Example city ", np.array([42]), "").to_pylist()
+    ['Example city 000000042']
+    """
+    head, tail = before.encode(), after.encode()
+    letters = np.empty((len(number), len(head) + 9 + len(tail)), np.uint8)
+    letters[:, : len(head)] = np.frombuffer(head, np.uint8)
+    for place in range(3):
+        digits = _DIGITS[number // 1000 ** (2 - place) % 1000].view(np.uint8).reshape(-1, 3)
+        letters[:, len(head) + 3 * place : len(head) + 3 * place + 3] = digits
+    letters[:, len(head) + 9 :] = np.frombuffer(tail, np.uint8)
+    return _column(letters, letters.shape[1])
+
+
+def birthdays(years: NDArray[np.int64]) -> pa.Array:
+    """Return the first of January of each year, and an empty text for year 0.
+
+    >>> birthdays(np.array([1990, 0])).to_pylist()
+    ['1990-01-01', '']
+    """
+    shown, places = np.unique(years, return_inverse=True)
+    texts = pa.array([f"{year}-01-01" if year else "" for year in shown], pa.string())
+    return texts.take(pa.array(places))

@@ -44,7 +44,7 @@ from casehaven.generate._ctdc_sources import (
 )
 from casehaven.generate.countries import ALPHA3, FLOWS, destination_group, destination_weights, index_of, origin_group
 from casehaven.generate.levels import Levels, solved_levels
-from casehaven.generate.profiles import NOWHERE, Profiles
+from casehaven.generate.profiles import NOWHERE, Birth, Profiles
 from casehaven.generate.sampling import CategoryTable, Draws, logit_steps
 
 __all__ = ["AGE_BANDS", "KNOWN_TWICE", "MEANS_COLUMNS", "RECRUITER_COLUMNS", "CtdcGlobalModel"]
@@ -172,6 +172,8 @@ class CtdcGlobalModel:
         self.contributors = len(CONTRIBUTORS)
         self.values = _VALUES
         self.ageing: Mapping[str, tuple[int, ...]] = {"ageBroad": (0, 9, 18, 21, 24, 27, 30, 39, 48)}
+        self.births: Mapping[str, Birth] = {}
+        self.made_up: Mapping[str, tuple[str, str]] = {}
         self._kind = np.array([one.kind for one in CONTRIBUTORS], np.uint8)
         self._pull_share = np.array([one.pull_share for one in CONTRIBUTORS], np.float32)
         self._origin_group = origin_group()

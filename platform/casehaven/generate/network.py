@@ -17,11 +17,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from casehaven.generate.profiles import NOWHERE, Profiles
+from casehaven.generate.profiles import NOWHERE, Birth, Profiles
 from casehaven.generate.sampling import CategoryTable, Draws
 from caseschemas import CaseSchema, SchemaAttribute
 
-__all__ = ["NetworkModel", "enforce_logic"]
+__all__ = ["NetworkModel", "cell_codes", "enforce_logic"]
 
 _CONTRIBUTORS = 6
 _GROUPS = 6
@@ -31,16 +31,28 @@ _PAIRED_VALUES = 60
 _SPREAD = 0.7
 
 
-def enforce_logic(schema: CaseSchema, codes: dict[str, NDArray[Any]]) -> None:
-    """Empty, in place, every cell that the schema's logic forbids; rules may build on each other."""
+def enforce_logic(schema: CaseSchema, codes: dict[str, NDArray[Any]], values: Mapping[str, tuple[str, ...]]) -> None:
+    """Empty, in place, every cell that the schema's logic forbids; rules may build on each other.
+
+    Args:
+        schema: whose logic.
+        codes: per column, positions in its cell texts.
+        values: per column, the cell texts.
+    """
     for _ in schema.logic:
         for rule in schema.logic:
             condition = schema.attribute(rule.only_with.attribute)
-            allowed = np.array([value.code in rule.only_with.codes for value in condition.values])
+            wanted = set(rule.only_with.codes)
+            allowed = np.array([not wanted.isdisjoint(cell_codes(condition, text)) for text in values[condition.name]])
             met = allowed[codes[condition.name]]
             for name in rule.attributes:
                 column = codes[name]
                 column[~met & (column >= schema.attribute(name).first_known)] = schema.attribute(name).blank
+
+
+def cell_codes(attribute: SchemaAttribute, text: str) -> tuple[str, ...]:
+    """Return the codes that a cell as the generator writes it holds."""
+    return (text,) if attribute.kind != "multi" else tuple(text.split(attribute.separators[0]))
 
 
 def _cell_texts(attribute: SchemaAttribute) -> tuple[str, ...]:
@@ -60,6 +72,8 @@ class NetworkModel:
         random = np.random.Generator(np.random.PCG64(int(schema.digest(), 16)))
         self.contributors = _CONTRIBUTORS
         self.ageing: Mapping[str, tuple[int, ...]] = {}
+        self.births: Mapping[str, Birth] = {}
+        self.made_up: Mapping[str, tuple[str, str]] = {}
         self.values: Mapping[str, tuple[str, ...]] = {one.name: _cell_texts(one) for one in schema.analysis}
         self._schema = schema
         self._home = CategoryTable(random.dirichlet(np.full(_CONTRIBUTORS, 4.0))[None, :])
@@ -107,5 +121,5 @@ class NetworkModel:
             for parent, groups in self._parents[name]:
                 row = row * _GROUPS + groups[codes[parent]]
             codes[name] = table.pick(row, draws.fine())
-        enforce_logic(self._schema, codes)
+        enforce_logic(self._schema, codes, self.values)
         return Profiles(codes=codes, home=home, elsewhere=elsewhere)

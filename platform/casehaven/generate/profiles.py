@@ -8,10 +8,20 @@ from typing import Any, Protocol
 
 from numpy.typing import NDArray
 
-__all__ = ["NOWHERE", "PersonModel", "Profiles"]
+__all__ = ["NOWHERE", "Birth", "PersonModel", "Profiles"]
 
 NOWHERE = 255
 """Stands for "no second contributor"."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Birth:
+    """What a made-up birthdate has to fit."""
+
+    age: str
+    """Name of the column with age bands, one of the model's ``ageing``."""
+    at: str
+    """Name of the column with the year at which the age is counted."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +46,10 @@ class PersonModel(Protocol):
     """How many contributors the world has, at most 255."""
     ageing: Mapping[str, tuple[int, ...]]
     """Columns of age bands, whose code 0 is the only missing value: the youngest age of each band."""
+    births: Mapping[str, Birth]
+    """Identifier columns that hold a birthdate."""
+    made_up: Mapping[str, tuple[str, str]]
+    """Identifier and free-text columns: what stands before and after the person's number."""
     values: Mapping[str, tuple[str, ...]]
     """Per column, in the schema's order: the values as the schema writes them, a missing one first."""
 

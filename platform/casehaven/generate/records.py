@@ -8,7 +8,8 @@
 3. Organisations are groups of contributors. A person known to two contributors is known to two organisations whatever their number,
    under the same person token.
 4. Consent is given per person in steps (care, own statistics, pooled statistics, synthetic release); a few take a part of it back.
-5. Tokens and case references are made up: a mixed counter and the position in the file.
+5. Tokens and case references are made up: a mixed counter and the position in the file. Other identifiers and free text are what the world says
+   they are, with the person's number: nobody takes them for real.
 6. Batches are per chunk of people, so a file of any length needs the memory of one chunk.
 """
 
@@ -43,6 +44,7 @@ _YEARS_BETWEEN = CategoryTable([[0.52, 0.30, 0.12, 0.04, 0.02]])
 _KNOWN_EARLIER = 0.72
 _SMALLER_EARLIER = 0.25
 _TAKEN_BACK = 0.04
+_OLDEST_BAND = 20
 _PURPOSES: tuple[Purpose, ...] = ("care", "own_statistics", "pooled_statistics", "synthetic_release")
 # rows: answers to the four purposes (0 not asked, 1 no, 2 yes); the shares of the rows for contributors that ask well and badly
 _ANSWERS = np.array([[2, 2, 2, 2], [2, 2, 2, 1], [2, 2, 1, 1], [2, 1, 1, 1], [2, 2, 0, 0], [0, 0, 0, 0]])
@@ -70,6 +72,8 @@ class _Rows:
     """Position of the person in the chunk, per record."""
     contributor: Codes
     """Who wrote the record."""
+    births: dict[str, Codes]
+    """Per column with a birthdate: the year of birth, 0 where the record's age and year do not tell."""
 
 
 class RecordMaker:
@@ -148,12 +152,12 @@ class RecordMaker:
         years_after = self._years_after(profiles, codes, past, person, number, steps, earlier)
         self._forget(past, random)
         self._age(profiles, codes, past, person, years_after, random)
-        enforce_logic(self._schema_of_cases, past)
+        enforce_logic(self._schema_of_cases, past, self._model.values)
         contributor = self._contributors(profiles, person, number, earlier, random)
         joined = {name: np.concatenate([codes[name], past[name]]) for name in codes}
         whole = np.concatenate([np.arange(people), person])
         joined |= self._consents(profiles, person, whole, random)
-        return _Rows(codes=joined, person=whole, contributor=contributor)
+        return _Rows(codes=joined, person=whole, contributor=contributor, births=self._births(profiles, joined, whole))
 
     def _years_after(
         self, profiles: Profiles, codes: dict[str, Codes], past: dict[str, Codes], person: Codes, number: Codes, steps: Codes,
@@ -208,6 +212,20 @@ class RecordMaker:
                 moved = np.searchsorted(floors, age[who] + when - first[who], side="right")
                 column[:] = np.where(column > 0, moved, 0)
 
+    def _births(self, profiles: Profiles, codes: dict[str, Codes], whole: Codes) -> dict[str, Codes]:
+        """Return years of birth: the same in all records of a person, empty in those whose age band or year does not fit it."""
+        found: dict[str, Codes] = {}
+        for name, birth in self._model.births.items():
+            floors = np.array(self._model.ageing[birth.age])
+            middles = floors + np.append(np.diff(floors) // 2, _OLDEST_BAND // 2)
+            texts = self._model.values[birth.at]
+            years = np.array([int(text) if text.isdecimal() else 0 for text in texts])
+            band, year = profiles.codes[birth.age].astype(np.intp), years[profiles.codes[birth.at]]
+            born = np.where((band > 0) & (year > 0), year - middles[band - 1], 0)[whole]
+            now = np.searchsorted(floors, years[codes[birth.at]] - born, side="right")
+            found[name] = np.where((born > 0) & (codes[birth.age] == now), born, 0)
+        return found
+
     def _contributors(
         self, profiles: Profiles, person: Codes, number: Codes, earlier: Codes, random: np.random.Generator
     ) -> Codes:
@@ -261,6 +279,11 @@ class RecordMaker:
             elif attribute.role == "person":
                 counter = (chunk * CHUNK_PEOPLE + rows.person[order]).astype(np.uint64)
                 columns.append(_text.mixed_hexadecimal(counter, self._salt))
+            elif attribute.name in rows.births:
+                columns.append(_text.birthdays(rows.births[attribute.name][order]))
+            elif attribute.name in self._model.made_up:
+                before, after = self._model.made_up[attribute.name]
+                columns.append(_text.labelled(before, chunk * CHUNK_PEOPLE + rows.person[order] + 1, after))
             elif attribute.role == "identifier":
                 columns.append(_text.numbered(chunk + 1, serial[order] + 1))
             else:
