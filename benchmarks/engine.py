@@ -14,8 +14,6 @@ import csv
 import itertools
 import json
 import math
-import os
-import platform
 import resource
 import subprocess
 import sys
@@ -134,7 +132,6 @@ def main() -> None:
         one_release(data, float(epsilon), int(run), Path(out))
         return
     writer = csv.writer(sys.stdout, delimiter="|", lineterminator="\n")
-    print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, NumPy {np.__version__}\n")
     head = [
         "data",
         "eps",

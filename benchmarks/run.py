@@ -1,0 +1,82 @@
+"""Runs the benchmarks one after the other and writes what they print into docs/benchmarks.md, with the commands.
+
+make bench            everything
+python benchmarks/run.py --only engine
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGE = ROOT / "docs" / "benchmarks.md"
+
+RUNS: dict[str, tuple[str, tuple[tuple[str, ...], ...]]] = {
+    "engine": (
+        "Accuracy, time and memory of a release",
+        (
+            ("engine.py", "--data", "generated-50000", "--data", "adult", "--data", "complaints", "--runs", "3"),
+            ("engine.py", "--data", "generated-200000", "--epsilon", "1", "--epsilon", "4", "--runs", "1"),
+        ),
+    ),
+    "generate": ("The generator", (("generate.py", "--full"),)),
+}
+"""Name of a section: its title, and the scripts with their arguments."""
+
+INTRODUCTION = """# Benchmarks
+
+Made by `make bench`. These machines are shared and noisy: compare rows of one run, not of different days.
+F is the distance between two independent samples of the generator's population of the same size, measured in the same run; TV is the
+mean total variation distance of all marginals of that length; rel is the mean relative error of counts of 10 and more; supp the share
+of such counts that the records lack; fab the share of combinations shown with 10 and more that nobody has. Records are compared, over
+the union of combinations; value lists are public. Intervals are those of `aggregates.csv`; the worst bucket is over lengths 1 to 3 and
+published estimates 10-50, 50-200, 200-1000, 1000+ with at least 50 cells.
+"""
+
+
+def main() -> None:
+    """Run the sections asked for; the others keep what they say."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", action="append", choices=sorted(RUNS), help="run only this section")
+    chosen = parser.parse_args().only or list(RUNS)
+    kept = _sections(PAGE.read_text(encoding="utf-8")) if PAGE.exists() else {}
+    for name in chosen:
+        title, commands = RUNS[name]
+        parts = [f"## {title}\n", f"<!-- section {name} -->\n", f"{_machine()}\n"]
+        for command in commands:
+            line = f"python benchmarks/{' '.join(command)}"
+            print(f"$ {line}", flush=True)
+            script = [sys.executable, str(ROOT / "benchmarks" / command[0]), *command[1:]]
+            done = subprocess.run(script, check=True, stdout=subprocess.PIPE, text=True, cwd=ROOT)
+            print(done.stdout, flush=True)
+            parts.append(f"`{line}`\n\n{done.stdout.strip()}\n")
+        kept[name] = "\n".join(parts)
+    PAGE.write_text("\n".join([INTRODUCTION, *(kept[name] for name in RUNS if name in kept)]), encoding="utf-8")
+
+
+def _machine() -> str:
+    return (
+        f"{datetime.now(UTC).date().isoformat()}, {platform.machine()}, {os.cpu_count()} cores, "
+        f"Python {platform.python_version()}"
+    )
+
+
+def _sections(text: str) -> dict[str, str]:
+    """Return the sections that the page has, by name."""
+    found = {}
+    for part in text.split("\n## ")[1:]:
+        body = "## " + part
+        mark = "<!-- section "
+        if mark in body:
+            found[body.split(mark)[1].split(" -->")[0]] = body.rstrip("\n") + "\n"
+    return found
+
+
+if __name__ == "__main__":
+    main()
