@@ -12,12 +12,15 @@ Sources: Natural Earth 1:110m (public domain) as the npm package `world-atlas` c
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
+
+from caseschemas import load_schema
 
 WIDTH = 1000
 """Width of the drawing in its own units; coordinates are whole numbers of tenths."""
@@ -110,14 +113,15 @@ def path_of(rings: Iterable[Ring], scale: float, top: float) -> str:
                 points.append(point)
         if len(points) < 3:
             continue
-        steps = [f"{x1 - x0} {y1 - y0}" for (x0, y0), (x1, y1) in zip(points, points[1:], strict=False)]
+        steps = [f"{x1 - x0} {y1 - y0}" for (x0, y0), (x1, y1) in itertools.pairwise(points)]
         path.append(f"M{points[0][0]} {points[0][1]}l" + " ".join(steps) + "z")
     return "".join(path).replace(" -", "-")
 
 
 def draw(topology: Mapping[str, Any], mappings: Mapping[str, Mapping[str, str]]) -> dict[str, object]:
     """Return the map: its size, one path per country code, and the paths of land without a code."""
-    codes = {row["_numeric"]: row["_alpha3"] for row in mappings.values() if "_numeric" in row and "_alpha3" in row}
+    current = {value.code for value in load_schema("ctdc-global").attribute("citizenship").values}
+    codes = {row["_numeric"]: row["_alpha3"] for row in mappings.values() if row.get("_alpha3") in current}
     arcs = decoded_arcs(topology)
     scale = WIDTH / (2 * equal_earth(180, 0)[0])
     top, bottom = equal_earth(0, 84)[1] * scale, equal_earth(0, -57)[1] * scale

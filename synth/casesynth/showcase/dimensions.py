@@ -107,7 +107,7 @@ def _dimensions(domain: Domain, schema: CaseSchema | None, kinds: dict[str, str]
     found: list[Dimension] = []
     done: set[str] = set()
     lone: list[str] = []
-    for name in columns:
+    for name, places in columns.items():
         for group in groups:
             if name not in group.members or group.name in done:
                 continue
@@ -132,9 +132,7 @@ def _dimensions(domain: Domain, schema: CaseSchema | None, kinds: dict[str, str]
                 attribute=name,
                 kind=kinds.get(name, "category"),
                 facts=facts(name),
-                answered=Answered(every=False, sets=(tuple(columns[name]),))
-                if domain.attribute(name).missing
-                else None,
+                answered=Answered(every=False, sets=(tuple(places),)) if domain.attribute(name).missing else None,
             )
         )
     if lone:

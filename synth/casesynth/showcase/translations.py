@@ -8,7 +8,7 @@ from typing import Literal
 
 from casesynth.showcase._assets import asset_json
 
-LANGUAGES = ("en",)
+LANGUAGES = ("en", "ar", "fr", "es")
 """In the order in which readers choose."""
 
 

@@ -17,6 +17,18 @@ function groupChoices() {
   });
 }
 
+/* The groups that the page starts with: the two largest values of the first attribute that has two. */
+function firstGroups() {
+  for (const place of DATA.views.panels) {
+    const { attribute, facts } = DATA.dimensions[place];
+    const rows = facts.map((fact) => ({ fact, number: total([fact]) })).filter((row) => row.number.shown);
+    if (!attribute || rows.length < 2) continue;
+    const largest = [...rows].sort((a, b) => b.number.estimate - a.number.estimate).slice(0, 2);
+    return rows.filter((row) => largest.includes(row)).map((row) => [row.fact]);
+  }
+  return [[], []];
+}
+
 function factSelect(which, place) {
   const facts = state.groups[which];
   const chosen = facts[place] ? facts[place].join(":") : "";
@@ -41,7 +53,7 @@ function factSelect(which, place) {
         { label: dimensionLabel(dimension) },
         sorted
           .filter((fact) => total([fact]).shown || fact.join(":") === chosen)
-          .map((fact) => h("option", { value: fact.join(":"), selected: fact.join(":") === chosen }, factLabel(fact, dimension)))
+          .map((fact) => h("option", { value: fact.join(":"), selected: fact.join(":") === chosen }, factName(fact)))
       );
     })
   );
@@ -91,7 +103,8 @@ function comparisonSummary({ rows, tooLong: long }) {
   if (long) return word("tooLong", { length: whole(long), longest: whole(longest()) });
   const clear = rows.filter((row) => row.difference.shown && row.difference.clear);
   if (!clear.length) return word("noneClear");
-  return word("someClear", { facts: listed(clear.slice(0, 8).map((row) => `${row.label} (${points(row.difference.value)})`)) });
+  clear.sort((a, b) => Math.abs(b.difference.value) - Math.abs(a.difference.value));
+  return word("someClear", { count: whole(clear.length), facts: listed(clear.slice(0, 3).map((row) => `${row.label} (${points(row.difference.value)})`)) });
 }
 
 function verdict({ shown, clear }) {

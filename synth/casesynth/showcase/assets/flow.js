@@ -25,8 +25,9 @@ function pairsOf(view) {
   return { pairs, same: (pair) => from.facts.findIndex((f) => sameFact(f, pair.from)) === to.facts.findIndex((f) => sameFact(f, pair.to)) };
 }
 
+/* A text of at most so many letters; the isolates keep the dots at the end of a text from right to left. */
 function shortened(text, most) {
-  return text.length > most ? `${text.slice(0, most - 1).trimEnd()}…` : text;
+  return `\u2068${text.length > most ? `${text.slice(0, most - 1).trimEnd()}…` : text}\u2069`;
 }
 
 /* Two columns of countries with bands between them; mirrored where the language runs from right to left. */
@@ -47,8 +48,8 @@ function bandsDrawing(pairs, width, label) {
     return nodes;
   });
   const rows = Math.max(columns[0].size, columns[1].size);
-  const height = Math.max(22 * rows + 60, 220);
-  const scale = (height - Math.max(...columns.map((nodes) => nodes.size * (gap + 12)))) / all;
+  const height = Math.max(30 * rows, 260);
+  const scale = (height - rows * (gap + 4)) / all;
   const least = 12;
   for (const nodes of columns) {
     const sizes = [...nodes.values()].sort((a, b) => b.size - a.size);
@@ -61,6 +62,7 @@ function bandsDrawing(pairs, width, label) {
       y += each.height + gap;
     }
   }
+  const [first, last] = [Math.min(0, ...columns.flatMap((nodes) => [...nodes.values()].map((each) => each.y))), Math.max(height, ...columns.flatMap((nodes) => [...nodes.values()].map((each) => each.y + each.height)))];
   const x = (place) => (mirrored ? width - place : place);
   const [left, right] = [side, width - side];
   const parts = [];
@@ -88,7 +90,7 @@ function bandsDrawing(pairs, width, label) {
       parts.push(svg("text", { x: x(place), y: each.y + each.height / 2 + 4.5, "text-anchor": anchor }, shortened(factLabel(each.fact, { attribute: true }), most)));
     }
   });
-  return svg("svg", { class: "flow", viewBox: `0 0 ${width} ${height}`, width, height, role: "img", "aria-label": label }, parts);
+  return svg("svg", { class: "flow", viewBox: `0 ${first - 2} ${width} ${last - first + 4}`, width, height: last - first + 4, role: "img", "aria-label": label }, parts);
 }
 
 function flowSection(view) {

@@ -8,6 +8,11 @@ function shade(estimate, steps) {
   return found;
 }
 
+/* How much of the darkest colour a step has. */
+function tone(step, steps) {
+  return `${Math.round(25 + 75 * (steps.length > 1 ? step / (steps.length - 1) : 1))}%`;
+}
+
 function stepsFor(rows) {
   const most = Math.max(...rows.map((row) => row.number.estimate), 10);
   return EDGES.filter((edge) => edge <= most);
@@ -22,10 +27,9 @@ function drawing(dimension, rows) {
   const shape = ([code, d]) => {
     const row = byCode.get(code);
     if (!row || !row.number.shown) return svg("path", { d, class: "land" }, svg("title", {}, row ? `${row.label}: ${word("hidden")}` : code));
-    const level = steps.length > 1 ? shade(row.number.estimate, steps) / (steps.length - 1) : 1;
     return svg(
       "path",
-      { d, class: isChosen(row.fact) ? "country chosen" : "country", vars: { "--level": `${Math.round(18 + 82 * level)}%` }, onclick: () => toggle(row.fact) },
+      { d, class: isChosen(row.fact) ? "country chosen" : "country", vars: { "--level": tone(shade(row.number.estimate, steps), steps) }, onclick: () => toggle(row.fact) },
       svg("title", {}, `${row.label}: ${whole(row.number.estimate)} (${rangeOf(row.number)})`)
     );
   };
@@ -43,12 +47,8 @@ function drawing(dimension, rows) {
     h(
       "figcaption",
       { class: "legend" },
-      h("span", { class: "swatch land" }),
-      h("span", {}, word("hidden")),
-      steps.map((edge, place) => [
-        h("span", { class: "swatch", vars: { "--level": `${Math.round(18 + 82 * (steps.length > 1 ? place / (steps.length - 1) : 1))}%` } }),
-        h("span", {}, word("andMore", { count: whole(edge) })),
-      ])
+      h("span", {}, h("span", { class: "swatch land" }), word("hidden")),
+      steps.map((edge, place) => h("span", {}, h("span", { class: "swatch", vars: { "--level": tone(place, steps) } }), word("andMore", { count: whole(edge) })))
     )
   );
 }

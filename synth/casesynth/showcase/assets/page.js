@@ -135,6 +135,7 @@ function start() {
   readModel();
   const wanted = (navigator.languages || []).map((tag) => tag.split("-")[0]);
   state.language = wanted.find((code) => DATA.languages.some((each) => each.code === code)) || "en";
+  state.groups = firstGroups();
   state.contrast = DATA.views.matrix ? DATA.views.matrix[0] : 0;
   document.body.append(h("p", { id: "live", class: "sr", role: "status", "aria-live": "polite" }));
   draw();

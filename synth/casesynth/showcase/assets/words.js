@@ -55,8 +55,21 @@ function isLone(column) {
   return value === null && size - missing.length === 1;
 }
 
+/* What the labels of several facts have in common in front, such as `Means of control: `. */
+function commonStart(labels) {
+  const start = /^[^::]+\s?[::]\s*/.exec(labels[0] || "");
+  return start && labels.length > 1 && labels.every((label) => label.startsWith(start[0]) && label.length > start[0].length) ? start[0].length : 0;
+}
+
 /* A fact among others of its dimension. */
-function factLabel([column, place], dimension) {
+function factLabel(fact, dimension) {
+  if (!dimension || dimension.attribute) return plainLabel(fact, dimension);
+  const start = commonStart(dimension.facts.map((each) => plainLabel(each, dimension)));
+  const label = plainLabel(fact, dimension).slice(start);
+  return start ? label.charAt(0).toLocaleUpperCase(state.language) + label.slice(1) : label;
+}
+
+function plainLabel([column, place], dimension) {
   const attribute = attributeOf(column);
   const { value } = DATA.columns[column];
   if (value !== null) return place === 0 ? word("without", { value: valueLabel(attribute, value) }) : valueLabel(attribute, value);
