@@ -65,10 +65,11 @@ def as_table(frame: pd.DataFrame | pa.Table | pa.RecordBatch) -> pa.Table:
 
 def _arrow(cells: pd.Series) -> pa.Array:
     """Return a pandas column as an Arrow array; cells of several kinds as text."""
-    try:
-        return pa.array(cells, from_pandas=True)
-    except (pa.ArrowInvalid, pa.ArrowTypeError, UnicodeEncodeError):  # Arrow's message quotes the cell
-        pass
+    if cells.dtype != object or not pd.api.types.infer_dtype(cells, skipna=True).startswith("mixed"):
+        try:
+            return pa.array(cells, from_pandas=True)
+        except (pa.ArrowInvalid, pa.ArrowTypeError, UnicodeEncodeError):  # Arrow's message quotes the cell
+            pass
     return pa.array([None if blank else _cell_text(cell) for cell, blank in zip(cells, cells.isna(), strict=True)])
 
 
