@@ -110,6 +110,9 @@ OUTCOMES: dict[str, Outcome] = {
         exit_code=EXIT_REFUSED,
         advice="add the consent column to every file, or state the ground with --legal-basis TEXT",
     ),
+    "casehaven.intake.errors.ExistingMappedFileError": Outcome(
+        exit_code=EXIT_REFUSED, advice="name another file with -o; add --replace only if the old one may go"
+    ),
     "casehaven.intake.errors.ChangedCaseFileError": Outcome(
         exit_code=EXIT_REFUSED, advice="run the command again when nothing else writes to the file"
     ),
@@ -182,6 +185,13 @@ OUTCOMES: dict[str, Outcome] = {
     # caseschemas
     "caseschemas.errors.CaseschemasError": Outcome(
         exit_code=EXIT_REFUSED, advice="see every fault with its place: `casehaven schema check FILE`"
+    ),
+    "caseschemas.errors.MappingFaultsError": Outcome(
+        exit_code=EXIT_REFUSED, advice="correct the mapping at the places named above"
+    ),
+    "caseschemas.errors.UnknownMappingError": Outcome(
+        exit_code=EXIT_REFUSED,
+        advice="see which schemas a shipped one maps to with `casehaven schema docs`, or write a mapping for --mapping",
     ),
     "caseschemas.errors.UnknownSchemaError": Outcome(
         exit_code=EXIT_REFUSED, advice="see the schemas that come with Casehaven: `casehaven schema list`"

@@ -2,6 +2,8 @@
 
 from caseschemas.attribute import Band, Kind, Merge, Missing, Role, SchemaAttribute, Value
 from caseschemas.check import parse_schema, read_schema_file, schema_faults
+from caseschemas.codebook import codebook, markdown
+from caseschemas.codebook_page import page
 from caseschemas.errors import (
     CaseschemasError,
     InvalidModelError,
@@ -68,10 +70,13 @@ __all__ = [
     "UnknownMappingError",
     "UnknownSchemaError",
     "Value",
+    "codebook",
     "load_mapping",
     "load_mapping_file",
     "load_schema",
     "mapping_faults",
+    "markdown",
+    "page",
     "parse_mapping",
     "parse_schema",
     "quoted",

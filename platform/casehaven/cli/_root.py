@@ -27,7 +27,7 @@ SUBCOMMANDS: dict[str, tuple[str, str]] = {
     "keys": ("casehaven.cli.keys", "Make a signing key, and say whose signatures are trusted."),
     "ledger": ("casehaven.cli.ledger", "Create the privacy ledger and show what has been spent."),
     "release": ("casehaven.cli.release", "Turn case files into a protected, signed release bundle."),
-    "schema": ("casehaven.cli.schema", "List, show and check case schemas."),
+    "schema": ("casehaven.cli.schema", "List, show, document and check case schemas; map records."),
     "verify": ("casehaven.cli.verify", "Check that a release bundle is whole and who signed it."),
 }
 """Name of a subcommand: its module, which defines `command`, and the line in the help."""

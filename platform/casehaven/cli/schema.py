@@ -1,4 +1,4 @@
-"""`casehaven schema`: list the shipped case schemas, show one, and check a file of your own."""
+"""`casehaven schema`: list the shipped case schemas, show one, write its codebook, check a file of your own, and map records between schemas."""
 
 from __future__ import annotations
 
@@ -15,11 +15,17 @@ from caseschemas import (
     Fault,
     SchemaAttribute,
     UnknownSchemaError,
+    codebook,
+    load_mapping,
+    load_mapping_file,
     load_schema,
+    markdown,
+    page,
     parse_schema,
     quoted,
     read_schema_file,
     schema_faults,
+    shipped_mapping_ids,
     shipped_schema_ids,
 )
 
@@ -33,7 +39,7 @@ class UnknownAttributeError(CaseschemasError):
 
 @click.group("schema")
 def command() -> None:
-    """List, show and check case schemas."""
+    """List, show, document and check case schemas, and map case records between them."""
 
 
 @command.command("list")
@@ -84,6 +90,80 @@ def check(ctx: click.Context, file: Path, as_json: bool) -> None:
         counted = f"{_count(len(schema.attributes), 'attribute')}, {len(schema.analysis)} for analysis"
         click.echo(f"{file}: no faults ({schema.id} {schema.version}: {counted})")
     ctx.exit(1 if faults else 0)
+
+
+@command.command("docs")
+@click.argument("schema_id", metavar="ID")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="File to write: .md or .html.  [default: Markdown on the screen]",
+)
+@click.option("--language", default="en", show_default=True, help="Language of labels and headings.")
+@click.option("--replace", is_flag=True, help="Replace a file that exists.")
+def docs(schema_id: str, output: Path | None, language: str, replace: bool) -> None:
+    """Write a codebook: every attribute and value of the schema ID, what leaves the vault, and where it all comes from."""
+    schema = load_schema(schema_id)
+    own = schema_id in shipped_schema_ids()
+    mappings = tuple(
+        load_mapping(*mapping_id.split("_to_"))
+        for mapping_id in shipped_mapping_ids()
+        if own and mapping_id.startswith(f"{schema.id}_to_")
+    )
+    blocks = codebook(schema, language=language, mappings=mappings)
+    if output is None:
+        click.echo(markdown(blocks), nl=False)
+        return
+    suffix = output.suffix.lower()
+    if suffix not in (".md", ".html"):
+        raise click.BadParameter(
+            f"suffix {output.suffix!r} is not written, expected .md or .html", param_hint="--output"
+        )
+    text = markdown(blocks) if suffix == ".md" else page(blocks, language=language)
+    try:
+        with output.open("w" if replace else "x", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+    except FileExistsError as error:
+        error.add_note("name another file, or add --replace")
+        raise
+    click.echo(f"wrote {output}")
+
+
+@command.command("map")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--from", "source", help="Id of the schema of FILE.")
+@click.option("--to", "target", help="Id of the schema of the new file.")
+@click.option(
+    "--mapping",
+    "mapping_path",
+    type=click.Path(path_type=Path),
+    help="A mapping of your own, instead of --from and --to.",
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    required=True,
+    help="File to write: .csv or .parquet.",
+)
+@click.option("--replace", is_flag=True, help="Replace a file that exists.")
+def map_records(
+    file: Path, source: str | None, target: str | None, mapping_path: Path | None, output: Path, replace: bool
+) -> None:
+    """Write the case records of FILE in the columns of another schema. The new file holds case records, too: keep it as safe."""
+    from casehaven.intake.mapping import map_file  # reads frames; the other commands need no such library
+
+    if mapping_path is not None and source is None and target is None:
+        mapping = load_mapping_file(mapping_path)
+    elif mapping_path is None and source is not None and target is not None:
+        mapping = load_mapping(source, target)
+    else:
+        raise click.UsageError("give --from and --to, or --mapping alone")
+    map_file(file, mapping, output, replace=replace)
+    click.echo(
+        f"wrote {output} ({mapping.target.id} {mapping.target.version}, by mapping {mapping.id} {mapping.version})"
+    )
 
 
 def _listed(schema: CaseSchema) -> tuple[str, ...]:

@@ -123,10 +123,10 @@ _MADE_UP: Mapping[str, tuple[str, str]] = MappingProxyType(
         "prs_MailingCountry": ("Example country ", ""), "prs_MailingState": ("Example state ", ""),
         "prs_MailingStreet": ("Example street ", ""), "prs_MailingPostalCode": ("EX-", ""),
         "vic_LocationOfRecruitment": ("Example place ", ""), "vic_LocationOfExploitation": ("Example place ", ""),
-        "cas_ReasonForCaseClosure": ("Made-up reason, case ", ""), "cas_CaseOwner": ("Example case worker ", ""),
+        "cas_ReasonForCaseClosure": ("Made-up reason for case ", ""), "cas_CaseOwner": ("Example case worker ", ""),
         "cas_ReferringOrganisation": ("Example organisation ", ""), "cas_ReferringPrimaryCaseWorker": ("Example case worker ", ""),
-        "cas_IncomingReferralDetails": ("Made-up details, case ", ""), "cas_ReferredOrganisation": ("Example organisation ", ""),
-        "cas_ReferredPrimaryCaseWorker": ("Example case worker ", ""), "cas_OutgoingReferralDetails": ("Made-up details, case ", ""),
+        "cas_IncomingReferralDetails": ("Made-up details of case ", ""), "cas_ReferredOrganisation": ("Example organisation ", ""),
+        "cas_ReferredPrimaryCaseWorker": ("Example case worker ", ""), "cas_OutgoingReferralDetails": ("Made-up details of case ", ""),
     }
 )  # fmt: skip
 

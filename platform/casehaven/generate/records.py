@@ -104,7 +104,9 @@ class RecordMaker:
         self._salt = int(np.random.SeedSequence(seed).generate_state(1, np.uint64)[0])
         self.chunk_people = CHUNK_PEOPLE
         self.schema = pa.schema([(one.name, self._arrow_type(one)) for one in schema.attributes])
-        self.quoted = any(set(text) & set('",\r\n') for one in schema.attributes for text in self._texts(one))
+        texts = [text for one in schema.attributes for text in self._texts(one)]
+        texts += [text for both in self._model.made_up.values() for text in both]
+        self.quoted = any(set(text) & set('",\r\n') for text in texts)
 
     def _texts(self, attribute: SchemaAttribute) -> tuple[str, ...]:
         return self._model.values.get(attribute.name, tuple(value.code for value in attribute.values))

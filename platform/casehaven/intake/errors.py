@@ -39,3 +39,7 @@ class ChangedCaseFileError(CaseFileError):
 
 class ConsentError(CaseFileError):
     """Neither consent columns nor a stated legal basis, or consent columns in some files only."""
+
+
+class ExistingMappedFileError(CaseFileError):
+    """A file of that name exists; it might hold case records, so it is only replaced on demand."""
