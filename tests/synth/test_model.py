@@ -102,6 +102,19 @@ def test_weights_and_shares_are_probabilities(noisy: list[Measurement], shelter:
     assert model.stiffness in {STIFFER * rung for rung in LADDER}
 
 
+@pytest.mark.parametrize(("epsilon", "stiffest"), [(0.1, True), (30.0, False)])
+def test_the_prior_is_stiffest_where_noise_drowns_the_people_and_softer_where_they_can_be_heard(
+    shelter: Domain, residents: People, brute: Brute, epsilon: float, stiffest: bool
+) -> None:
+    plan = ReleasePlan.make(shelter, epsilon=epsilon, people_cap=10_000)
+    exact = [Marginal(clique=t.clique, counts=brute(residents, t.clique, shelter.sizes)) for t in plan.tables]
+    settings = FitSettings(classes=10, steps=10, starts=1, pilot_classes=40, pilot_steps=200)
+    measured = simulate(plan, exact, np.random.default_rng(2))
+    chosen = fit(combine(measured, shelter.sizes), SEED, settings=settings).stiffness
+    assert chosen in [STIFFER * rung for rung in LADDER]
+    assert (chosen == STIFFER * LADDER[0]) == stiffest
+
+
 def test_a_marginal_is_the_sum_over_classes(noisy: list[Measurement], shelter: Domain, quick: FitSettings) -> None:
     model = fit(combine(noisy, shelter.sizes), SEED, settings=quick)
     for columns in ([4], [7, 0], [1, 7, 3], [6, 0, 1]):
