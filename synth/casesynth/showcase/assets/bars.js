@@ -24,9 +24,14 @@ function countsOf(dimension, view) {
   return { base, rows, own: seen !== view };
 }
 
+/* Whether a list is too long to be read whole: largest first, and hidden values are only counted. */
+function isLong(dimension) {
+  return dimension.kind === "country" || (dimension.kind !== "date" && dimension.facts.length > 25);
+}
+
 /* Largest first where the order of the values means nothing; by the size among everyone, so that rows stay where they are. */
 function ordered(dimension, rows) {
-  if (dimension.kind === "country") return [...rows].sort((a, b) => b.number.estimate - a.number.estimate);
+  if (isLong(dimension)) return [...rows].sort((a, b) => b.number.estimate - a.number.estimate);
   if (!["group", "multi", "flags"].includes(dimension.kind)) return rows;
   const size = new Map(rows.map((row) => [row, sumWith(MODEL.weights, MODEL.shares[row.fact[0]][row.fact[1]])]));
   return [...rows].sort((a, b) => size.get(b) - size.get(a));
@@ -70,7 +75,7 @@ function bars(dimension, rows, position) {
   const most = Math.max(...shown.map((row) => row.number.high), 1);
   const key = `all:${position}`;
   const limit = state.whole.has(key) || shown.length <= FIRST + 2 ? shown.length : FIRST;
-  const folded = hidden.length > 6 || dimension.kind === "country";
+  const folded = hidden.length > 6 || isLong(dimension);
   const list = folded ? shown.slice(0, limit) : sorted.filter((row) => !row.number.shown || shown.indexOf(row) < limit);
   return [
     h("ul", { class: "bars" }, list.map((row) => (row.number.shown ? barRow(row, most, position) : hiddenRow(row)))),
@@ -95,7 +100,7 @@ function baseLine(dimension, counts) {
 function countsTable(dimension, counts, view) {
   const caption = word("tableOf", { what: dimensionLabel(dimension), facts: factsName(viewFor(dimension, view).facts) });
   const rows = ordered(dimension, counts.rows);
-  const listedRows = dimension.kind === "country" ? rows.filter((row) => row.number.shown) : rows;
+  const listedRows = isLong(dimension) ? rows.filter((row) => row.number.shown) : rows;
   const body = listedRows.map(({ label, number, share }) => [label, countText(number), rangeOf(number), shareText(share), shareRange(share)]);
   const heads = [word("value"), word("people"), word("interval"), word("share"), word("interval")];
   const hidden = rows.length - listedRows.length;

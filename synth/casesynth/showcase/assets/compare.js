@@ -131,13 +131,13 @@ function compareSection() {
   if (same) content.push(notice(word("sameGroups")));
   if (found.tooLong) content.push(tooLong(found.tooLong));
   else if (!same) {
-    const rows = found.dimension.kind === "country" ? found.rows.filter((row) => row.a.number.shown || row.b.number.shown) : found.rows;
+    const rows = isLong(found.dimension) ? found.rows.filter((row) => row.a.number.shown || row.b.number.shown) : found.rows;
     const caption = word("compareCaption", { what: dimensionLabel(found.dimension), a: factsName(state.groups[0]), b: factsName(state.groups[1]) });
     content.push(
       h("p", { class: "lead-line" }, comparisonSummary(found)),
       h(
         "div",
-        { class: "scroll", tabindex: "0", role: "region", "aria-label": word("compareHeading") },
+        { class: "scroll", tabindex: "0", role: "group", "aria-label": word("compareHeading") },
         h(
           "table",
           { class: "compare" },

@@ -59,7 +59,7 @@ function matrixSection(view) {
   const caption = word("matrixCaption", { down: dimensionLabel(down), across: dimensionLabel(across), facts: factsName(view.facts) });
   const grid = h(
     "div",
-    { class: "scroll", tabindex: "0", role: "region", "aria-label": heading },
+    { class: "scroll", tabindex: "0", role: "group", "aria-label": heading },
     h(
       "table",
       { class: "matrix" },

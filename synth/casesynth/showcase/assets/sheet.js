@@ -16,7 +16,7 @@ function sheetTable(dimension, view, name) {
   if (counts.tooLong) return null;
   const all = ordered(dimension, counts.rows);
   const shown = all.filter((row) => row.number.shown);
-  const listedRows = dimension.kind === "country" ? shown.slice(0, SHEET_ROWS) : dimension.kind === "date" ? shown.slice(-10) : shown;
+  const listedRows = isLong(dimension) ? shown.slice(0, SHEET_ROWS) : dimension.kind === "date" ? shown.slice(-10) : shown;
   const rest = all.length - shown.length;
   return h(
     "div",

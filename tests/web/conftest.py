@@ -1,0 +1,172 @@
+"""What browser tests share: Debian's Chromium, a showcase of made-up people on disk, and the rule that no page says or asks for anything else."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.resources
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from casehaven.generate import generate_population
+from caseschemas import CaseSchema, load_schema
+from casesynth.aggregates import aggregate
+from casesynth.domain import Domain
+from casesynth.intervals import ErrorScale
+from casesynth.model import FitSettings, LatentClassModel
+from casesynth.notes import ReleaseNotes
+from casesynth.plan import ReleasePlan
+from casesynth.privacy.loss import Receipt
+from casesynth.showcase import showcase_html
+from casesynth.synthesis import Synthesis
+
+CHROMIUM = Path("/usr/bin/chromium")
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+NOTES = ReleaseNotes(title="Made-up people", created="2025-03-01", organisations=2, consent_applied=True)
+CLASSES = 60
+PEOPLE = 20_000.0
+
+OpenPage = Callable[..., Page]
+"""Opens a file; keyword arguments are those of a browser context."""
+
+
+@pytest.fixture(scope="session")
+def schema() -> CaseSchema:
+    return load_schema("ctdc-global")
+
+
+def scale(lengths: int) -> ErrorScale:
+    """Half widths that grow with the estimate and the length."""
+    centres = np.log(np.array([10.0, 30, 100, 300, 1000, 3000, 10_000]))
+    rows = [(6 + length) * np.exp(centres) ** 0.25 for length in range(1, lengths + 1)]
+    return ErrorScale(centres=centres, half_widths=np.array(rows), misfit=np.arange(2.0, 2 + lengths))
+
+
+def synthesis_of(domain: Domain, model: LatentClassModel, errors: ErrorScale) -> Synthesis:
+    """A synthesis with this model; its tables and records are empty, for the showcase reads neither."""
+    plan = ReleasePlan.make(domain, epsilon=2.0, people_cap=50_000, max_tokens_per_person=2)
+    return Synthesis(
+        plan=plan,
+        receipt=Receipt(charge_id="charge-1", loss=plan.loss),
+        measurements=(),
+        model=model,
+        records=(),
+        aggregates=aggregate(model, domain, errors),
+        errors=errors,
+        settings=FitSettings(),
+    )
+
+
+def model_of(shares: list[np.ndarray[Any, np.dtype[np.float64]]], weights: np.ndarray[Any, Any]) -> LatentClassModel:
+    return LatentClassModel(
+        people=PEOPLE,
+        people_sigma=13.0,
+        weights=weights / weights.sum(),
+        shares=tuple(part / part.sum(axis=0) for part in shares),
+        stiffness=0.01,
+        residual=(1.0, 1.0, 1.0),
+    )
+
+
+@pytest.fixture(scope="session")
+def synthesis(schema: CaseSchema) -> Synthesis:
+    """Made-up people of the whole schema, put into classes by country and form of exploitation."""
+    domain = Domain.from_schema(schema)
+    people = generate_population(6_000, 1).sort_values(["CountryOfExploitation", "isForcedLabour", "citizenship"])
+    places = np.arange(len(people)) * CLASSES // len(people)
+    shares = []
+    for column in domain.columns:
+        codes = people[column.name].astype(str).map({value: place for place, value in enumerate(column.values)})
+        counts = np.zeros((column.size, CLASSES))
+        np.add.at(counts, (codes.to_numpy(dtype=np.int64), places), 1)
+        shares.append(counts + 0.02 * counts.sum(axis=1, keepdims=True) / CLASSES + 1e-7)
+    return synthesis_of(domain, model_of(shares, np.ones(CLASSES)), scale(3))
+
+
+@pytest.fixture(scope="session")
+def showcase(synthesis: Synthesis, schema: CaseSchema, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The showcase as a file on disk."""
+    path = tmp_path_factory.mktemp("showcase") / "showcase.html"
+    path.write_text(showcase_html(synthesis, NOTES, schema), encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def write_showcase(tmp_path: Path) -> Callable[..., Path]:
+    """Write the showcase of a synthesis, with or without a schema."""
+
+    def write(synthesis: Synthesis, schema: CaseSchema | None = None) -> Path:
+        path = tmp_path / "other.html"
+        path.write_text(showcase_html(synthesis, NOTES, schema), encoding="utf-8")
+        return path
+
+    return write
+
+
+@pytest.fixture
+def longer(synthesis: Synthesis) -> Synthesis:
+    """The same synthesis with errors that are known for four values together."""
+    return dataclasses.replace(synthesis, errors=scale(4))
+
+
+@pytest.fixture
+def plain(request: pytest.FixtureRequest) -> Synthesis:
+    """A synthesis over the domain that a test names, without a schema; classes lean to different values."""
+    domain: Domain = request.param
+    random = np.random.default_rng(3)
+    shares = [random.dirichlet(np.full(size, 0.8), size=5).T for size in domain.sizes]
+    return synthesis_of(domain, model_of(shares, np.ones(5)), scale(3))
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Debian's Chromium without a screen; skip where it is absent."""
+    if not CHROMIUM.exists():
+        pytest.skip("Debian's chromium is absent")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def open_page(browser: Browser, showcase: Path) -> Iterator[OpenPage]:
+    """Open a page; at the end, nothing was asked from a network and nothing was said on the console."""
+    asked: list[str] = []
+    said: list[str] = []
+    contexts = []
+
+    def open_(path: Path = showcase, **context: Any) -> Page:
+        made = browser.new_context(**({"locale": "en-GB", "viewport": {"width": 1280, "height": 900}} | context))
+        contexts.append(made)
+        page = made.new_page()
+        page.set_default_timeout(8_000)
+        page.on("request", lambda request: asked.append(request.url))
+        page.on("console", lambda message: said.append(message.text))
+        page.on("pageerror", lambda error: said.append(str(error)))
+        page.goto(path.as_uri())
+        return page
+
+    yield open_
+    for context in contexts:
+        context.close()
+    assert [url for url in asked if not url.startswith(("file:", "blob:"))] == []
+    assert said == []
+
+
+@pytest.fixture(scope="session")
+def axe() -> str:
+    """The script that looks for barriers."""
+    return importlib.resources.files("axe_playwright_python").joinpath("axe.min.js").read_text(encoding="utf-8")
