@@ -33,7 +33,8 @@ def row_of(synthesis: Synthesis, fact: Fact) -> np.ndarray[Any, np.dtype[np.floa
     """Shares of one value in every class."""
     columns = synthesis.plan.domain.columns
     place = next(i for i, column in enumerate(columns) if column.name == fact[0])
-    return synthesis.model.shares[place][columns[place].values.index(fact[1])]
+    row: np.ndarray[Any, np.dtype[np.float64]] = synthesis.model.shares[place][columns[place].values.index(fact[1])]
+    return row
 
 
 def people_with(synthesis: Synthesis, facts: Sequence[Fact]) -> float:
