@@ -65,7 +65,7 @@ def epsilon_for(nano_rho: int, delta: float) -> float:
         delta: probability, from 1e-15 to 0.01.
 
     >>> round(epsilon_for(100_000_000, 1e-6), 3)
-    2.098
+    2.142
     """
     if isinstance(nano_rho, bool) or not isinstance(nano_rho, int) or nano_rho < 1:
         raise PrivacyLossError(f"nano_rho must be a positive integer, got {nano_rho!r}")
