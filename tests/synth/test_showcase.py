@@ -242,7 +242,9 @@ def test_a_group_of_all_its_members_keeps_each_member_apart(group_schema: CaseSc
     group = next(dimension for dimension in views.dimensions if dimension.group == "both")
     assert group.answered is not None and group.answered.every
     assert group.answered.sets == ((0,), (1,))
-    assert [dimension.attribute for dimension in views.dimensions] == [None, "colour"]
+    colour = views.dimensions[1]
+    assert len(views.dimensions) == 2 and colour.attribute == "colour"
+    assert colour.answered == group.answered
 
 
 @pytest.fixture

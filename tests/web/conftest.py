@@ -122,6 +122,16 @@ def longer(synthesis: Synthesis) -> Synthesis:
 
 
 @pytest.fixture
+def shipped(request: pytest.FixtureRequest) -> tuple[Synthesis, CaseSchema]:
+    """A synthesis over the shipped schema that a test names; classes lean to different values."""
+    schema = load_schema(request.param)
+    domain = Domain.from_schema(schema)
+    random = np.random.default_rng(4)
+    shares = [random.dirichlet(np.full(size, 0.3), size=4).T for size in domain.sizes]
+    return synthesis_of(domain, model_of(shares, np.ones(4)), scale(3)), schema
+
+
+@pytest.fixture
 def plain(request: pytest.FixtureRequest) -> Synthesis:
     """A synthesis over the domain that a test names, without a schema; classes lean to different values."""
     domain: Domain = request.param

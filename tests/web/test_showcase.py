@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from playwright.sync_api import Page, expect
 
+from caseschemas import CaseSchema, shipped_schema_ids
 from casesynth.aggregates import MINIMUM
 from casesynth.domain import Domain, Multi
 from casesynth.intervals import NORMAL
@@ -266,6 +267,27 @@ def test_views_that_do_not_apply_are_left_out(
         expect(page.locator(f"#{absent}")).to_have_count(0)
     page.locator(".bar-row").first.click()
     expect(page.locator(".chip")).to_have_count(1)
+
+
+@pytest.mark.parametrize("shipped", shipped_schema_ids(), indirect=True)
+def test_every_shipped_schema_gets_its_views(
+    shipped: tuple[Synthesis, CaseSchema], open_page: OpenPage, write_showcase: WriteShowcase
+) -> None:
+    synthesis, schema = shipped
+    page = open_page(write_showcase(synthesis, schema))
+    countries = sum(attribute.kind == "country" for attribute in schema.analysis)
+    expect(page.locator("#map .map")).to_have_count(countries)
+    expect(page.locator("#flow")).to_have_count(1 if countries > 1 else 0)
+    expect(page.locator("#trend .columns")).to_have_count(1)
+    expect(page.locator("#matrix table.matrix")).to_have_count(1)
+    titles = page.locator("#facts h3").all_text_contents()
+    assert len(titles) == len(set(titles)) > 5
+    page.locator("#facts .bar-row").first.click()
+    page.locator("#facts .bar-row").last.click()
+    expect(page.locator(".chip")).to_have_count(2)
+    for place in range(page.locator('[data-key="contrast"] option').count()):
+        page.locator('[data-key="contrast"]').select_option(index=place)
+        expect(page.locator("#compare table.compare tbody")).to_have_count(1)
 
 
 def test_without_a_schema_codes_stand_in_for_labels(

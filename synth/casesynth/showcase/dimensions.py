@@ -3,7 +3,8 @@
 1. A *dimension* is a list of facts that may be counted side by side, with the people over whom its percentages are taken: those who
    answered. A fact is one known value of one column. Where the only known value of an attribute is yes, nobody can be seen to
    have answered otherwise; outside a group its percentage is over all people.
-2. Every group of the schema is a dimension; so is every other attribute with more than one known value. Lone flags share one dimension.
+2. Every group of the schema that holds such flags is a dimension; so is every attribute with more than one known value, over those who
+   answered its group. Flags of no group share one dimension.
 3. The block's date attribute, else the first date, is the trend. Countries get maps; the first two are the flow.
 4. The matrix starts with the group that the logic depends on (the form of exploitation) across and the largest other list of several
    facts down. Without two dimensions there is no matrix.
@@ -102,41 +103,36 @@ def _dimensions(domain: Domain, schema: CaseSchema | None, kinds: dict[str, str]
     def facts(name: str) -> tuple[tuple[int, int], ...]:
         return tuple((column, int(value)) for column in columns[name] for value in known[column])
 
+    def base(names: Sequence[str], every: bool = False) -> Answered:
+        return Answered(every=every, sets=tuple(tuple(columns[name]) for name in names))
+
     groups = [] if schema is None else [g for g in schema.groups if all(name in columns for name in g.members)]
-    grouped = {name for group in groups for name in group.members if len(facts(name)) == 1}
+    flags = [name for name in columns if len(facts(name)) == 1]
     found: list[Dimension] = []
     done: set[str] = set()
-    lone: list[str] = []
-    for name, places in columns.items():
+    for name in columns:
         for group in groups:
-            if name not in group.members or group.name in done:
+            if name not in group.members or group.name in done or not any(member in flags for member in group.members):
                 continue
             done.add(group.name)
-            found.append(
-                Dimension(
-                    group=group.name,
-                    kind="group",
-                    facts=tuple(fact for member in group.members for fact in facts(member)),
-                    answered=Answered(
-                        every=group.answered == "all", sets=tuple(tuple(columns[member]) for member in group.members)
-                    ),
-                )
-            )
-        if name in grouped:
+            listed = tuple(fact for member in group.members for fact in facts(member))
+            answered = base(group.members, group.answered == "all")
+            found.append(Dimension(group=group.name, kind="group", facts=listed, answered=answered))
+        if name in flags:
             continue
-        if len(facts(name)) == 1:
-            lone.append(name)
-            continue
+        own = next((base(g.members, g.answered == "all") for g in groups if name in g.members), base([name]))
         found.append(
             Dimension(
                 attribute=name,
-                kind=kinds.get(name, "category"),
+                kind=kinds[name],
                 facts=facts(name),
-                answered=Answered(every=False, sets=(tuple(places),)) if domain.attribute(name).missing else None,
+                answered=own if domain.attribute(name).missing else None,
             )
         )
+    grouped = {name for group in groups for name in group.members}
+    lone = tuple(fact for name in flags if name not in grouped for fact in facts(name))
     if lone:
-        found.append(Dimension(kind="flags", facts=tuple(fact for name in lone for fact in facts(name)), answered=None))
+        found.append(Dimension(kind="flags", facts=lone, answered=None))
     return found
 
 
