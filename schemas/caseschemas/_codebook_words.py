@@ -12,7 +12,6 @@ def _words(en: str, fr: str, es: str, ar: str) -> Labels:
 
 
 WORDS: Mapping[str, Labels] = {
-    "codebook": _words("Codebook", "Livre de codes", "Libro de códigos", "دليل الرموز"),
     "schema": _words("Schema", "Schéma", "Esquema", "المخطط"),
     "version": _words("version", "version", "versión", "الإصدار"),
     "digest": _words("Digest (SHA-256)", "Empreinte (SHA-256)", "Huella (SHA-256)", "البصمة (SHA-256)"),
@@ -32,7 +31,6 @@ WORDS: Mapping[str, Labels] = {
     ),
     "consent": _words("Consent", "Consentement", "Consentimiento", "الموافقة"),
     "none": _words("none", "aucun", "ninguno", "لا يوجد"),
-    "purpose": _words("Purpose", "Finalité", "Finalidad", "الغرض"),
     "care": _words("care", "prise en charge", "atención", "الرعاية"),
     "own_statistics": _words("own statistics", "statistiques propres", "estadísticas propias", "إحصاءات المنظمة"),
     "pooled_statistics": _words(

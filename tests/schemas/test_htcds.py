@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -249,7 +250,10 @@ def test_an_industry_needs_exploitation_of_labour() -> None:
     industry = HTCDS.attribute("vic_ForcedLabourIndustry").position("F_Construction")
     exploitation = HTCDS.attribute("vic_TypeOfExploitation")
     for code, broken in (("ForcedLabour", ()), ("Servitude", ()), ("OrganRemoval", ("industryOnlyWithLabour",))):
-        held = {"vic_ForcedLabourIndustry": industry, "vic_TypeOfExploitation": (exploitation.position(code),)}
+        held: dict[str, int | Sequence[int]] = {
+            "vic_ForcedLabourIndustry": industry,
+            "vic_TypeOfExploitation": (exploitation.position(code),),
+        }
         assert HTCDS.broken_rules(held) == broken
 
 
@@ -275,8 +279,8 @@ def test_every_attribute_and_every_value_of_a_shipped_schema_has_a_label_in_four
     assert [(entry.code, entry.reviewed) for entry in schema.languages] == [
         ("en", True), ("fr", False), ("es", False), ("ar", False)
     ]  # fmt: skip
-    for attribute in schema.attributes:
-        for thing in (attribute, *attribute.values):
-            assert set(thing.labels) == {"en", "fr", "es", "ar"}
-    for part in (*schema.groups, *schema.hierarchies, *schema.logic):
-        assert set(part.labels) == {"en", "fr", "es", "ar"}
+    labels = [attribute.labels for attribute in schema.attributes]
+    labels += [value.labels for attribute in schema.attributes for value in attribute.values]
+    labels += [group.labels for group in schema.groups] + [rule.labels for rule in schema.logic]
+    labels += [hierarchy.labels for hierarchy in schema.hierarchies]
+    assert all(set(one) == {"en", "fr", "es", "ar"} for one in labels)
