@@ -82,6 +82,10 @@ OUTCOMES: dict[str, Outcome] = {
     "casehaven.ledger.errors.AlreadyRevealedError": Outcome(
         exit_code=EXIT_REFUSED, advice="use the result that was released; its digest is above"
     ),
+    "casehaven.releases.service.UnknownDatasetError": Outcome(
+        exit_code=EXIT_REFUSED,
+        advice="correct the name of the organisation or dataset; if it is new, add --open-accounts; see `casehaven ledger show`",
+    ),
     "casehaven.cli.keys.FingerprintMismatchError": Outcome(
         exit_code=EXIT_REFUSED, advice="do not trust this key; ask the signer for the fingerprint again"
     ),
@@ -195,6 +199,9 @@ OUTCOMES: dict[str, Outcome] = {
     ),
     "caseschemas.errors.UnknownSchemaError": Outcome(
         exit_code=EXIT_REFUSED, advice="see the schemas that come with Casehaven: `casehaven schema list`"
+    ),
+    "casehaven.cli.schema.ExistingCodebookError": Outcome(
+        exit_code=EXIT_REFUSED, advice="name another file with -o, or add --replace"
     ),
     "casehaven.cli.schema.UnknownAttributeError": Outcome(
         exit_code=EXIT_REFUSED, advice="see the attributes of the schema: `casehaven schema show SCHEMA`"

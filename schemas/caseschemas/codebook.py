@@ -27,6 +27,8 @@ class Span:
     """Whether it is a code or a name of files, the same in every language."""
     link: str | None = None
     """Where it leads: `#` and the anchor of a heading, or an address."""
+    language: str | None = None
+    """Its language where that is not the codebook's, because a translation is missing."""
 
 
 Line = tuple[Span, ...]
@@ -113,6 +115,12 @@ class _Writer:
     def _said(self, labels: Labels) -> str:
         return labels.text(self._language)
 
+    def _prose(self, labels: Labels) -> Line:
+        """A text that may lack a translation."""
+        wanted = (self._language, self._language.split("-")[0])
+        own = next((language for language, text in labels.items() if text == self._said(labels)), None)
+        return (Span(text=self._said(labels), language=None if own in wanted else own),)
+
     def blocks(self, mappings: tuple[CaseMapping, ...]) -> Iterator[Block]:
         yield from self._head()
         yield Heading(level=2, line=_text(self._word("leaves")), anchor="leaves")
@@ -132,7 +140,7 @@ class _Writer:
         schema = self._schema
         yield Heading(level=1, line=_text(self._said(schema.title)), anchor="top")
         if schema.description:
-            yield Paragraph(line=_text(self._said(schema.description)))
+            yield Paragraph(line=self._prose(schema.description))
         reviewed = ", ".join(
             f"{entry.code} ({self._word('reviewed' if entry.reviewed else 'not reviewed')})"
             for entry in schema.languages
@@ -182,7 +190,7 @@ class _Writer:
         title = (_code(attribute.name), Span(text=f": {self._said(attribute.labels)}"))
         yield Heading(level=3, line=title, anchor=_anchor(attribute))
         if attribute.description:
-            yield Paragraph(line=_text(self._said(attribute.description)))
+            yield Paragraph(line=self._prose(attribute.description))
         lines: list[Line] = [
             _text(f"{self._word('kind')}: {self._said(KINDS[attribute.kind])}"),
             _text(f"{self._word('role')}: {self._said(ROLES[attribute.role])}. {self._said(LEAVES[attribute.role])}"),
@@ -261,11 +269,11 @@ class _Writer:
         title = (Span(text=f"{self._word('mappings')} "), _code(mapping.target.id))
         yield Heading(level=2, line=title, anchor=f"mapping-{mapping.target.id}")
         if mapping.description:
-            yield Paragraph(line=_text(self._said(mapping.description)))
+            yield Paragraph(line=self._prose(mapping.description))
         if mapping.leave_out:
             yield Bullets(
                 lines=tuple(
-                    (_code(entry.attribute), Span(text=" = "), *_codes(entry.codes), Span(text=f": {self._said(entry.note)}"))
+                    (_code(entry.attribute), Span(text=" = "), *_codes(entry.codes), Span(text=": "), *self._prose(entry.note))
                     for entry in mapping.leave_out
                 )
             )  # fmt: skip
@@ -275,7 +283,7 @@ class _Writer:
                 (_code(column.to),),
                 _read(column),
                 _text(self._word(coverage[column.coverage]) if column.coverage else ""),
-                _text(self._said(column.note)),
+                self._prose(column.note),
             )
             for column in mapping.columns
         )
@@ -286,16 +294,18 @@ class _Writer:
         if not self._schema.sources:
             return
         yield Heading(level=2, line=_text(self._word("sources")), anchor="sources")
+        default = self._schema.languages[0].code  # titles and notices have no translations
+        foreign = None if self._language.split("-")[0] == default.split("-")[0] else default
         lines: list[Line] = []
         for source in self._schema.sources:
-            line = [Span(text=source.title)]
+            line = [Span(text=source.title, language=foreign)]
             if source.url:
                 safe = source.url.startswith(("https://", "http://"))
                 line += [Span(text=". "), Span(text=source.url, link=source.url if safe else None)]
             if source.licence:
                 line += [Span(text=f". {self._word('licence')}: "), _code(source.licence)]
             if source.notice:
-                line.append(Span(text=f". {source.notice}"))
+                line += [Span(text=". "), Span(text=source.notice, language=foreign)]
             lines.append(tuple(line))
         yield Bullets(lines=tuple(lines))
 

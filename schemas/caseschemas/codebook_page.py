@@ -39,11 +39,10 @@ def page(blocks: tuple[Block, ...], *, language: str = "en") -> str:
     >>> page(codebook(load_schema("ctdc-global"), language="ar"), language="ar").splitlines()[1]
     '<html lang="ar" dir="rtl">'
     """
-    direction = "rtl" if language.split("-")[0] in RIGHT_TO_LEFT else "ltr"
     title = next("".join(span.text for span in block.line) for block in blocks if isinstance(block, Heading))
     lines = [
         "<!doctype html>",
-        f'<html lang="{escape(language)}" dir="{direction}">',
+        f'<html lang="{escape(language)}" dir="{_direction(language)}">',
         "<head>",
         '<meta charset="utf-8">',
         '<meta name="viewport" content="width=device-width, initial-scale=1">',
@@ -58,6 +57,10 @@ def page(blocks: tuple[Block, ...], *, language: str = "en") -> str:
         "</html>",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _direction(language: str) -> str:
+    return "rtl" if language.split("-")[0] in RIGHT_TO_LEFT else "ltr"
 
 
 def _block(block: Block) -> str:
@@ -83,4 +86,6 @@ def _line(line: Line) -> str:
 
 def _span(span: Span) -> str:
     text = f'<code dir="ltr">{escape(span.text)}</code>' if span.code else escape(span.text)
+    if span.language is not None:
+        text = f'<span lang="{escape(span.language)}" dir="{_direction(span.language)}">{text}</span>'
     return f'<a href="{escape(span.link)}">{text}</a>' if span.link else text

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from casehaven.cli.schema import command
+from casehaven.cli.schema import ExistingCodebookError, command
 from caseschemas import (
     CaseSchema,
     codebook,
@@ -112,6 +112,14 @@ def test_page_needs_no_network_and_no_script_and_says_its_language(schema_id: st
     assert {attributes.get("scope") for tag, attributes in elements if tag == "th"} == {"col", "row"}
 
 
+def test_a_text_without_translation_says_its_own_language_and_direction() -> None:
+    elements = Page(page(codebook(load_schema("htcds-2.0"), language="ar"), language="ar")).elements
+    assert ("span", {"lang": "en", "dir": "ltr"}) in elements
+    for language in ("en", "en-GB"):
+        elements = Page(page(codebook(load_schema("htcds-2.0"), language=language), language=language)).elements
+        assert "span" not in {tag for tag, _ in elements}
+
+
 def test_only_attributes_for_analysis_are_said_to_leave_the_vault() -> None:
     (table,) = [
         part for part in markdown(codebook(load_schema("htcds-2.0"))).split("## ") if part.startswith("What leaves")
@@ -206,7 +214,7 @@ def test_docs_never_replaces_a_file_unless_asked(tmp_path: Path) -> None:
     path.write_text("mine", "utf-8")
     refused = run("docs", "ctdc-global", "-o", str(path))
     assert refused.exit_code == 1
-    assert isinstance(refused.exception, FileExistsError)
+    assert isinstance(refused.exception, ExistingCodebookError)
     assert path.read_text("utf-8") == "mine"
     assert run("docs", "ctdc-global", "-o", str(path), "--replace").exit_code == 0
     assert path.read_text("utf-8") != "mine"

@@ -37,6 +37,10 @@ class UnknownAttributeError(CaseschemasError):
     """The schema has no attribute of the name that was asked for."""
 
 
+class ExistingCodebookError(CaseschemasError):
+    """A file of that name exists; it is only replaced on demand."""
+
+
 @click.group("schema")
 def command() -> None:
     """List, show, document and check case schemas, and map case records between them."""
@@ -124,9 +128,8 @@ def docs(schema_id: str, output: Path | None, language: str, replace: bool) -> N
     try:
         with output.open("w" if replace else "x", encoding="utf-8", newline="\n") as file:
             file.write(text)
-    except FileExistsError as error:
-        error.add_note("name another file, or add --replace")
-        raise
+    except FileExistsError:
+        raise ExistingCodebookError(f"{output}: exists already; nothing was written") from None
     click.echo(f"wrote {output}")
 
 
