@@ -180,7 +180,7 @@ def _fill(folder: Path, synthesis: Synthesis, notes: ReleaseNotes, key: SigningK
     domain = synthesis.plan.domain
     progress("write", 0.0)
     write_measurements(synthesis.measurements, domain, folder / "measurements.parquet")
-    write_model(synthesis.model, domain, folder / "model.parquet")
+    write_model(synthesis.model, synthesis.errors, domain, folder / "model.parquet")
     progress("write", 0.3)
     write_frame(records_frame(synthesis.records, domain), folder, "synthetic")
     progress("write", 0.6)

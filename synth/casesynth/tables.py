@@ -23,12 +23,13 @@ from casesynth.aggregates import ABSENT, LENGTH, AggregateTable
 from casesynth.domain import Domain
 from casesynth.encode import Codes
 from casesynth.errors import CasesynthError
+from casesynth.intervals import ErrorScale
 from casesynth.marginals import Clique
 from casesynth.measure import Measurement
 from casesynth.model import LatentClassModel
 
 MEASUREMENTS_FORMAT = "casesynth-measurements/1"
-MODEL_FORMAT = "casesynth-model/1"
+MODEL_FORMAT = "casesynth-model/2"
 
 _FORMULA_STARTS = tuple("=+-@\t\r\0＝＋－＠")
 
@@ -169,8 +170,8 @@ def _table_entry(entry: object, place: Mapping[str, int], path: Path) -> tuple[C
     raise TableFormatError(f"{path.name}: the header does not name a table's columns and share")
 
 
-def write_model(model: LatentClassModel, domain: Domain, path: Path) -> None:
-    """Write the model: one row per value of each column, with its share in every class."""
+def write_model(model: LatentClassModel, errors: ErrorScale, domain: Domain, path: Path) -> None:
+    """Write the model, one row per value of each column with its share in every class, and how far its estimates may be off."""
     header = {
         "format": MODEL_FORMAT,
         "people": model.people,
@@ -178,6 +179,11 @@ def write_model(model: LatentClassModel, domain: Domain, path: Path) -> None:
         "weights": model.weights.tolist(),
         "stiffness": model.stiffness,
         "residual": list(model.residual),
+        "errors": {
+            "centres": errors.centres.tolist(),
+            "half_widths": errors.half_widths.tolist(),
+            "misfit": errors.misfit.tolist(),
+        },
     }
     classes = len(model.weights)
     shares = np.concatenate(model.shares)
@@ -191,8 +197,8 @@ def write_model(model: LatentClassModel, domain: Domain, path: Path) -> None:
     pq.write_table(table, path, compression="zstd")
 
 
-def read_model(path: Path, domain: Domain) -> LatentClassModel:
-    """Read a model back; the numbers are those that were written, bit by bit.
+def read_model(path: Path, domain: Domain) -> tuple[LatentClassModel, ErrorScale]:
+    """Read a model and its error scale back; the numbers are those that were written, bit by bit.
 
     Raises:
         TableFormatError: the file is not the format, or is for another domain.
@@ -214,13 +220,47 @@ def read_model(path: Path, domain: Domain) -> LatentClassModel:
     residual = _numbers(header, "residual", path)
     if len(residual) != 3:
         raise TableFormatError(f"{path.name}: expected three residuals")
-    return LatentClassModel(
+    model = LatentClassModel(
         people=people,
         people_sigma=sigma,
         weights=weights,
         shares=tuple(np.split(shares, edges)),
         stiffness=stiffness,
         residual=(residual[0], residual[1], residual[2]),
+    )
+    return model, _error_scale(header, path)
+
+
+def stored_columns(path: Path) -> dict[str, tuple[str, ...]]:
+    """Return the columns that a stored model is for, with their values: what can be said without the schema.
+
+    Raises:
+        TableFormatError: the file is not the format.
+    """
+    table, _ = _stored(path, MODEL_FORMAT, _MODEL_TYPES)
+    listed: dict[str, list[str]] = {}
+    for column, value in zip(table.column("column").to_pylist(), table.column("value").to_pylist(), strict=True):
+        listed.setdefault(column, []).append(value)
+    return {column: tuple(values) for column, values in listed.items()}
+
+
+def _error_scale(header: Mapping[str, Any], path: Path) -> ErrorScale:
+    """Return the error scale of a model's header: positive half widths at ascending sizes, one row per length."""
+    stored = header.get("errors")
+    if not isinstance(stored, dict):
+        raise TableFormatError(f"{path.name}: the header holds no errors")
+    centres, misfit = _numbers(stored, "centres", path), _numbers(stored, "misfit", path)
+    rows = [_numbers({"half_widths": row}, "half_widths", path) for row in _listed(stored, "half_widths", path)]
+    if len(rows) != LENGTH or len(misfit) != LENGTH or any(len(row) != len(centres) for row in rows):
+        raise TableFormatError(f"{path.name}: expected errors for each length up to {LENGTH} at each size")
+    if any(a >= b for a, b in itertools.pairwise(centres)) or min(map(min, rows)) <= 0 or min(misfit) < 0:
+        raise TableFormatError(
+            f"{path.name}: expected sizes in ascending order, half widths above and misfits from zero"
+        )
+    return ErrorScale(
+        centres=np.array(centres, dtype=np.float64),
+        half_widths=np.array(rows, dtype=np.float64),
+        misfit=np.array(misfit, dtype=np.float64),
     )
 
 

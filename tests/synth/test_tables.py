@@ -17,6 +17,7 @@ import pytest
 
 from casesynth.aggregates import ABSENT, AggregateTable
 from casesynth.domain import Attribute, Domain, Multi
+from casesynth.intervals import ErrorScale
 from casesynth.measure import Measurement
 from casesynth.model import LatentClassModel
 from casesynth.tables import (
@@ -26,6 +27,7 @@ from casesynth.tables import (
     read_model,
     records_frame,
     safe_cell,
+    stored_columns,
     write_frame,
     write_measurements,
     write_model,
@@ -53,6 +55,14 @@ def _model() -> LatentClassModel:
         shares=tuple(random.dirichlet(np.ones(size), size=7).T for size in DOMAIN.sizes),
         stiffness=0.03,
         residual=(1.0, 1e-300, 2 / 3),
+    )
+
+
+def _errors() -> ErrorScale:
+    return ErrorScale(
+        centres=np.array([0.1 + 0.2, 5.0, 9.0]),
+        half_widths=np.array([[1 / 3, 2.0, 3.0], [4.0, 5.0, 1e300], [7.0, 8.0, 9.0]]),
+        misfit=np.array([0.0, 1e-300, 2 / 3]),
     )
 
 
@@ -87,8 +97,8 @@ def test_stored_measurements_can_be_read_without_us(tmp_path: Path) -> None:
 
 
 def test_a_model_comes_back_bit_by_bit(tmp_path: Path) -> None:
-    write_model(_model(), DOMAIN, tmp_path / "model.parquet")
-    found, written = read_model(tmp_path / "model.parquet", DOMAIN), _model()
+    write_model(_model(), _errors(), DOMAIN, tmp_path / "model.parquet")
+    found, written = read_model(tmp_path / "model.parquet", DOMAIN)[0], _model()
     for field in fields(LatentClassModel):
         one, other = getattr(found, field.name), getattr(written, field.name)
         if field.name == "shares":
@@ -98,9 +108,28 @@ def test_a_model_comes_back_bit_by_bit(tmp_path: Path) -> None:
             np.testing.assert_array_equal(one, other)
 
 
+def test_the_error_scale_comes_back_bit_by_bit_and_gives_the_same_intervals(tmp_path: Path) -> None:
+    write_model(_model(), _errors(), DOMAIN, tmp_path / "model.parquet")
+    found, written = read_model(tmp_path / "model.parquet", DOMAIN)[1], _errors()
+    for field in fields(ErrorScale):
+        np.testing.assert_array_equal(getattr(found, field.name), getattr(written, field.name))
+    lengths, estimates = np.array([1, 2, 3, 3]), np.array([0.0, 12.5, 400.0, 1e9])
+    np.testing.assert_array_equal(found.half_width(lengths, estimates), written.half_width(lengths, estimates))
+
+
+def test_the_columns_of_a_stored_model_can_be_named_without_its_schema(tmp_path: Path) -> None:
+    write_model(_model(), _errors(), DOMAIN, tmp_path / "model.parquet")
+    assert stored_columns(tmp_path / "model.parquet") == {
+        "sex": ("", "f", "m"),
+        "means=threats": ("", "1"),
+        "means=debt": ("", "1"),
+        "país": ("", "ñ"),
+    }
+
+
 def test_files_for_other_value_lists_are_refused(tmp_path: Path) -> None:
     write_measurements(_measurements(), DOMAIN, tmp_path / "m.parquet")
-    write_model(_model(), DOMAIN, tmp_path / "model.parquet")
+    write_model(_model(), _errors(), DOMAIN, tmp_path / "model.parquet")
     with pytest.raises(TableFormatError, match="m.parquet was made for other value lists"):
         read_measurements(tmp_path / "m.parquet", OTHER)
     with pytest.raises(TableFormatError, match="model.parquet was made for other value lists"):
@@ -109,8 +138,8 @@ def test_files_for_other_value_lists_are_refused(tmp_path: Path) -> None:
 
 def test_one_file_is_not_taken_for_the_other(tmp_path: Path) -> None:
     write_measurements(_measurements(), DOMAIN, tmp_path / "m.parquet")
-    write_model(_model(), DOMAIN, tmp_path / "model.parquet")
-    with pytest.raises(TableFormatError, match="not a file of the format casesynth-model/1"):
+    write_model(_model(), _errors(), DOMAIN, tmp_path / "model.parquet")
+    with pytest.raises(TableFormatError, match="not a file of the format casesynth-model/2"):
         read_model(tmp_path / "m.parquet", DOMAIN)
     with pytest.raises(TableFormatError, match="not a file of the format casesynth-measurements/1"):
         read_measurements(tmp_path / "model.parquet", DOMAIN)
@@ -131,7 +160,7 @@ def test_what_is_no_table_is_refused(tmp_path: Path, content: bytes) -> None:
 @pytest.mark.parametrize("header", [None, b"{", b"[]", b"7", b'{"format": "casesynth-measurements/2"}', b"\xff"])
 def test_a_damaged_header_is_refused(tmp_path: Path, header: bytes | None) -> None:
     write_measurements(_measurements(), DOMAIN, tmp_path / "measurements.parquet")
-    write_model(_model(), DOMAIN, tmp_path / "model.parquet")
+    write_model(_model(), _errors(), DOMAIN, tmp_path / "model.parquet")
     for path in tmp_path.iterdir():
         pq.write_table(
             pq.read_table(path).replace_schema_metadata(None if header is None else {b"casesynth": header}), path
@@ -205,6 +234,17 @@ def test_measurements_that_contradict_their_header_are_refused(
         _set("stiffness", to=[0.1]),
         _set("residual", to=[1.0, 1.0]),
         _set("residual", to=None),
+        _set("errors", to=None),
+        _set("errors", "centres", to=[]),
+        _set("errors", "centres", to=[1.0, 1.0, 2.0]),
+        _set("errors", "centres", to=[1.0, 2.0]),
+        _set("errors", "half_widths", to=[[1.0, 2.0, 3.0]]),
+        _set("errors", "half_widths", 1, to=None),
+        _set("errors", "half_widths", 2, to=[1.0, 2.0]),
+        _set("errors", "half_widths", 0, 0, to=0.0),
+        _set("errors", "half_widths", 0, 0, to=float("inf")),
+        _set("errors", "misfit", to=[0.0, 0.0]),
+        _set("errors", "misfit", 0, to=-1.0),
         lambda table, header: table.drop_columns(["shares"]),
         lambda table, header: table.drop_columns(["column"]),
         lambda table, header: table.slice(1),
@@ -218,7 +258,7 @@ def test_measurements_that_contradict_their_header_are_refused(
 def test_a_model_that_contradicts_its_header_is_refused(
     tmp_path: Path, change: Callable[[pa.Table, dict[str, Any]], pa.Table]
 ) -> None:
-    write_model(_model(), DOMAIN, tmp_path / "model.parquet")
+    write_model(_model(), _errors(), DOMAIN, tmp_path / "model.parquet")
     _rewrite(tmp_path / "model.parquet", change)
     with pytest.raises(TableFormatError, match="model.parquet"):
         read_model(tmp_path / "model.parquet", DOMAIN)
@@ -226,11 +266,11 @@ def test_a_model_that_contradicts_its_header_is_refused(
 
 def test_rewriting_without_a_change_is_accepted(tmp_path: Path) -> None:
     write_measurements(_measurements(), DOMAIN, tmp_path / "m.parquet")
-    write_model(_model(), DOMAIN, tmp_path / "model.parquet")
+    write_model(_model(), _errors(), DOMAIN, tmp_path / "model.parquet")
     for name in ("m.parquet", "model.parquet"):
         _rewrite(tmp_path / name, lambda table, header: table)
     assert len(read_measurements(tmp_path / "m.parquet", DOMAIN)) == 4
-    assert read_model(tmp_path / "model.parquet", DOMAIN).people == 1 / 3
+    assert read_model(tmp_path / "model.parquet", DOMAIN)[0].people == 1 / 3
 
 
 def _codes(*rows: tuple[int, ...]) -> tuple[np.ndarray[Any, np.dtype[np.uint16]], ...]:
