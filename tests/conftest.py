@@ -132,18 +132,16 @@ class Shelter:
         """Run `casehaven` with arguments, in the terminal's way: errors become lines and an exit code."""
         return CliRunner().invoke(main, [str(argument) for argument in arguments])
 
-    def release(self, *files: Path, out: str = "bundle", extra: Sequence[str] = ()) -> Result:
-        """Release files at epsilon 2 with a people_cap of 10,000."""
-        common: list[str | Path] = [
-            "--schema",
-            self.folder / "shelter.json",
-            "--people-cap",
-            "10000",
-            "--out",
-            self.folder / out,
-        ]
+    def release_arguments(self, *files: Path, out: str = "bundle", extra: Sequence[str] = ()) -> list[str]:
+        """Return the arguments that release files, at epsilon 2 unless `extra` says otherwise, with a people_cap of 10,000."""
         owners = [part for file in files for part in ("--organisation", file.stem)]
-        return self.run("release", *files, *common, *owners, *self.places, *(extra or ("--epsilon", "2")))
+        fixed = ["--schema", self.folder / "shelter.json", "--people-cap", "10000", "--open-accounts"]
+        place = ["--out", self.folder / out, *self.places]
+        return [str(part) for part in ("release", *files, *fixed, *place, *owners, *(extra or ("--epsilon", "2")))]
+
+    def release(self, *files: Path, out: str = "bundle", extra: Sequence[str] = ()) -> Result:
+        """Release files; see `release_arguments`."""
+        return self.run(*self.release_arguments(*files, out=out, extra=extra))
 
     @property
     def places(self) -> tuple[str | Path, ...]:
@@ -152,7 +150,7 @@ class Shelter:
 
 
 @pytest.fixture
-def make_shelter(tmp_path: Path) -> Callable[[str], Shelter]:
+def make_shelter(tmp_path: Path) -> Callable[..., Shelter]:
     """Make a shelter in a folder of its own; shelters of one test share nothing."""
 
     def make(name: str, epsilon: str = "8") -> Shelter:
@@ -170,7 +168,7 @@ def make_shelter(tmp_path: Path) -> Callable[[str], Shelter]:
 
 
 @pytest.fixture
-def shelter(make_shelter: Callable[[str], Shelter]) -> Shelter:
+def shelter(make_shelter: Callable[..., Shelter]) -> Shelter:
     """One shelter."""
     return make_shelter("shelter")
 

@@ -1,15 +1,17 @@
 """The release bundle: one folder that holds everything a release says, signed, and checked without a network.
 
 1. A bundle is written beside its final place and renamed into it whole. Interrupted at any moment, there is no half bundle.
-2. `reveal` is called with the digest of the manifest when every byte is on disk and before the folder gets its name: whoever keeps the
-   ledger marks the charge as revealed there, so that no second draw can follow under the same charge (privacy rule 14).
+2. Whoever keeps the ledger is told of three stages, so that no second draw can follow once somebody may have seen the first (privacy
+   rule 14): before the first byte is written, when every byte was removed again, and before the folder gets its name. The result is
+   known by the digest of its measurements: everything else follows from them, so a bundle whose writing was cut short is finished
+   from the measurements that it left.
 3. The manifest states unit, epsilon, delta and rho, per token and per person, mechanisms and scales (privacy rule 26).
 """
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
+import glob
 import os
 import platform
 import shutil
@@ -22,17 +24,28 @@ from pathlib import Path
 from casesynth._files import sync_folder, write_whole
 from casesynth.aggregates import MINIMUM
 from casesynth.canonical import JsonValue
+from casesynth.domain import Domain
 from casesynth.errors import CasesynthError
-from casesynth.manifest import MANIFEST_NAME, Manifest, file_entries, sign_manifest, write_manifest
+from casesynth.manifest import MANIFEST_NAME, Manifest, file_entries, parse_manifest, sign_manifest, write_manifest
+from casesynth.measure import Measurement
 from casesynth.notes import ReleaseNotes
 from casesynth.progress import Progress, silent
 from casesynth.report import datapackage_json, datasheet_md, report_html
 from casesynth.seeded import measurements_digest
 from casesynth.signing import SigningKey
 from casesynth.synthesis import Synthesis
-from casesynth.tables import aggregates_frame, records_frame, write_frame, write_measurements, write_model
+from casesynth.tables import (
+    aggregates_frame,
+    read_measurements,
+    records_frame,
+    write_frame,
+    write_measurements,
+    write_model,
+)
 
 NORMAL_95 = 1.96
+PARTIAL = ".partial"
+"""Ending of the hidden folder that a bundle is written in."""
 
 
 class BundleExistsError(CasesynthError):
@@ -57,27 +70,53 @@ def software() -> dict[str, JsonValue]:
     }
 
 
-def recover_bundle(folder: Path, digest: str) -> bool:
-    """Give a revealed bundle its name when the process was stopped just before it did.
+@dataclass(frozen=True, kw_only=True)
+class Stages:
+    """What the keeper of the ledger is told while a bundle is written; each call raises to stop."""
+
+    writing: Callable[[str], object]
+    """Before the first byte: the SHA-256 of the measurements."""
+    withdrawn: Callable[[], object]
+    """After a failure, when every byte is gone again."""
+    revealed: Callable[[str], object]
+    """When every byte is on disk and before the folder gets its name."""
+
+
+NO_STAGES = Stages(writing=lambda digest: None, withdrawn=lambda: None, revealed=lambda digest: None)
+"""For callers who keep no ledger."""
+
+
+def unfinished_measurements(folder: Path, digest: str, domain: Domain) -> tuple[Measurement, ...] | None:
+    """Return the measurements that a bundle left whose writing was cut short, and remember no other file of it.
 
     Args:
-        folder: where the bundle should be; nothing is there.
-        digest: SHA-256 of its manifest, as the ledger holds it.
-
-    Returns:
-        Whether the bundle was found and is now in its place.
+        folder: where the bundle should have been.
+        digest: SHA-256 of its measurements, as the ledger holds it.
+        domain: its public value lists.
     """
-    for partial in sorted(folder.parent.glob(f".{folder.name}.*.partial")):
-        if manifest_digest(partial) == digest:
-            os.rename(partial, folder)
-            return True
-    return False
+    for partial in partial_folders(folder):
+        try:
+            found = read_measurements(partial / "measurements.parquet", domain)
+        except (CasesynthError, OSError):
+            continue
+        if measurements_digest(found).hex() == digest:
+            return found
+    return None
 
 
-def manifest_digest(folder: Path) -> str | None:
-    """Return the SHA-256 of a bundle's manifest as hex; None when there is none."""
-    path = folder / MANIFEST_NAME
-    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None
+def partial_folders(folder: Path) -> list[Path]:
+    """Return the folders that unfinished writings of a bundle left beside its place."""
+    return sorted(folder.parent.glob(f".{glob.escape(folder.name)}.*{PARTIAL}"))
+
+
+def stated_measurements(folder: Path) -> str | None:
+    """Return the SHA-256 of the measurements that a bundle's manifest states; None when there is no such manifest."""
+    try:
+        manifest = parse_manifest((folder / MANIFEST_NAME).read_bytes())
+    except (CasesynthError, OSError):
+        return None
+    stated = manifest.facts.get("measurements_sha256")
+    return stated if isinstance(stated, str) else None
 
 
 def people_interval(synthesis: Synthesis) -> tuple[int, int, int]:
@@ -140,7 +179,7 @@ def write_bundle(
     folder: Path,
     key: SigningKey,
     *,
-    reveal: Callable[[str], object] = lambda digest: None,
+    stages: Stages = NO_STAGES,
     progress: Progress = silent,
 ) -> ReleaseBundle:
     """Write, sign and place a bundle.
@@ -150,7 +189,7 @@ def write_bundle(
         notes: what people say about it.
         folder: where the bundle goes; must not exist yet.
         key: signs the manifest.
-        reveal: called with the SHA-256 of the manifest just before the folder gets its name; raising from it keeps the bundle back.
+        stages: told before the first byte is written, when all were removed again, and before the folder gets its name.
         progress: called per file; raising from it cancels.
 
     Raises:
@@ -159,17 +198,25 @@ def write_bundle(
     """
     if folder.exists() or folder.is_symlink():
         raise BundleExistsError(f"{folder} is there already; a bundle is never overwritten")
-    partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".partial", dir=folder.parent))
+    digest = measurements_digest(synthesis.measurements).hex()
+    stages.writing(digest)
+    try:
+        partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=PARTIAL, dir=folder.parent))
+    except OSError:
+        stages.withdrawn()
+        raise
     try:
         manifest = _fill(partial, synthesis, notes, key, progress)
         for path in partial.iterdir():
             _sync(path)
         sync_folder(partial)
         os.chmod(partial, 0o755)
-        reveal(hashlib.sha256(manifest.to_bytes()).hexdigest())
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
+        if not partial.exists():
+            stages.withdrawn()
         raise
+    stages.revealed(digest)
     os.rename(partial, folder)  # from here on the folder is kept, whatever happens: it cannot be drawn again
     with contextlib.suppress(OSError):  # the bundle is in place; only its name's durability is at stake
         sync_folder(folder.parent)

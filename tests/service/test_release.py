@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from click.testing import CliRunner
 
+from casehaven.cli._root import main
 from casehaven.ledger import Ledger
 from casesynth.signing import SigningKey, TrustStore
 
@@ -107,8 +112,10 @@ def test_fewer_tokens_than_organisations_need_a_reason(shelter: Shelter, people:
     assert guarantee["max_tokens_reason"] == "tokens are linked by passport"
 
 
-def test_second_release_is_refused_when_budget_is_spent(make_shelter: object, people: MakePeople) -> None:
-    shelter: Shelter = make_shelter("small", epsilon="2.5")  # type: ignore[operator]
+def test_second_release_is_refused_when_budget_is_spent(
+    make_shelter: Callable[..., Shelter], people: MakePeople
+) -> None:
+    shelter = make_shelter("small", epsilon="2.5")
     cases = shelter.write("north.csv", people(50))
     assert shelter.release(cases).exit_code == 0
     before = _spent(shelter)
@@ -288,6 +295,7 @@ def test_interrupt_in_the_middle_leaves_no_half_bundle_and_the_charge_stands(
     arguments += [
         "--organisation",
         "north",
+        "--open-accounts",
         "--out",
         shelter.folder / "bundle",
         "--idempotency-key",
@@ -329,6 +337,7 @@ def test_killed_process_leaves_the_charge_and_no_bundle(shelter: Shelter, people
     arguments += [
         "--organisation",
         "north",
+        "--open-accounts",
         "--out",
         shelter.folder / "bundle",
         "--idempotency-key",
@@ -372,25 +381,87 @@ def test_file_that_changes_after_the_check_is_refused(
     assert _nothing_left(shelter)
 
 
-def test_bundle_that_only_lacks_its_name_is_found_again(
-    shelter: Shelter, people: MakePeople, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    "moment", ["casesynth.bundle.write_model", "casesynth.bundle.sign_manifest", "casesynth.bundle.os.rename"]
+)
+def test_writing_that_was_cut_short_is_finished_and_nothing_is_drawn_again(
+    shelter: Shelter, people: MakePeople, monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:
-    """Stopped after the ledger knows the result and before the folder has its name: nothing is lost, and nothing is drawn twice."""
+    """Killed with bytes of the result on disk: somebody may have seen them, so the same measurements become the bundle."""
     cases = shelter.write("north.csv", people(60))
     options = ("--epsilon", "2", "--idempotency-key", "request-0005")
 
-    def stopped(*_: object) -> None:
-        raise KeyboardInterrupt
+    def killed(*_: object, **__: object) -> None:
+        raise _Killed
 
     with monkeypatch.context() as broken:
-        broken.setattr("casesynth.bundle.os.rename", stopped)
-        assert shelter.release(cases, extra=options).exit_code == 130
-    assert not (shelter.folder / "bundle").exists()
+        broken.setattr(moment, killed)
+        broken.setattr("casesynth.bundle.shutil.rmtree", lambda *_, **__: None)  # a killed process removes nothing
+        with pytest.raises(_Killed):
+            CliRunner().invoke(main, shelter.release_arguments(cases, extra=options), catch_exceptions=False)
+    (partial,) = shelter.folder.glob(".bundle.*.partial")
+    measured = (partial / "measurements.parquet").read_bytes()
     spent = _spent(shelter)
     again = shelter.release(cases, extra=options)
     assert again.exit_code == 0, again.output
     assert {path.name for path in (shelter.folder / "bundle").iterdir()} == FILES
+    assert (shelter.folder / "bundle" / "measurements.parquet").read_bytes() == measured
+    assert not [*shelter.folder.glob(".bundle.*")]
     assert _spent(shelter) == spent
+
+
+class _Killed(BaseException):
+    """Ends the process in a test as SIGKILL would: nothing handles it."""
+
+
+def test_writing_that_left_nothing_to_finish_is_never_drawn_again(
+    shelter: Shelter, people: MakePeople, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cases = shelter.write("north.csv", people(60))
+    options = ("--epsilon", "2", "--idempotency-key", "request-0006")
+
+    def killed(*_: object, **__: object) -> None:
+        raise _Killed
+
+    with monkeypatch.context() as broken:
+        broken.setattr("casesynth.bundle.write_model", killed)
+        broken.setattr("casesynth.bundle.shutil.rmtree", lambda *_, **__: None)
+        with pytest.raises(_Killed):
+            CliRunner().invoke(main, shelter.release_arguments(cases, extra=options), catch_exceptions=False)
+    (partial,) = shelter.folder.glob(".bundle.*.partial")
+    partial.rename(shelter.folder / "copied-away")
+    again = shelter.release(cases, extra=options)
+    assert again.exit_code == 1
+    assert not (shelter.folder / "bundle").exists()
+
+
+def test_dataset_without_an_account_is_refused_unless_it_is_said_to_be_new(
+    shelter: Shelter, people: MakePeople
+) -> None:
+    cases = shelter.write("north.csv", people(30))
+    assert shelter.release(cases, extra=("--epsilon", "1")).exit_code == 0
+    slip = shelter.write("nroth.csv", people(30))
+    arguments = [part for part in shelter.release_arguments(slip, out="slip") if part != "--open-accounts"]
+    refused = shelter.run(*arguments)
+    assert refused.exit_code == 1
+    assert "did you mean north/shelter?" in refused.output
+    assert {row.dataset for row in Ledger.open(shelter.folder / "ledger.sqlite").statement().rows} == {"north/shelter"}
+
+
+def test_ledger_keeps_nothing_that_depends_on_the_records(
+    make_shelter: Callable[[str], Shelter], people: MakePeople
+) -> None:
+    """Whoever reads the ledger file and guesses the records cannot confirm the guess."""
+    dumps = []
+    for name, count in (("one", 60), ("two", 61)):
+        shelter = make_shelter(name)
+        options = ("--epsilon", "2", "--idempotency-key", "request-0007")
+        assert shelter.release(shelter.write("north.csv", people(count)), extra=options).exit_code == 0
+        with contextlib.closing(sqlite3.connect(shelter.folder / "ledger.sqlite")) as ledger:
+            dumps.append(
+                ledger.execute("SELECT request_sha256, nano_rho, purpose, draws, shown FROM charge").fetchall()
+            )
+    assert dumps[0] == dumps[1]
 
 
 def test_decision_that_used_private_data_is_stated(shelter: Shelter, people: MakePeople) -> None:

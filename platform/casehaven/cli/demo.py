@@ -44,7 +44,7 @@ def command(out: Path) -> None:
         _run(f"ledger create --epsilon {LEDGER_EPSILON}")
         _run("keys create")
         release = (
-            f"release cases-1.csv cases-2.csv --organisation north --organisation south --schema ctdc-global "
+            f"release cases-1.csv cases-2.csv --open-accounts --organisation north --organisation south --schema ctdc-global "
             f"--epsilon {EPSILON} --people-cap {PEOPLE_CAP} --title 'Demonstration with made-up people'"
         )
         _run(f"{release} --out release")

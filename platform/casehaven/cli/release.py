@@ -11,6 +11,7 @@ import numpy as np
 from casehaven.cli._progress import PhaseLine
 from casehaven.cli.keys import key_option, load_signing_key
 from casehaven.cli.ledger import ledger_option
+from casehaven.errors import EXIT_INTERRUPTED
 from casehaven.ledger import ChargeState, IdempotencyKey, Ledger
 from casehaven.releases import ReleaseDraft, release_case_files
 from caseschemas import load_schema
@@ -34,6 +35,7 @@ from casesynth.synthesis import Synthesis
     required=True,
     help="Who contributes a file, one per FILE in the same order. The account that pays is theirs, whatever the file is called.",
 )
+@click.option("--open-accounts", is_flag=True, help="The datasets are new to this ledger: open their accounts.")
 @click.option("--dataset", help="Name of the dataset within each organisation.  [default: the schema's id]")
 @click.option("--person-key", help="Column that tells persons apart.  [default: the schema's person key]")
 @click.option("--row-is-person", is_flag=True, help="Declare that one row is one person; the release says so.")
@@ -67,6 +69,7 @@ def command(
     people_cap: int,
     out: Path,
     organisations: tuple[str, ...],
+    open_accounts: bool,
     dataset: str | None,
     person_key: str | None,
     row_is_person: bool,
@@ -101,6 +104,7 @@ def command(
         dataset=dataset,
         max_tokens_per_person=max_tokens_per_person,
         tokens_reason=tokens_reason,
+        open_accounts=open_accounts,
         ignored_columns=ignored,
         decision_used_private_data=private_decision,
         title=title,
@@ -108,13 +112,17 @@ def command(
     ledger = Ledger.open(path)
     signing_key = load_signing_key(key_path)
     idempotency = IdempotencyKey.create() if request is None else IdempotencyKey(text=request)
-    opened = {row.dataset for row in ledger.statement().rows}
-    for name in draft.datasets:
-        if name not in opened:
-            click.echo(f"note: {name} is new to this ledger; its accounts are opened now", err=True)
+    click.echo(
+        f"request    {idempotency.text} (to finish it after a crash: --idempotency-key {idempotency.text})", err=True
+    )
     line = PhaseLine()
     try:
         outcome = release_case_files(draft, ledger, signing_key, idempotency, progress=line)
+    except KeyboardInterrupt:
+        line.close()
+        click.echo("error: interrupted", err=True)
+        _say_what_stands(ledger, idempotency)
+        raise click.exceptions.Exit(EXIT_INTERRUPTED) from None
     except BaseException:
         line.close()
         _say_what_stands(ledger, idempotency)
@@ -135,6 +143,11 @@ def _say_what_stands(ledger: Ledger, request: IdempotencyKey) -> None:
     record = ledger.find(request)
     if record is None:
         click.echo("note: nothing was charged", err=True)
+    elif record.state is ChargeState.WRITING:
+        click.echo(
+            f"note: the charge stands; the same command with --idempotency-key {request.text} finishes the bundle at no further charge",
+            err=True,
+        )
     elif record.state in (ChargeState.CHARGED, ChargeState.DRAWN):
         click.echo(
             f"note: the charge stands; the same command with --idempotency-key {request.text} tries again at no further charge",

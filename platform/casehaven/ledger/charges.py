@@ -27,7 +27,7 @@ _PURPOSE = re.compile(r"[a-z][a-z0-9_]{0,63}")
 
 
 class ChargeState(Enum):
-    """How far a charge has come; it only moves downwards in this list."""
+    """How far a charge has come; it moves downwards in this list, but for a writing that was withdrawn without a trace."""
 
     CHARGED = "charged"
     """Paid; nothing was drawn yet."""
@@ -35,6 +35,8 @@ class ChargeState(Enum):
     """The first draw has begun; one redraw is left."""
     REDRAWN = "redrawn"
     """The redraw has begun; there is no third."""
+    WRITING = "writing"
+    """A result is being written to disk; somebody may find it there, so nothing is drawn unless every byte of it was removed."""
     REVEALED = "revealed"
     """The result was shown; it is never drawn again."""
 
@@ -52,7 +54,7 @@ class ChargeRecord:
     state: ChargeState
     """How far it has come."""
     result_digest: str | None
-    """SHA-256 of the result, once it was revealed."""
+    """SHA-256 of the result, from the moment before its first byte is written."""
     charged_at: str
     """UTC, ISO 8601, to the second."""
 
@@ -113,7 +115,7 @@ def charge_record(row: Row[Any]) -> ChargeRecord:
             ),
             key=IdempotencyKey(text=row.idempotency_key),
             purpose=row.purpose,
-            state=drawn if row.result_sha256 is None else ChargeState.REVEALED,
+            state=drawn if row.result_sha256 is None else ChargeState.REVEALED if row.shown else ChargeState.WRITING,
             result_digest=row.result_sha256,
             charged_at=row.charged_at,
         )

@@ -79,7 +79,9 @@ charge = Table(
     Column("charged_at", Text, nullable=False),
     Column("draws", Integer, CheckConstraint("draws BETWEEN 0 AND 2"), nullable=False),
     Column("result_sha256", Text),
+    Column("shown", Integer, CheckConstraint("shown IN (0, 1)"), nullable=False),
     CheckConstraint("result_sha256 IS NULL OR draws > 0"),
+    CheckConstraint("shown = 0 OR result_sha256 IS NOT NULL"),
     sqlite_strict=True,
 )
 
@@ -123,7 +125,9 @@ TRIGGERS: tuple[str, ...] = (
         "UPDATE",
         "charge",
         "NEW.draws < OLD.draws OR NEW.draws > OLD.draws + 1 "
-        "OR (OLD.result_sha256 IS NOT NULL AND (NEW.draws <> OLD.draws OR NEW.result_sha256 IS NOT OLD.result_sha256)) OR "
+        "OR NEW.shown < OLD.shown OR (OLD.result_sha256 IS NOT NULL AND NEW.draws <> OLD.draws) "
+        "OR (OLD.result_sha256 IS NOT NULL AND NEW.result_sha256 IS NOT OLD.result_sha256 "
+        "AND (OLD.shown = 1 OR NEW.result_sha256 IS NOT NULL)) OR "
         + _differs(
             "charge_id", "idempotency_key", "request_sha256", "nano_rho", "delta_units", "purpose", "charged_at"
         ),

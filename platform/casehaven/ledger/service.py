@@ -6,7 +6,8 @@
 4. A request carries an idempotency key. The same request again gets the same receipt at no charge; another request under the same
    key is refused (privacy rule 16).
 5. A charge pays for one result. `begin_draw` is asked, and its answer is on disk, before noise is drawn: it allows a first draw, and one redraw if
-   nothing was revealed, and refuses a third. `mark_revealed` is on disk before the result is shown to anyone; after it nothing is drawn again.
+   nothing was revealed, and refuses a third. `begin_writing` is on disk before the first byte of a result is; after it nothing is drawn again,
+   unless `withdraw_writing` says that every byte was removed. `mark_revealed` is on disk before the result is shown to anyone, and is final.
 
 The service part of the ledger grows here: allowances per analyst, raises by two people, and the ceiling anchored outside
 the file. Until then a copy of the file that is put back rewinds what was spent; see docs/spec/ledger.md.
@@ -57,6 +58,10 @@ Step = Literal[
     "charge.committed",
     "draw.written",
     "draw.committed",
+    "writing.written",
+    "writing.committed",
+    "withdraw.written",
+    "withdraw.committed",
     "reveal.written",
     "reveal.committed",
 ]
@@ -238,6 +243,7 @@ class Ledger:
                     purpose=purpose,
                     charged_at=_now(),
                     draws=0,
+                    shown=0,
                 )
             )
             for account in accounts:
@@ -284,6 +290,10 @@ class Ledger:
         """
         with self._store.transaction(writes=True) as connection:
             found = issued_charge(connection, receipt)
+            if found.state is ChargeState.WRITING:
+                raise DrawRefusedError(
+                    f"a result of charge {receipt.charge_id} was being written; it may have been seen, so nothing is drawn again"
+                )
             if found.result_digest is not None:
                 raise revealed_already(found.result_digest)
             if found.state is ChargeState.REDRAWN:
@@ -300,6 +310,52 @@ class Ledger:
         self._failpoint("draw.committed")
         return advanced
 
+    def begin_writing(self, receipt: Receipt, result_digest: str) -> ChargeRecord:
+        """Record which result is about to be written; it is on disk when this returns, and only then may the first byte be.
+
+        Args:
+            receipt: of the charge that paid for it.
+            result_digest: SHA-256 of the result, 64 hexadecimal digits.
+
+        Raises:
+            AlreadyRevealedError: a result of this charge was revealed.
+            DrawRefusedError: nothing was drawn under this charge, or another result of it is being written.
+            ChargeRequestError: the digest is not one.
+            UnknownChargeError: this ledger did not issue the receipt.
+        """
+        _check_digest(result_digest)
+        with self._store.transaction(writes=True) as connection:
+            found = issued_charge(connection, receipt)
+            if found.state is ChargeState.REVEALED:
+                raise revealed_already(found.result_digest or "")
+            if found.state is ChargeState.CHARGED or found.result_digest not in (None, result_digest):
+                raise DrawRefusedError(f"charge {receipt.charge_id} has no draw with this result to write")
+            _set(connection, receipt, result_sha256=result_digest)
+            advanced = issued_charge(connection, receipt)
+            self._failpoint("writing.written")
+        self._failpoint("writing.committed")
+        return advanced
+
+    def withdraw_writing(self, receipt: Receipt) -> ChargeRecord:
+        """Record that nothing is left of a result that was being written: the caller has seen that every byte of it is gone.
+
+        Raises:
+            AlreadyRevealedError: the result was revealed.
+            DrawRefusedError: nothing was being written.
+            UnknownChargeError: this ledger did not issue the receipt.
+        """
+        with self._store.transaction(writes=True) as connection:
+            found = issued_charge(connection, receipt)
+            if found.state is ChargeState.REVEALED:
+                raise revealed_already(found.result_digest or "")
+            if found.state is not ChargeState.WRITING:
+                raise DrawRefusedError(f"no result of charge {receipt.charge_id} was being written")
+            _set(connection, receipt, result_sha256=None)
+            advanced = issued_charge(connection, receipt)
+            self._failpoint("withdraw.written")
+        self._failpoint("withdraw.committed")
+        return advanced
+
     def mark_revealed(self, receipt: Receipt, result_digest: str) -> ChargeRecord:
         """Record which result is about to be shown; it is on disk when this returns, and only then may the result leave.
 
@@ -313,21 +369,16 @@ class Ledger:
             ChargeRequestError: the digest is not one.
             UnknownChargeError: this ledger did not issue the receipt.
         """
-        if not isinstance(result_digest, str) or not _DIGEST.fullmatch(result_digest):
-            raise ChargeRequestError("a result digest is 64 hexadecimal digits of a SHA-256")
+        _check_digest(result_digest)
         with self._store.transaction(writes=True) as connection:
             found = issued_charge(connection, receipt)
-            if found.result_digest == result_digest:
+            if found.state is ChargeState.REVEALED and found.result_digest == result_digest:
                 return found
-            if found.result_digest is not None:
-                raise revealed_already(found.result_digest)
+            if found.result_digest not in (None, result_digest):
+                raise revealed_already(found.result_digest or "")
             if found.state is ChargeState.CHARGED:
                 raise DrawRefusedError(f"nothing was drawn under charge {receipt.charge_id}")
-            connection.execute(
-                update(models.charge)
-                .where(models.charge.c.charge_id == receipt.charge_id)
-                .values(result_sha256=result_digest)
-            )
+            _set(connection, receipt, result_sha256=result_digest, shown=1)
             advanced = issued_charge(connection, receipt)
             self._failpoint("reveal.written")
         self._failpoint("reveal.committed")
@@ -357,6 +408,15 @@ def _distinct(names: Sequence[str], parse: Callable[[str], str]) -> tuple[str, .
     if isinstance(names, str):
         raise ChargeRequestError("expected a list of names, got one text")
     return tuple(sorted({parse(name) for name in names}))
+
+
+def _check_digest(result_digest: str) -> None:
+    if not isinstance(result_digest, str) or not _DIGEST.fullmatch(result_digest):
+        raise ChargeRequestError("a result digest is 64 hexadecimal digits of a SHA-256")
+
+
+def _set(connection: Connection, receipt: Receipt, **values: str | int | None) -> None:
+    connection.execute(update(models.charge).where(models.charge.c.charge_id == receipt.charge_id).values(**values))
 
 
 def _now() -> str:

@@ -4,7 +4,8 @@ from casehaven.releases.service import (
     DraftError,
     Outcome,
     ReleaseDraft,
+    UnknownDatasetError,
     release_case_files,
 )
 
-__all__ = ["DraftError", "Outcome", "ReleaseDraft", "release_case_files"]
+__all__ = ["DraftError", "Outcome", "ReleaseDraft", "UnknownDatasetError", "release_case_files"]

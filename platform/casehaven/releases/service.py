@@ -2,22 +2,32 @@
 
 1. Everything public is checked first: policy, plan, files' structure, place of the bundle. What fails there costs nothing.
 2. The charge is committed to every contributing dataset and block before a cell becomes a code (privacy rules 2, 12 and 14).
-3. A draw is announced to the ledger before the snapshot opens, and the result's digest before the bundle gets its name. Interrupted in
-   between, the charge stands and the same request may draw once more under it.
+3. A draw is announced to the ledger before the snapshot opens, and the result's digest before its first byte is on disk. Interrupted
+   before that, the charge stands and the same request may draw once more under it; cut short after it, the bundle is finished from
+   the measurements that are on disk, and nothing is drawn again.
 4. The same request again returns the bundle that is there at no charge (privacy rule 16).
 """
 
 from __future__ import annotations
 
+import difflib
+import shutil
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from casehaven.errors import CasehavenError
 from casehaven.intake import Snapshot, snapshot
-from casehaven.ledger import AlreadyRevealedError, ChargeState, IdempotencyKey, Ledger
+from casehaven.ledger import AlreadyRevealedError, ChargeRecord, ChargeState, IdempotencyKey, Ledger
 from caseschemas import CaseSchema
-from casesynth.bundle import BundleExistsError, manifest_digest, recover_bundle, write_bundle
+from casesynth.bundle import (
+    BundleExistsError,
+    Stages,
+    partial_folders,
+    stated_measurements,
+    unfinished_measurements,
+    write_bundle,
+)
 from casesynth.canonical import JsonValue
 from casesynth.domain import Domain
 from casesynth.notes import ReleaseNotes
@@ -26,13 +36,17 @@ from casesynth.plan import ReleasePlan
 from casesynth.privacy import PrivacyLoss, Receipt
 from casesynth.progress import Progress, silent
 from casesynth.signing import SigningKey
-from casesynth.synthesis import Synthesis, synthesise
+from casesynth.synthesis import Synthesis, recompute, synthesise
 
 PURPOSE = "synthetic_release"
 
 
 class DraftError(CasehavenError):
     """A draft that contradicts itself."""
+
+
+class UnknownDatasetError(CasehavenError):
+    """A dataset that has no account in the ledger, and nobody said that it is new."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +72,8 @@ class ReleaseDraft:
     max_tokens_per_person: int | None = None
     """Default the number of organisations; lower only with a reason (privacy rule 2)."""
     tokens_reason: str | None = None
+    open_accounts: bool = False
+    """The steward says that datasets without an account are new, and opens accounts for them."""
     ignored_columns: tuple[str, ...] = ()
     decision_used_private_data: bool = False
     """The steward declares that a comparison with real records led to this release (privacy rule 33)."""
@@ -144,13 +160,14 @@ def release_case_files(
     Raises:
         CaseFileError, PersonKeyError, PeopleCapError, PlanError, PrivacyLossError, BundleExistsError: nothing was charged.
         BudgetExhaustedError: no balance changed.
+        UnknownDatasetError: a dataset has no account and the draft does not open one; nothing was charged.
         DrawRefusedError, AlreadyRevealedError: the request was drawn before and cannot be drawn again.
         OSError: the disk is full; the charge stands, no half bundle is left, one more attempt is free.
     """
     plan = draft.plan()
     known = ledger.find(request)
-    replay = known is not None and known.state is ChargeState.REVEALED
-    if not replay and (draft.out.exists() or draft.out.is_symlink()):
+    written = known if known is not None and known.state in (ChargeState.WRITING, ChargeState.REVEALED) else None
+    if written is None and (draft.out.exists() or draft.out.is_symlink()):
         raise BundleExistsError(f"{draft.out} is there already; a bundle is never overwritten")
     if not draft.out.resolve().parent.is_dir():
         raise DraftError(f"the folder {draft.out.resolve().parent} for the bundle does not exist")
@@ -165,46 +182,83 @@ def release_case_files(
         check=lambda: progress("check", None),
     )
     notes = _notes(draft, opened)
-    for dataset in draft.datasets:
-        ledger.open_dataset(dataset, draft.blocks)
+    _open_accounts(draft, ledger)
 
     def charge(loss: PrivacyLoss) -> Receipt:
         # privacy rule 14: charge before data is touched; rule 16: a replay returns the same receipt at no charge
         return ledger.charge(
             key=request,
-            body=_body(draft, plan, opened),
+            body=_body(draft, plan),
             datasets=draft.datasets,
             blocks=draft.blocks,
             loss=loss,
             purpose=PURPOSE,
         )
 
-    if known is not None and known.state is ChargeState.REVEALED:
+    if written is not None:
         charge(plan.loss)  # refuses another request under the same key
-        digest = known.result_digest or ""
-        if not draft.out.exists():
-            recover_bundle(draft.out, digest)
-        if manifest_digest(draft.out) == digest:
-            return Outcome(folder=draft.out, synthesis=None)
-        raise AlreadyRevealedError(
-            f"this request was released before with SHA-256 {digest}, and {draft.out} is not that bundle",
-            result_digest=digest,
-        )
+        return _finish(draft, plan, notes, ledger, key, written, progress)
 
     def open_people(receipt: Receipt) -> PersonTable:
         ledger.begin_draw(receipt)
         return opened.open(receipt, check=lambda: progress("count", None))
 
     synthesis = synthesise(plan, charge=charge, open_people=open_people, progress=progress)
-    write_bundle(
-        synthesis,
-        notes,
-        draft.out,
-        key,
-        reveal=lambda digest: ledger.mark_revealed(synthesis.receipt, digest),
-        progress=progress,
+    receipt = synthesis.receipt
+    stages = Stages(
+        writing=lambda digest: ledger.begin_writing(receipt, digest),
+        withdrawn=lambda: ledger.withdraw_writing(receipt),
+        revealed=lambda digest: ledger.mark_revealed(receipt, digest),
     )
+    write_bundle(synthesis, notes, draft.out, key, stages=stages, progress=progress)
     return Outcome(folder=draft.out, synthesis=synthesis)
+
+
+def _finish(
+    draft: ReleaseDraft,
+    plan: ReleasePlan,
+    notes: ReleaseNotes,
+    ledger: Ledger,
+    key: SigningKey,
+    written: ChargeRecord,
+    progress: Progress,
+) -> Outcome:
+    """Return the bundle of a request that was released before, or finish one whose writing was cut short; nothing is drawn."""
+    digest = written.result_digest or ""
+    if stated_measurements(draft.out) == digest:
+        ledger.mark_revealed(written.receipt, digest)
+        return Outcome(folder=draft.out, synthesis=None)
+    if draft.out.exists() or draft.out.is_symlink():
+        raise BundleExistsError(f"{draft.out} is there already, and it is not the bundle of this request")
+    left = unfinished_measurements(draft.out, digest, plan.domain)
+    if left is None:
+        raise AlreadyRevealedError(
+            f"this request was drawn before (measurements with SHA-256 {digest}), and {draft.out} does not hold it",
+            result_digest=digest,
+        )
+    leftovers = partial_folders(draft.out)
+    synthesis = recompute(plan, written.receipt, left, progress=progress)
+    stages = Stages(
+        writing=lambda _: None,  # it is recorded already
+        withdrawn=lambda: None,  # the first writing is still there
+        revealed=lambda found: ledger.mark_revealed(written.receipt, found),
+    )
+    write_bundle(synthesis, notes, draft.out, key, stages=stages, progress=progress)
+    for folder in leftovers:
+        shutil.rmtree(folder, ignore_errors=True)
+    return Outcome(folder=draft.out, synthesis=synthesis)
+
+
+def _open_accounts(draft: ReleaseDraft, ledger: Ledger) -> None:
+    """Open the accounts of new datasets when the steward says that they are new: a slip of the pen must not open a fresh budget."""
+    opened = sorted({row.dataset for row in ledger.statement().rows})
+    new = [dataset for dataset in draft.datasets if dataset not in opened]
+    if new and not draft.open_accounts:
+        similar = sorted({name for dataset in new for name in difflib.get_close_matches(dataset, opened, cutoff=0.5)})
+        hint = f"; did you mean {', '.join(similar)}?" if similar else ""
+        raise UnknownDatasetError(f"the ledger has no account for {', '.join(new)}{hint}")
+    for dataset in draft.datasets:
+        ledger.open_dataset(dataset, draft.blocks)
 
 
 def _notes(draft: ReleaseDraft, opened: Snapshot) -> ReleaseNotes:
@@ -221,11 +275,10 @@ def _notes(draft: ReleaseDraft, opened: Snapshot) -> ReleaseNotes:
     )
 
 
-def _body(draft: ReleaseDraft, plan: ReleasePlan, opened: Snapshot) -> dict[str, JsonValue]:
-    """Return what makes this request this request; only its hash is stored."""
+def _body(draft: ReleaseDraft, plan: ReleasePlan) -> dict[str, JsonValue]:
+    """Return what makes this request this request: public choices only, nothing of the files; only its hash is stored."""
     return {
-        "schema": opened.schema.digest(),
-        "files": list(opened.digests),
+        "schema": draft.schema.digest(),
         "organisations": list(draft.organisations),
         "epsilon": plan.epsilon,
         "delta": plan.delta,
@@ -234,4 +287,6 @@ def _body(draft: ReleaseDraft, plan: ReleasePlan, opened: Snapshot) -> dict[str,
         "max_tokens_per_person": plan.max_tokens_per_person,
         "legal_basis": draft.legal_basis,
         "title": draft.title,
+        "tokens_reason": draft.tokens_reason,
+        "decision_used_private_data": draft.decision_used_private_data,
     }
