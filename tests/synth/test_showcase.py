@@ -6,6 +6,7 @@ import base64
 import dataclasses
 import hashlib
 import html
+import itertools
 import json
 import math
 import re
@@ -20,12 +21,14 @@ from caseschemas import CaseSchema, load_schema, parse_schema
 from casesynth.aggregates import aggregate
 from casesynth.domain import Domain, Multi
 from casesynth.intervals import ErrorScale
+from casesynth.measure import Measurement
 from casesynth.model import FitSettings, LatentClassModel
 from casesynth.notes import ReleaseNotes
 from casesynth.persons import PersonTable
 from casesynth.plan import ReleasePlan
 from casesynth.privacy.loss import PrivacyLoss, Receipt
 from casesynth.showcase import showcase_html, tokens_css, translations
+from casesynth.showcase.bases import spreads
 from casesynth.showcase.dimensions import views_of
 from casesynth.showcase.quantised import FLOOR, STEP, QuantisedModel, closeness
 from casesynth.showcase.tokens import tokens
@@ -77,10 +80,14 @@ def large(people: float, classes: int = 300) -> Synthesis:
         centres=np.log(np.array([10.0, 1000.0])), half_widths=np.full((3, 2), 20.0), misfit=np.array([2.0, 3.0, 4.0])
     )
     plan = ReleasePlan.make(domain, epsilon=2.0, people_cap=50_000)
+    small = [place for place, size in enumerate(domain.sizes) if size == 2]
     return Synthesis(
         plan=plan,
         receipt=Receipt(charge_id="charge-1", loss=plan.loss),
-        measurements=(),
+        measurements=tuple(
+            Measurement(clique=pair, values=np.rint(model.marginal(pair)).astype(np.int64), nano_rho=1_000)
+            for pair in itertools.combinations(small, 2)
+        ),
         model=model,
         records=(),
         aggregates=aggregate(model, domain, errors),
@@ -235,6 +242,42 @@ def test_percentages_of_a_flag_alone_are_over_everyone() -> None:
     assert answered[None] is None
     assert answered["sex"] is not None and answered["sex"].sets == ((1,),)
     assert answered["means"] is not None and answered["means"].sets == ((2, 3),)
+
+
+def flags_synthesis(synthesis: Synthesis, off: float) -> tuple[Synthesis, float]:
+    """Four flags that depend on a source; direct tables in which everyone without any flag is `off` people more for each pair."""
+    domain = Domain.declare({"means": Multi(values=["a", "b", "c", "d"])})
+    yes = np.array([[0.05, 0.6]])
+    model = dataclasses.replace(
+        synthesis.model,
+        people=10_000.0,
+        weights=np.array([0.5, 0.5]),
+        shares=(np.concatenate([1 - yes, yes]),) * 4,
+    )
+    measurements = []
+    for length in (1, 2, 3):
+        for table in itertools.combinations(range(4), length):
+            values = np.rint(model.marginal(table)).astype(np.int64)
+            corner = (0,) * length
+            values[corner] += round(off * math.comb(length, 2))
+            values[(1,) * length] -= round(off * math.comb(length, 2))
+            measurements.append(Measurement(clique=table, values=values, nano_rho=1_000_000))
+    plan = ReleasePlan.make(domain, epsilon=2.0, people_cap=50_000)
+    return dataclasses.replace(synthesis, plan=plan, model=model, measurements=tuple(measurements)), model.people
+
+
+@pytest.mark.parametrize(("off", "least", "most"), [(0.0, 0.0, 2.0), (40.0, 30.0, 60.0), (-40.0, 30.0, 60.0)])
+def test_number_who_answered_is_widened_by_what_the_tables_say(
+    synthesis: Synthesis, off: float, least: float, most: float
+) -> None:
+    released, people = flags_synthesis(synthesis, off)
+    (spread,) = spreads(released, views_of(released.plan.domain, None).dimensions)
+    assert least <= spread * people <= most
+
+
+def test_number_who_answered_one_question_needs_no_widening(synthesis: Synthesis) -> None:
+    views = views_of(Domain.declare({"sex": ["female", "male"]}), None)
+    assert spreads(synthesis, views.dimensions) == (0.0,)
 
 
 def test_a_group_of_all_its_members_keeps_each_member_apart(group_schema: CaseSchema) -> None:

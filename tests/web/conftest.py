@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.resources
+import itertools
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from caseschemas import CaseSchema, load_schema
 from casesynth.aggregates import aggregate
 from casesynth.domain import Domain
 from casesynth.intervals import ErrorScale
+from casesynth.measure import Measurement
 from casesynth.model import FitSettings, LatentClassModel
 from casesynth.notes import ReleaseNotes
 from casesynth.plan import ReleasePlan
@@ -55,12 +57,21 @@ def scale(lengths: int) -> ErrorScale:
 
 
 def synthesis_of(domain: Domain, model: LatentClassModel, errors: ErrorScale) -> Synthesis:
-    """A synthesis with this model; its tables and records are empty, for the showcase reads neither."""
+    """A synthesis with this model; without records, and with tables of small columns from which the model is a little off."""
     plan = ReleasePlan.make(domain, epsilon=2.0, people_cap=50_000, max_tokens_per_person=2)
+    small = [place for place, size in enumerate(domain.sizes) if size <= 3]
+    tables = [(place,) for place in small] + list(itertools.combinations(small, 2))
+    off = np.random.default_rng(9)
+    measurements = tuple(
+        Measurement(
+            clique=table, values=np.rint(model.marginal(table) + off.normal(0, 30, 1)).astype(np.int64), nano_rho=10_000
+        )
+        for table in tables
+    )
     return Synthesis(
         plan=plan,
         receipt=Receipt(charge_id="charge-1", loss=plan.loss),
-        measurements=(),
+        measurements=measurements,
         model=model,
         records=(),
         aggregates=aggregate(model, domain, errors),

@@ -17,6 +17,8 @@ from caseschemas import CaseSchema, shipped_schema_ids
 from casesynth.aggregates import MINIMUM
 from casesynth.domain import Domain, Multi
 from casesynth.intervals import NORMAL
+from casesynth.showcase.bases import answered_columns, spreads
+from casesynth.showcase.dimensions import views_of
 from casesynth.synthesis import Synthesis
 
 OpenPage: TypeAlias = Callable[..., Page]
@@ -59,6 +61,23 @@ def answered(synthesis: Synthesis, facts: Sequence[Fact], columns: Sequence[str]
     for column in columns:
         missing = missing * row_of(synthesis, (column, ""))
     return float((weights * (1 - missing)).sum())
+
+
+def base_half_width(synthesis: Synthesis, facts: Sequence[Fact], columns: Sequence[str], schema: CaseSchema) -> float:
+    """Half width of the number of people who answered: the widest of all lengths, and what many questions add."""
+    domain = synthesis.plan.domain
+    views = views_of(domain, schema)
+    names = tuple(column.name for column in domain.columns)
+    places = tuple(names.index(column) for column in columns)
+    spread = next(
+        spread
+        for dimension, spread in zip(views.dimensions, spreads(synthesis, views.dimensions), strict=True)
+        if answered_columns(dimension) == places
+    )
+    base = answered(synthesis, facts, columns)
+    widest = max(half_width(synthesis, length, base) for length in (1, 2, 3))
+    assert spread > 0
+    return math.hypot(widest, spread * math.comb(len(columns), 2) * people_with(synthesis, facts))
 
 
 def key(synthesis: Synthesis, fact: Fact) -> str:
@@ -206,7 +225,9 @@ def test_hidden_is_said_and_never_zero(open_page: OpenPage, synthesis: Synthesis
     assert cells and not [cell for cell in cells if cell.strip() in ("", "0", "NaN")]
 
 
-def test_saved_table_holds_every_value_and_the_models_numbers(open_page: OpenPage, synthesis: Synthesis) -> None:
+def test_saved_table_holds_every_value_and_the_models_numbers(
+    open_page: OpenPage, synthesis: Synthesis, schema: CaseSchema
+) -> None:
     page = open_page()
     bar(page, synthesis, WOMAN).click()
     rows = saved(page)
@@ -229,7 +250,7 @@ def test_saved_table_holds_every_value_and_the_models_numbers(open_page: OpenPag
     means = [column.name for column in synthesis.plan.domain.columns if column.name.startswith("means")]
     base = answered(synthesis, [WOMAN], means)
     part = people_with(synthesis, [WOMAN, THREATS])
-    widest = max(half_width(synthesis, length, base) for length in (1, 2, 3))
+    widest = base_half_width(synthesis, [WOMAN], means, schema)
     half = math.hypot(half_width(synthesis, 2, part), part / base * widest) / base
     assert float(threats["answered"]) == pytest.approx(base, rel=0.001)
     assert float(threats["share"]) == pytest.approx(part / base, abs=0.001)
@@ -336,7 +357,9 @@ def test_matrix_shares_are_of_those_who_answered_in_the_column(open_page: OpenPa
     expect(table.locator("tbody tr").first.locator("th")).to_have_text("0-8")
 
 
-def test_comparison_says_which_differences_are_real(open_page: OpenPage, synthesis: Synthesis) -> None:
+def test_comparison_says_which_differences_are_real(
+    open_page: OpenPage, synthesis: Synthesis, schema: CaseSchema
+) -> None:
     page = open_page()
     places = [0, 1]
     for which, fact in zip(places, (WOMAN, ("gender", "Man")), strict=True):
@@ -351,7 +374,7 @@ def test_comparison_says_which_differences_are_real(open_page: OpenPage, synthes
         for gender in (WOMAN, ("gender", "Man")):
             part = people_with(synthesis, [gender, (form, "1")])
             base = answered(synthesis, [gender], forms)
-            widest = max(half_width(synthesis, length, base) for length in (1, 2, 3))
+            widest = base_half_width(synthesis, [gender], forms, schema)
             shares.append(part / base)
             halves.append(math.hypot(half_width(synthesis, 2, part), part / base * widest) / base)
         gap, half = shares[0] - shares[1], math.hypot(*halves)

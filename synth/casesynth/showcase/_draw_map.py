@@ -137,8 +137,9 @@ def draw(topology: Mapping[str, Any], mappings: Mapping[str, Mapping[str, str]])
         else:
             shapes[code] = path
     return {
-        "source": "Natural Earth 1:110m (public domain), from npm world-atlas 2.0.2; country codes from npm cldr-core 48 (Unicode-3.0); "
-        "Equal Earth projection; drawn by casesynth/showcase/_draw_map.py",
+        "source": "Natural Earth 1:110m (public domain), as in npm world-atlas 2.0.2 (Copyright 2013-2019 Michael Bostock, ISC licence); country "
+        "codes from npm cldr-core 48.2.0 (Copyright 1991-2025 Unicode, Inc., Unicode-3.0); Equal Earth projection; "
+        "drawn by casesynth/showcase/_draw_map.py",
         "width": WIDTH * 10,
         "height": round(10 * (top - bottom)),
         "shapes": dict(sorted(shapes.items())),

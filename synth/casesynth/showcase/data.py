@@ -19,6 +19,7 @@ from casesynth.notes import ReleaseNotes
 from casesynth.report.guarantee import Guarantee
 from casesynth.report.words import ceiling, people_of
 from casesynth.showcase._assets import asset_json
+from casesynth.showcase.bases import spreads
 from casesynth.showcase.dimensions import Dimension, Views, kinds_of
 from casesynth.showcase.quantised import CODES, FLOOR, STEP, Closeness, QuantisedModel
 from casesynth.showcase.translations import LANGUAGES, Translation
@@ -64,7 +65,10 @@ def page_data(
             }
             for column in domain.columns
         ],
-        "dimensions": [_dimension(dimension, schema) for dimension in views.dimensions],
+        "dimensions": [
+            _dimension(dimension, schema, spread)
+            for dimension, spread in zip(views.dimensions, spreads(synthesis, views.dimensions), strict=True)
+        ],
         "views": {
             "panels": list(views.panels),
             "trend": views.trend,
@@ -168,7 +172,7 @@ def _labels(labels: Mapping[str, str]) -> Labels:
     return {language: labels.get(language) or labels.get("en") or first for language in LANGUAGES}
 
 
-def _dimension(dimension: Dimension, schema: CaseSchema | None) -> dict[str, Any]:
+def _dimension(dimension: Dimension, schema: CaseSchema | None, spread: float) -> dict[str, Any]:
     group = next((g for g in schema.groups if g.name == dimension.group), None) if schema is not None else None
     return {
         "attribute": dimension.attribute,
@@ -178,5 +182,9 @@ def _dimension(dimension: Dimension, schema: CaseSchema | None) -> dict[str, Any
         "facts": [list(fact) for fact in dimension.facts],
         "answered": None
         if dimension.answered is None
-        else {"every": dimension.answered.every, "sets": [list(part) for part in dimension.answered.sets]},
+        else {
+            "every": dimension.answered.every,
+            "sets": [list(part) for part in dimension.answered.sets],
+            "spread": spread,
+        },
     }

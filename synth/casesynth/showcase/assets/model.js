@@ -109,7 +109,8 @@ function counted(people, facts, [column, value]) {
   return numberOf(estimate, halfWidth(facts.length + 1, estimate));
 }
 
-/* How many people of a view answered the questions of a dimension. The half width is the largest that any length has at that size. */
+/* How many people of a view answered the questions of a dimension. The half width is the largest that any length has at that size,
+   widened for the number of pairs among the questions. */
 function answeredOf(people, facts, answered) {
   if (!answered) return total(facts);
   const unanswered = (columns, k) => {
@@ -130,8 +131,9 @@ function answeredOf(people, facts, answered) {
       estimate += answered.sets.reduce((share, set) => share * (set.some((c) => held.has(c)) ? 1 : 1 - unanswered(set, k)), people[k]);
     else estimate += people[k] * (1 - unanswered(answered.sets.flat(), k));
   }
-  const half = Math.max(...DATA.scale.logWidths.map((_, row) => halfWidth(row + 1, estimate)));
-  return numberOf(estimate, half);
+  const columns = answered.sets.flat().length;
+  const spread = answered.spread * ((columns * (columns - 1)) / 2) * sum(people);
+  return numberOf(estimate, Math.hypot(Math.max(...DATA.scale.logWidths.map((_, row) => halfWidth(row + 1, estimate))), spread));
 }
 
 /* A part as a share of its base, with the interval that both intervals give when their errors are independent. */

@@ -24,7 +24,6 @@ function trendSection(view) {
     h(
       "div",
       { class: "panel" },
-      baseLine(dimension, counts),
       h(
         "div",
         { class: "trend" },
@@ -40,6 +39,7 @@ function trendSection(view) {
         )
       ),
       h("p", { class: "quiet" }, word("trendCaution")),
+      baseLine(dimension, counts),
       tableBehind(position, dimension, counts, view)
     )
   );
