@@ -5,11 +5,14 @@
 2. An empty cell, a null and a NaN take the attribute's blank value (privacy rule 4).
 3. Work is done on each distinct cell once, then on integers.
 4. Whatever a cell holds, it ends as a code or as a null; a message names columns, never cells (privacy rule 23).
+5. What can be refused is refused by structure: names and types of columns, and text that is no UTF-8. `check_columns` finds it before a charge;
+   a table that passes it encodes.
+6. A person token is what `person_tokens` makes of a cell, and nothing else is: whoever counts, checks or merges persons uses that one function.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,7 +36,7 @@ class RepeatedColumnError(CasesynthError):
 
 
 class ColumnTypeError(CasesynthError):
-    """A column holds something that cannot be read as text: lists, structures, bytes that are no UTF-8."""
+    """A column holds something that cannot be read as text: lists, structures, bytes, text that is no UTF-8."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +46,7 @@ class CodedTable:
     columns: tuple[Codes, ...]
     """One array per column of the domain, each of shape (records,)."""
     persons: pa.Array | None
-    """Person token of each record as text; None when each record is one person."""
+    """Person token of each record, as `person_tokens` makes them; None when each record is one person."""
     permitted: NDArray[np.int8] | None = None
     """Consent of each record: 1 yes, 0 not given, -1 refused; None when no consent column applies."""
 
@@ -88,17 +91,50 @@ def text_column(column: pa.ChunkedArray, name: str) -> pa.DictionaryArray:
     Raises:
         ColumnTypeError: the cells cannot be read as text; names the column.
     """
-    array = _one_array(column)
-    try:
-        if not isinstance(array, pa.DictionaryArray):
-            array = pc.dictionary_encode(array)
-        values = array.dictionary
-        if pa.types.is_floating(values.type):
-            values = pc.if_else(pc.is_nan(values), None, values)
-        return pa.DictionaryArray.from_arrays(array.indices, values.cast(pa.string()))
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):  # Arrow's message may quote the cell
-        pass
-    raise ColumnTypeError(f"column {name} holds {array.type}, expected text, numbers or dates")
+    fault = type_fault(column.type)
+    if fault is None:
+        array = _one_array(column)
+        try:
+            if not isinstance(array, pa.DictionaryArray):
+                array = pc.dictionary_encode(array)
+            return pa.DictionaryArray.from_arrays(array.indices, _text(array.dictionary))
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError):  # Arrow's message may quote the cell
+            fault = "cells that cannot be read"
+    raise ColumnTypeError(f"column {name} holds {fault}; expected text, numbers or dates")
+
+
+def type_fault(stored: pa.DataType) -> str | None:
+    """Return what a column of this type holds that cannot be read as text; None when it can be read.
+
+    >>> type_fault(pa.list_(pa.string())), type_fault(pa.dictionary(pa.int8(), pa.string()))
+    ('lists or structures', None)
+    """
+    kinds = pa.types
+    if kinds.is_dictionary(stored):
+        return type_fault(stored.value_type)
+    if kinds.is_nested(stored):
+        return "lists or structures"
+    if stored in (pa.binary(), pa.large_binary(), pa.binary_view()) or kinds.is_fixed_size_binary(stored):
+        return "bytes"
+    if kinds.is_timestamp(stored) and stored.tz is not None:
+        try:
+            pa.array([0], type=stored).cast(pa.string())
+        except pa.ArrowInvalid:
+            return "times in an unknown time zone"
+    text = kinds.is_string(stored) or kinds.is_large_string(stored) or kinds.is_string_view(stored)
+    number = kinds.is_integer(stored) or kinds.is_floating(stored) or kinds.is_decimal(stored)
+    known = text or number or kinds.is_temporal(stored) or kinds.is_boolean(stored) or kinds.is_null(stored)
+    return None if known and stored != pa.month_day_nano_interval() else "cells of an unknown type"
+
+
+def _text(values: pa.Array) -> pa.Array:
+    """Return distinct cells as text: NaN as null, and whole numbers alike whether they were stored as integers or not."""
+    if not pa.types.is_floating(values.type):
+        return values.cast(pa.string())
+    wide = values.cast(pa.float64())
+    whole = pc.and_(pc.equal(pc.floor(wide), wide), pc.less(pc.abs(wide), 2.0**53))
+    integers = pc.if_else(whole, wide, None).cast(pa.int64()).cast(pa.string())
+    return pc.coalesce(integers, pc.if_else(pc.is_nan(wide), None, values).cast(pa.string()))
 
 
 def _one_array(column: pa.ChunkedArray) -> pa.Array:
@@ -108,9 +144,62 @@ def _one_array(column: pa.ChunkedArray) -> pa.Array:
     return array
 
 
-def _tokens(column: pa.ChunkedArray, name: str) -> pa.Array:
-    """Return person tokens as text; they rarely repeat, so text is taken as it is."""
-    return _one_array(column) if pa.types.is_string(column.type) else text_column(column, name).dictionary_decode()
+def person_tokens(column: pa.ChunkedArray, name: str, *, issuer: str = "") -> pa.Array:
+    """Return the person token of each cell as text without spaces around it; null where there is none.
+
+    Args:
+        column: the person key.
+        name: of the column, for messages.
+        issuer: who made the tokens, where equal tokens of different issuers mean different persons; it becomes part of the token. Digits.
+
+    Raises:
+        ColumnTypeError: the cells cannot be read as text; names the column.
+
+    >>> person_tokens(pa.chunked_array([[7.0, float("nan"), 8.0]]), "id", issuer="2").to_pylist()
+    ['2/7', None, '2/8']
+    """
+    text = _one_array(column) if pa.types.is_string(column.type) else text_column(column, name).dictionary_decode()
+    tokens = pc.utf8_trim_whitespace(text.cast(pa.large_string()))  # more than 2 GiB of tokens are no fault
+    tokens = pc.if_else(pc.equal(tokens, ""), None, tokens)
+    if not issuer:
+        return tokens
+    return pc.binary_join_element_wise(pa.scalar(issuer, pa.large_string()), tokens, pa.scalar("/", pa.large_string()))
+
+
+def check_columns(table: pa.Table, names: Sequence[str]) -> None:
+    """Refuse a table that `encode` would refuse. Reads no value; whether text is UTF-8 is all that it learns of cells.
+
+    Args:
+        table: raw cells.
+        names: columns that will be read.
+
+    Raises:
+        UnknownColumnError: a needed column is absent; names it.
+        RepeatedColumnError: a needed column is there twice; names it.
+        ColumnTypeError: a needed column cannot be read as text; names it.
+    """
+    absent = sorted(set(names) - set(table.column_names))
+    if absent:
+        raise UnknownColumnError(
+            f"columns missing from the file: {', '.join(absent)}; every column of the schema is needed"
+        )
+    repeated = sorted(name for name in set(names) if table.column_names.count(name) > 1)
+    if repeated:
+        raise RepeatedColumnError(f"columns named more than once: {', '.join(repeated)}; every name must be used once")
+    for name in names:
+        fault = type_fault(table.column(name).type)
+        if fault is None and not _valid(table.column(name)):
+            fault = "text that is not UTF-8"
+        if fault is not None:
+            raise ColumnTypeError(f"column {name} holds {fault}; expected text, numbers or dates")
+
+
+def _valid(column: pa.ChunkedArray) -> bool:
+    try:
+        column.validate(full=True)
+    except pa.ArrowInvalid:  # Arrow's message may quote the cell
+        return False
+    return True
 
 
 def _places(column: pa.ChunkedArray, attribute: Attribute) -> tuple[NDArray[np.int64], list[tuple[int, ...]]]:
@@ -130,6 +219,7 @@ def encode(
     domain: Domain,
     *,
     person: str | None,
+    issuer: str = "",
     consent: Callable[[str], int] | None = None,
     consent_column: str | None = None,
 ) -> CodedTable:
@@ -139,6 +229,7 @@ def encode(
         frame: raw cells; columns that the domain does not name are ignored.
         domain: the public value lists.
         person: name of the column with the person token; None when the steward declares that one record is one person.
+        issuer: who made the tokens, where equal tokens of different issuers mean different persons.
         consent: what a consent cell means: 1 yes, -1 refused, 0 not given.
         consent_column: name of the column with the consent that this release needs.
 
@@ -150,14 +241,7 @@ def encode(
     table = as_table(frame)
     needed = [attribute.name for attribute in domain.attributes]
     needed += [name for name in (person, consent_column) if name is not None]
-    absent = sorted(set(needed) - set(table.column_names))
-    if absent:
-        raise UnknownColumnError(
-            f"columns missing from the file: {', '.join(absent)}; every column of the schema is needed"
-        )
-    repeated = sorted(name for name in set(needed) if table.column_names.count(name) > 1)
-    if repeated:
-        raise RepeatedColumnError(f"columns named more than once: {', '.join(repeated)}; every name must be used once")
+    check_columns(table, needed)
     columns: list[Codes] = []
     for attribute in domain.attributes:
         indices, cells = _places(table.column(attribute.name), attribute)
@@ -167,7 +251,7 @@ def encode(
         for place in range(len(attribute.values)):
             if place not in attribute.missing:
                 columns.append(np.array([place in cell for cell in cells], dtype=np.uint16)[indices])
-    persons = None if person is None else _tokens(table.column(person), person)
+    persons = None if person is None else person_tokens(table.column(person), person, issuer=issuer)
     permitted = None
     if consent_column is not None:
         encoded = text_column(table.column(consent_column), consent_column)

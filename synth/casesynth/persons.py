@@ -5,6 +5,7 @@
 2. Known values win over missing ones. Two records that contradict each other under `agree` leave the value missing.
 3. Consent is a person's: one refusal anywhere keeps the whole person out; records without consent are not read.
 4. `people_cap` is public; more persons than that are refused here, before anything is measured (privacy rule 8).
+5. Memory grows with the records: about 2 bytes for each column of the domain, 8, and the token. A merge adds as much again for one column at a time.
 """
 
 from __future__ import annotations
@@ -51,12 +52,61 @@ class PersonTable:
             yield tuple(column[start : start + rows] for column in self.columns)
 
 
+def first_without_token(tokens: pa.Array) -> int | None:
+    """Return the place of the first record without a person token; None when each has one."""
+    return None if tokens.null_count == 0 else int(pc.index(pc.is_null(tokens), True).as_py())
+
+
+class DistinctTokens:
+    """Counts distinct person tokens exactly, batch by batch, without making a table of persons.
+
+    Holds each token once as text, and at most as many again that are still to be compared; no object per token.
+
+    >>> tokens = DistinctTokens()
+    >>> tokens.add(pa.array(["a", "b", "a"], pa.large_string()))
+    >>> len(tokens)
+    2
+    """
+
+    def __init__(self) -> None:
+        self._known = pa.array([], type=pa.large_string())
+        self._waiting: list[pa.Array] = []
+        self._waiting_count = 0
+
+    def add(self, tokens: pa.Array) -> None:
+        """Take in one batch of what `casesynth.encode.person_tokens` returned."""
+        fresh = pc.unique(tokens)
+        self._waiting.append(fresh)
+        self._waiting_count += len(fresh)
+        if self._waiting_count >= max(
+            len(self._known), BATCH_ROWS
+        ):  # doubles: each token is compared a few times at most
+            self._settle()
+
+    def __len__(self) -> int:
+        if self._waiting:
+            self._settle()
+        return len(self._known)
+
+    @property
+    def at_least(self) -> int:
+        """A lower bound that costs nothing to know."""
+        return len(self._known)
+
+    def _settle(self) -> None:
+        self._known = pc.unique(pa.chunked_array([self._known, *self._waiting]))
+        self._waiting, self._waiting_count = [], 0
+
+
 class PersonTableBuilder:
     """Collects coded records, batch by batch, and merges them into one row per person."""
 
     def __init__(self, domain: Domain) -> None:
         self._domain = domain
-        self._parts: list[CodedTable] = []
+        self._columns: list[list[Codes]] = [[] for _ in domain.columns]
+        self._persons: list[pa.Array | None] = []
+        self._permitted: list[NDArray[np.int8] | None] = []
+        self._records = 0
 
     def add(self, records: CodedTable) -> None:
         """Take in one batch of records.
@@ -65,50 +115,58 @@ class PersonTableBuilder:
             PersonKeyError: a record has no person token; names its row, never its content.
         """
         if records.persons is not None:
-            blank = pc.fill_null(pc.equal(pc.utf8_trim_whitespace(records.persons), ""), True)
-            if pc.any(blank).as_py():
-                row = pc.index(blank, True).as_py() + 1 + sum(part.records for part in self._parts)
+            place = first_without_token(records.persons)
+            if place is not None:
                 raise PersonKeyError(
-                    f"record {row} has no person key; give each person a key, or declare that one row is one person"
+                    f"record {self._records + place + 1} has no person key; give each person a key, "
+                    "or declare that one row is one person"
                 )
-        if self._parts and (self._parts[0].persons is None) != (records.persons is None):
+        if self._persons and (self._persons[0] is None) != (records.persons is None):
             raise PersonKeyError("some batches have a person key and some have none")
-        self._parts.append(records)
+        for parts, codes in zip(self._columns, records.columns, strict=True):
+            parts.append(codes)
+        self._persons.append(records.persons)
+        self._permitted.append(records.permitted)
+        self._records += records.records
 
     def build(self, *, people_cap: int) -> PersonTable:
-        """Return one row per person.
+        """Return one row per person, and let go of the records: a builder builds once.
 
         Raises:
             PeopleCapError: more persons than people_cap.
         """
-        width = len(self._domain.columns)
-        empty = np.zeros(0, dtype=np.uint16)
-        columns = [np.concatenate([part.columns[i] for part in self._parts] or [empty]) for i in range(width)]
         persons = self._person_indices()
-        permitted = self._permitted(persons)
+        permitted = self._permitted_records(persons)
+        columns: list[Codes] = []
+        while self._columns:
+            parts = self._columns.pop(
+                0
+            )  # freed column by column: whole columns and their parts never stand side by side
+            column = np.concatenate([np.zeros(0, dtype=np.uint16), *parts])
+            columns.append(column if permitted is None else column[permitted])
         if permitted is not None:
-            columns = [column[permitted] for column in columns]
             persons = None if persons is None else persons[permitted]
         if persons is not None and len(persons):
-            columns = _merged(columns, persons, self._domain)
+            _merge(columns, persons, self._domain)
         people = len(columns[0])
         if people > people_cap:
             raise PeopleCapError("the files hold more people than people_cap allows; declare a larger people_cap")
         return PersonTable(columns=tuple(columns))
 
     def _person_indices(self) -> NDArray[np.int64] | None:
-        if not self._parts or self._parts[0].persons is None:
+        parts, self._persons = self._persons, []
+        if not parts or parts[0] is None:
             return None
-        tokens = pa.chunked_array([pc.utf8_trim_whitespace(part.persons) for part in self._parts])
+        tokens = pa.chunked_array(parts)
         encoded = pc.dictionary_encode(tokens).unify_dictionaries()  # exact: no two tokens share an index
         indices = [np.asarray(chunk.indices, dtype=np.int64) for chunk in encoded.chunks]
         return np.concatenate([np.zeros(0, dtype=np.int64), *indices])  # no record, no chunk
 
-    def _permitted(self, persons: NDArray[np.int64] | None) -> NDArray[np.bool_] | None:
-        flags = [part.permitted for part in self._parts if part.permitted is not None]
+    def _permitted_records(self, persons: NDArray[np.int64] | None) -> NDArray[np.bool_] | None:
+        flags = [part for part in self._permitted if part is not None]
         if not flags:
             return None
-        if len(flags) != len(self._parts):
+        if len(flags) != len(self._permitted):
             raise PersonKeyError("some batches have a consent column and some have none")
         consent = np.concatenate(flags)
         if persons is None or not len(persons):
@@ -120,24 +178,22 @@ class PersonTableBuilder:
         return kept
 
 
-def _merged(columns: list[Codes], persons: NDArray[np.int64], domain: Domain) -> list[Codes]:
-    """Merge the records of each person; order-free, and blind to repeated records."""
+def _merge(columns: list[Codes], persons: NDArray[np.int64], domain: Domain) -> None:
+    """Merge the records of each person, in place; order-free, and blind to repeated records."""
     counts = np.bincount(persons)
     single = counts[persons] == 1
     if single.all():
-        return columns
+        return
     rows = np.flatnonzero(~single)
     rows = rows[np.argsort(persons[rows], kind="stable")]
     starts = np.flatnonzero(np.diff(persons[rows], prepend=-1))
     order, undated = _order(columns, domain, rows)
     attributes = {attribute.name: attribute for attribute in domain.attributes}
-    merged = []
-    for column, codes in zip(domain.columns, columns, strict=True):
+    for place, (column, codes) in enumerate(zip(domain.columns, columns, strict=True)):
         attribute = attributes[column.attribute]
         blank = 0 if attribute.multi else attribute.blank
         profile = _merge_one(codes[rows].astype(np.int64), starts, attribute.merge, column, blank, order, undated)
-        merged.append(np.concatenate([codes[single], profile.astype(np.uint16)]))
-    return merged
+        columns[place] = np.concatenate([codes[single], profile.astype(np.uint16)])
 
 
 def _order(

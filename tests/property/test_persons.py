@@ -88,7 +88,7 @@ def _people(given_records: Sequence[Record], consent: Sequence[int] | None = Non
     builder.add(
         CodedTable(
             columns=columns,
-            persons=pa.array([token for token, _ in given_records], type=pa.string()),
+            persons=pa.array([token for token, _ in given_records], type=pa.large_string()),
             permitted=None if consent is None else np.array(consent, dtype=np.int8),
         )
     )

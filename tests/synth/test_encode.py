@@ -13,7 +13,14 @@ import pytest
 
 from caseschemas import load_schema
 from casesynth.domain import Attribute, Domain, Multi
-from casesynth.encode import ColumnTypeError, RepeatedColumnError, UnknownColumnError, encode
+from casesynth.encode import (
+    ColumnTypeError,
+    RepeatedColumnError,
+    UnknownColumnError,
+    check_columns,
+    encode,
+    person_tokens,
+)
 
 DOMAIN = Domain.declare({"sex": ["f", "m"], "means": Multi(values=["threats", "debt", "papers"])})
 NUMBERS = Domain.declare({"rooms": ["0", "1", "2"]})
@@ -194,6 +201,87 @@ def test_person_tokens_are_text_whatever_the_file_stores() -> None:
     for tokens in stored:
         coded = encode(pa.table({"sex": ["f"] * 3, "means": [""] * 3, "id": tokens}), DOMAIN, person="id")
         assert coded.persons is not None and coded.persons.to_pylist() == ["7", "8", None]
+
+
+TYPES = [
+    *(
+        pa.string(),
+        pa.large_string(),
+        pa.string_view(),
+        pa.int8(),
+        pa.uint64(),
+        pa.float16(),
+        pa.float32(),
+        pa.float64(),
+    ),
+    *(pa.bool_(), pa.date32(), pa.date64(), pa.timestamp("ns"), pa.timestamp("us", tz="UTC"), pa.time32("s")),
+    *(pa.time64("ns"), pa.duration("s"), pa.decimal128(5, 2), pa.decimal256(50, 2), pa.null()),
+    *(pa.dictionary(pa.int8(), pa.string()), pa.dictionary(pa.int32(), pa.float64())),
+]
+UNREADABLE = [
+    *(pa.binary(), pa.large_binary(), pa.binary_view(), pa.binary(4), pa.list_(pa.string()), pa.large_list(pa.int8())),
+    *(pa.struct([("SECRET", pa.int8())]), pa.map_(pa.string(), pa.int8()), pa.month_day_nano_interval(), pa.uuid()),
+    *(pa.run_end_encoded(pa.int32(), pa.string()), pa.dictionary(pa.int8(), pa.binary())),
+    pa.timestamp("us", tz="SECRET/Nowhere"),
+]
+
+
+def _cells(stored: pa.DataType) -> pa.Array:
+    """A null and, where the type takes one, a value."""
+    for value in (0, "a", 0.5, True):
+        try:
+            return pa.array([None, value], type=stored)
+        except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, TypeError):
+            continue
+    return pa.nulls(2, stored)
+
+
+@pytest.mark.parametrize("stored", TYPES, ids=str)
+def test_what_passes_the_check_of_columns_can_be_encoded(stored: pa.DataType) -> None:
+    table = pa.table({"sex": _cells(stored), "means": _cells(stored), "id": _cells(stored)})
+    check_columns(table, ["sex", "means", "id"])
+    coded = encode(table, DOMAIN, person="id", consent_column="id")
+    assert coded.records == 2
+    assert coded.persons is not None and coded.persons[0].as_py() is None
+
+
+@pytest.mark.parametrize("stored", UNREADABLE, ids=str)
+def test_a_type_that_cannot_be_read_is_known_from_the_type_alone(stored: pa.DataType) -> None:
+    table = pa.table({"sex": pa.array([], pa.string()), "means": pa.nulls(0, stored)})
+    with pytest.raises(ColumnTypeError, match="column means holds") as refusal:
+        check_columns(table, ["sex", "means"])
+    assert "SECRET" not in str(refusal.value)
+
+
+def test_text_that_is_no_utf_8_is_found_by_the_check_of_columns() -> None:
+    damaged = pa.Array.from_buffers(
+        pa.string(), 1, [None, pa.py_buffer(np.array([0, 7], np.int32)), pa.py_buffer(b"SECRET\xff")]
+    )
+    with pytest.raises(ColumnTypeError, match="column sex holds text that is not UTF-8") as refusal:
+        check_columns(pa.table({"sex": damaged}), ["sex"])
+    assert "SECRET" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("cells", "tokens"),
+    [
+        (pa.array([7.0, float("nan"), None, 10_000_000.0, 0.5]), ["7", None, None, "10000000", "0.5"]),
+        (pa.array([7, None, 10_000_000]), ["7", None, "10000000"]),
+        (pa.array([" 7", "7\u00a0", "\t", "", None, "nan"]), ["7", "7", None, None, None, "nan"]),
+    ],
+    ids=["floats", "integers", "text"],
+)
+def test_a_token_is_the_same_text_however_the_file_stores_it(cells: pa.Array, tokens: list[str | None]) -> None:
+    assert person_tokens(pa.chunked_array([cells]), "id").to_pylist() == tokens
+
+
+def test_equal_tokens_of_two_issuers_are_two_persons() -> None:
+    column = pa.chunked_array([["7", "1/7", None]])
+    one, two, plain = (person_tokens(column, "id", issuer=issuer).to_pylist() for issuer in ("1", "2", ""))
+    known = [token for token in (*one, *two, *plain) if token is not None]
+    assert one[2] is two[2] is None
+    assert len({*one[:2], *two[:2]}) == 4
+    assert known == ["1/7", "1/1/7", "2/7", "2/1/7", "7", "1/7"]
 
 
 def test_consent_is_what_the_reader_says_and_a_null_is_not_given() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+import tracemalloc
 from collections.abc import Sequence
 
 import numpy as np
@@ -10,8 +12,14 @@ import pytest
 
 from casesynth.counting import count
 from casesynth.domain import Attribute, Domain, Merge, Multi
-from casesynth.encode import CodedTable, encode
-from casesynth.persons import PeopleCapError, PersonKeyError, PersonTable, PersonTableBuilder
+from casesynth.encode import CodedTable, encode, person_tokens
+from casesynth.persons import (
+    DistinctTokens,
+    PeopleCapError,
+    PersonKeyError,
+    PersonTable,
+    PersonTableBuilder,
+)
 
 SEX = Domain.declare({"sex": ["f", "m"], "means": Multi(values=["threats", "debt"])})
 
@@ -34,7 +42,7 @@ def _records(
 ) -> CodedTable:
     return CodedTable(
         columns=tuple(np.array(column, dtype=np.uint16) for column in zip(*rows, strict=True)),
-        persons=None if persons is None else pa.array(persons, type=pa.string()),
+        persons=None if persons is None else person_tokens(pa.chunked_array([persons], type=pa.string()), "id"),
         permitted=None if consent is None else np.array(consent, dtype=np.int8),
     )
 
@@ -216,3 +224,50 @@ def test_batches_cover_every_person_once() -> None:
 
 def test_an_empty_table_has_one_empty_batch() -> None:
     assert [[len(column) for column in batch] for batch in _build(SEX).batches()] == [[0, 0, 0]]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_distinct_tokens_are_counted_exactly_whatever_the_batches(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("casesynth.persons.BATCH_ROWS", 8)  # so that little is compared at a time
+    draw = random.Random(seed)
+    tokens, seen = DistinctTokens(), set[str]()
+    for _ in range(60):
+        batch = [str(draw.randrange(200)) for _ in range(draw.randrange(12))]
+        tokens.add(pa.array(batch, pa.large_string()))
+        seen.update(batch)
+        assert tokens.at_least <= len(seen)
+        if draw.random() < 0.2:
+            assert len(tokens) == len(seen)
+    assert len(tokens) == len(seen)
+
+
+def test_counting_tokens_makes_no_object_per_person() -> None:
+    batches = [
+        pa.array([f"{i:012d}" for i in range(s, s + 50_000)], pa.large_string()) for s in range(0, 200_000, 50_000)
+    ]
+    tokens = DistinctTokens()
+    tracemalloc.start()
+    for batch in batches:
+        tokens.add(batch)
+    assert len(tokens) == 200_000
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 1_000_000  # a set of texts takes over 15 MB
+
+
+def test_building_never_holds_all_columns_and_all_their_parts_at_once() -> None:
+    width, records, parts = 40, 50_000, 4
+    domain = Domain.declare({f"a{i}": ["x"] for i in range(width)})
+    builder = PersonTableBuilder(domain)
+    tracemalloc.start()
+    for _ in range(parts):
+        columns = tuple(np.zeros(records, dtype=np.uint16) for _ in range(width))
+        builder.add(CodedTable(columns=columns, persons=None))
+        del columns
+    held, _ = tracemalloc.get_traced_memory()
+    tracemalloc.reset_peak()
+    people = builder.build(people_cap=records * parts)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert people.people == records * parts
+    assert peak < 1.2 * held  # both at once would be twice as much
