@@ -18,11 +18,18 @@ import pyarrow as pa
 
 from casesynth.bundle import ReleaseBundle, people_interval, write_bundle
 from casesynth.domain import Domain
-from casesynth.encode import encode
+from casesynth.encode import as_table, check_columns, encode, person_tokens
 from casesynth.measure import Charge
 from casesynth.model import FitSettings
 from casesynth.notes import ReleaseNotes
-from casesynth.persons import PersonTable, PersonTableBuilder
+from casesynth.persons import (
+    DistinctTokens,
+    PeopleCapError,
+    PersonKeyError,
+    PersonTable,
+    PersonTableBuilder,
+    first_without_token,
+)
 from casesynth.plan import ReleasePlan
 from casesynth.privacy.loss import PrivacyLoss, Receipt
 from casesynth.progress import Progress, silent
@@ -98,6 +105,9 @@ def release(
 ) -> Release:
     """Release synthetic records and aggregates of a frame of case records, differentially private for each person.
 
+    The frame's structure is checked before the charge: its columns and their types, a person key in every record, the cap. A frame that
+    passes can be read, so that after the charge only whatever `progress` raises, or a lack of memory, ends a release without a result.
+
     Args:
         frame: raw records; columns that the domain does not name are ignored.
         domain: public value lists, from a schema or declared by hand, never from the frame.
@@ -112,23 +122,44 @@ def release(
         progress: called with each phase; raising from it cancels.
 
     Raises:
-        UnknownColumnError, PersonKeyError, PeopleCapError: the frame does not fit.
         PrivacyLossError, PlanError: the policy cannot be planned; nothing was charged.
+        UnknownColumnError, RepeatedColumnError, ColumnTypeError, PersonKeyError, PeopleCapError: the frame does not fit; nothing was
+            charged.
+        ReceiptError: `charge` returned a receipt for less than the plan costs; no value was read.
+        Whatever `charge` raises; no value was read.
     """
     key = None if isinstance(person, _EachRow) else person
     plan = ReleasePlan.make(
         domain, epsilon=epsilon, people_cap=people_cap, delta=delta, max_tokens_per_person=max_tokens_per_person
     )
+    table = as_table(frame)
+    _check(table, domain, key, people_cap)
 
     def open_people(receipt: Receipt) -> PersonTable:
         builder = PersonTableBuilder(domain)
-        builder.add(encode(frame, domain, person=key))
+        builder.add(encode(table, domain, person=key))
         return builder.build(people_cap=people_cap)
 
     synthesis = synthesise(
         plan, charge=charge or _unmetered, open_people=open_people, settings=settings, progress=progress
     )
     return Release(synthesis=synthesis, unit="person token" if key is not None else "record")
+
+
+def _check(table: pa.Table, domain: Domain, person: str | None, people_cap: int) -> None:
+    """Refuse, before the charge, a table that could not be read after it."""
+    check_columns(table, [*(attribute.name for attribute in domain.attributes), *([] if person is None else [person])])
+    people = table.num_rows
+    if person is not None:
+        tokens = person_tokens(table.column(person), person)
+        place = first_without_token(tokens)
+        if place is not None:
+            raise PersonKeyError(f"record {place + 1} has no person key; give each person a key, or declare EACH_ROW")
+        distinct = DistinctTokens()
+        distinct.add(tokens)
+        people = len(distinct)
+    if people > people_cap:
+        raise PeopleCapError(f"the frame holds more than {people_cap} people, the people_cap that was declared")
 
 
 def _unmetered(loss: PrivacyLoss) -> Receipt:
