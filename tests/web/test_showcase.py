@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 import math
 from collections.abc import Callable, Sequence
@@ -14,7 +15,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from caseschemas import CaseSchema, shipped_schema_ids
-from casesynth.aggregates import MINIMUM
+from casesynth.aggregates import MINIMUM, aggregate
 from casesynth.domain import Domain, Multi
 from casesynth.intervals import NORMAL
 from casesynth.showcase.bases import answered_columns, spreads
@@ -309,6 +310,23 @@ def test_every_shipped_schema_gets_its_views(
     for place in range(page.locator('[data-key="contrast"] option').count()):
         page.locator('[data-key="contrast"]').select_option(index=place)
         expect(page.locator("#compare table.compare tbody")).to_have_count(1)
+
+
+@pytest.mark.parametrize("people", [-3.0, 4.0, 60.0])
+def test_release_of_almost_nobody_shows_nothing_and_breaks_nothing(
+    people: float, synthesis: Synthesis, schema: CaseSchema, open_page: OpenPage, write_showcase: WriteShowcase
+) -> None:
+    model = dataclasses.replace(synthesis.model, people=people)
+    domain = synthesis.plan.domain
+    few = dataclasses.replace(synthesis, model=model, aggregates=aggregate(model, domain, synthesis.errors))
+    page = open_page(write_showcase(few, schema))
+    expect(page.locator("h1")).to_be_visible()
+    expect(page.locator("#about")).to_be_visible()
+    if people < MINIMUM:
+        expect(page.locator(".seen")).to_contain_text("Everyone: hidden.")
+        expect(page.locator(".bar-row")).to_have_count(0)
+    rows = saved(page)
+    assert {row["status"] for row in rows[1:]} == ({"hidden"} if people < MINIMUM else {"hidden", "shown"})
 
 
 def test_without_a_schema_codes_stand_in_for_labels(

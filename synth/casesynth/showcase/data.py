@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from caseschemas import CaseSchema
-from casesynth.aggregates import MINIMUM
+from casesynth.aggregates import LOWEST_END, MINIMUM
 from casesynth.domain import Domain
 from casesynth.intervals import NORMAL, ErrorScale
 from casesynth.notes import ReleaseNotes
@@ -24,9 +24,6 @@ from casesynth.showcase.dimensions import Dimension, Views, kinds_of
 from casesynth.showcase.quantised import CODES, FLOOR, STEP, Closeness, QuantisedModel
 from casesynth.showcase.translations import LANGUAGES, Translation
 from casesynth.synthesis import Synthesis
-
-LOWEST_END = 1.0
-"""Smallest lower interval end that is shown (privacy rule 25)."""
 
 Labels = dict[str, str]
 """Text per language of the pages."""

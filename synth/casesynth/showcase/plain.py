@@ -11,9 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from casesynth.aggregates import MINIMUM
+from casesynth.aggregates import LOWEST_END, MINIMUM
 from casesynth.report.words import SPACE, whole
-from casesynth.showcase.data import LOWEST_END
 from casesynth.showcase.translations import Translation
 from casesynth.synthesis import Synthesis
 
@@ -75,7 +74,7 @@ def _table(place: int, data: Mapping[str, Any], synthesis: Synthesis, language: 
                 rows.append((values[value] or words["missing"], float(estimates[value])))
             elif value not in column["missing"]:
                 rows.append((values[column["value"]], float(estimates[value])))
-    sizes = np.array([size for _, size in rows])
+    sizes = np.array([max(size, 0.0) for _, size in rows])
     half = synthesis.errors.half_width(np.ones(len(rows), dtype=np.int64), sizes)
     low = np.maximum(sizes - half, 0.0)
     shown = (sizes >= MINIMUM) & (low >= LOWEST_END)  # privacy rule 25
