@@ -29,6 +29,7 @@ AFTER_MEASURE = (
     "balance",
     "bundle",
     "contrasts",
+    "estimates",
     "intervals",
     "manifest",
     "model",

@@ -25,6 +25,9 @@ from casesynth.progress import Progress, silent
 MINIMUM = 10.0
 """Smallest estimate that is shown (privacy rule 25)."""
 
+LOWEST_END = 1.0
+"""Smallest lower interval end that is shown (privacy rule 25)."""
+
 LENGTH = 3
 """Longest combination that is reported."""
 
@@ -142,7 +145,7 @@ def aggregate(
     lengths = (column_all != ABSENT).sum(axis=1)
     half = errors.half_width(lengths, estimate_all)
     low, high = np.maximum(estimate_all - half, 0.0), estimate_all + half
-    shown = (estimate_all >= MINIMUM) & (low >= 1.0)  # privacy rule 25
+    shown = (estimate_all >= MINIMUM) & (low >= LOWEST_END)  # privacy rule 25
     order = np.lexsort((-estimate_all[shown], lengths[shown]))
     return AggregateTable(
         columns=column_all[shown][order],

@@ -15,6 +15,7 @@ from casesynth.report.agreement import EDGES, WITHIN_EXPECTED, compare, expected
 from casesynth.report.agreement import NAMED as STRAYS_NAMED
 from casesynth.report.attributes import MARKS, AttributeValues, attribute_values
 from casesynth.report.caveats import HIDDEN, Caveat, counted_people, privacy_caveats, reading_caveats
+from casesynth.report.document import document
 from casesynth.report.guarantee import Guarantee, software
 from casesynth.report.markup import Html, join, table, tag
 from casesynth.report.method import method_steps
@@ -28,11 +29,9 @@ from casesynth.report.precision import (
     widths,
 )
 from casesynth.report.sentence import summary
-from casesynth.report.style import STYLE
 from casesynth.report.words import Estimate, counted, cut, people_of, percent, short, tenths, whole
 from casesynth.synthesis import Synthesis
 
-POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 _NAME_MOST = 80
 _PLUS_MINUS = "±\u00a0"
 
@@ -58,8 +57,8 @@ def report_html(synthesis: Synthesis, notes: ReleaseNotes) -> str:
         ("method", "How it was made", _method(synthesis, notes)),
     )
     contents = tag("ul", *(tag("li", tag("a", title, href=f"#{ident}")) for ident, title, _ in sections))
-    body = tag(
-        "main",
+    return document(
+        f"{notes.title}: report",
         tag("h1", notes.title),
         tag(
             "p", f"Report of the release of {notes.created}. All numbers are protected by random noise.", class_="quiet"
@@ -72,16 +71,6 @@ def report_html(synthesis: Synthesis, notes: ReleaseNotes) -> str:
         ),
         tag("footer", tag("p", f"Made by {software()}. Licence of the files: {notes.licence}.")),
     )
-    head = tag(
-        "head",
-        tag("meta", charset="utf-8"),
-        tag("meta", http_equiv="Content-Security-Policy", content=POLICY),
-        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        tag("meta", name="referrer", content="no-referrer"),
-        tag("title", f"{notes.title}: report"),
-        tag("style", Html(STYLE)),
-    )
-    return "<!doctype html>\n" + tag("html", head, tag("body", body), lang="en") + "\n"
 
 
 def _guarantee(guarantee: Guarantee) -> Html:

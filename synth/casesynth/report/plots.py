@@ -13,12 +13,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from casesynth.report.markup import Html, tag, visible
-from casesynth.report.words import Estimate, cut, short
+from casesynth.report.words import Estimate, cut, short, signed
 
 WIDTH = 440
 _BAR_LEAST = 110
 """Least room for bars beside their labels; with less, labels stand above their bars."""
 _LABEL_MOST = 60
+_PITCH = 40.0
+"""Height of one row of differences."""
 
 
 def figure(ident: str, plot: Html, behind: Html, caption: str) -> Html:
@@ -172,6 +174,51 @@ def histogram(
     return _svg(ident, bottom + 44, title, description, parts)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Change:
+    """One row of a plot of differences."""
+
+    label: str
+    value: float
+    low: float
+    high: float
+    real: bool
+    """Whether it is larger than chance explains."""
+
+
+def changes(ident: str, rows: Sequence[Change], *, title: str, description: str, x_name: str) -> Html:
+    """Return differences with their intervals around a line at zero, in the order given.
+
+    Filled round marks stand for what is real, hollow square ones for what may be chance.
+    """
+    left, right, top = 14.0, WIDTH - 14.0, 30.0
+    bottom = top + _PITCH * len(rows)
+    low, high = min(0.0, *(row.low for row in rows)), max(0.0, *(row.high for row in rows))
+
+    def x(people: float) -> float:
+        return left + (right - left) * (people - low) / ((high - low) or 1.0)
+
+    parts: list[Html] = [_text((left + right) / 2, 14, x_name, "middle")]
+    for tick in _even_ticks(low, high):
+        parts += [
+            _line(x(tick), top, x(tick), bottom, "axis" if tick == 0 else "grid"),
+            _text(x(tick), bottom + 17, signed(tick), "middle small"),
+        ]
+    for place, row in enumerate(rows):
+        y = top + place * _PITCH
+        at = y + 25
+        parts += [
+            _text(2, y + 13, cut(visible(row.label), _LABEL_MOST), "start"),
+            _line(x(row.low), at, x(row.high), at, "whisker"),
+            _line(x(row.low), at - 4, x(row.low), at + 4, "whisker"),
+            _line(x(row.high), at - 4, x(row.high), at + 4, "whisker"),
+            tag("circle", cx=_n(x(row.value)), cy=_n(at), r="4.5", class_="mark c0")
+            if row.real
+            else tag("rect", x=_n(x(row.value) - 4), y=_n(at - 4), width="8", height="8", class_="hollow"),
+        ]
+    return _svg(ident, bottom + 24, title, description, parts)
+
+
 def _mark(place: int, x: float, y: float) -> Html:
     kind = f"mark c{place % 3}"
     if place % 3 == 0:
@@ -190,6 +237,14 @@ def _ticks(low: float, high: float) -> list[float]:
     if len(fine) <= 7:
         return fine
     return [tick for tick in fine if math.log10(tick) % 1 == 0]
+
+
+def _even_ticks(low: float, high: float) -> list[float]:
+    """Return at most seven round numbers between the ends, zero among them; the ends lie on both sides of zero."""
+    size = high - low
+    steps = [digit * 10.0**power for power in range(-1, 13) for digit in (1, 2, 5)]
+    step = next((step for step in steps if size <= 6 * step), steps[-1])
+    return [place * step for place in range(math.ceil(low / step), math.floor(high / step) + 1)]
 
 
 def _ends(low: float, high: float) -> tuple[float, float]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from casesynth.aggregates import LOWEST_END, MINIMUM
 from casesynth.intervals import NORMAL
 from casesynth.model import LatentClassModel
 
@@ -18,7 +19,18 @@ class Estimate:
 
     value: float
     low: float
+    """Never below zero."""
     high: float
+
+    @property
+    def half_width(self) -> float:
+        """Half of the interval; the lower end may have been cut at zero."""
+        return self.high - self.value
+
+    @property
+    def shown(self) -> bool:
+        """Whether privacy rule 25 lets the number be shown."""
+        return self.value >= MINIMUM and self.low >= LOWEST_END
 
     @property
     def step(self) -> int:
@@ -82,6 +94,15 @@ def tenths(number: float) -> str:
     ('33.0', '643')
     """
     return f"{number:.1f}" if number < 99.95 else whole(number)
+
+
+def signed(number: float) -> str:
+    """Return a whole number with its sign; the minus is the typographic one.
+
+    >>> signed(-1204.4), signed(0.2), signed(35.0)
+    ('−1,204', '0', '+35')
+    """
+    return "0" if not round(number) else ("\N{MINUS SIGN}" if number < 0 else "+") + whole(abs(number))
 
 
 def ceiling(number: float, places: int = 2) -> str:

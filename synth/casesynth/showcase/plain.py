@@ -16,7 +16,7 @@ from casesynth.report.words import SPACE, whole
 from casesynth.showcase.translations import Translation
 from casesynth.synthesis import Synthesis
 
-ROWS_MOST = 15
+ROWS_MOST = 30
 """Most values of one attribute; the largest are listed, in public order unless they are countries."""
 
 
