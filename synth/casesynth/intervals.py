@@ -3,13 +3,14 @@
 All of it is post-processing; nothing real is read.
 
 1. People are drawn independently from the fitted model and measured with simulated noise of the plan's scales; the model is fitted
-   again to those numbers. There the truth is known, so the errors of the refit show what noise, fitting and the roughness of whole
+   again to those numbers, and again with other people until enough combinations were judged. There the truth is known, so the errors of the refit show what noise, fitting and the roughness of whole
    people do to an estimate of a given length and size.
 2. The half width for a length and size is the 95 % quantile of those errors among estimates of about that size. One refit has one
    error in the number of people, shared by all its cells: it is taken out, and all errors of its known distribution are put in.
 3. It is widened by structure that the model lacks: estimates are compared with the direct noisy tables, in the release and in the refit.
    Noise and fitting contribute the same to both mean squares, so their difference is the squared misfit. It grows with the
-   root of the estimate; the factor is fitted per length, plus one standard error of itself.
+   root of the estimate; the factor is fitted per length, plus one standard error of itself. For large
+   estimates, which the prior pulls towards independence, it is judged for each size class.
 """
 
 from __future__ import annotations
@@ -41,6 +42,11 @@ TRIPLES_JUDGED = 300
 _EDGES = np.log(np.array([10, 14, 20, 30, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 50_000, 1e9]))
 _PEOPLE_ERRORS = np.array([NormalDist().inv_cdf((i + 0.5) / 20) for i in range(20)])
 """Equally likely errors in the number of people, in standard errors."""
+LARGE = 199.0
+"""From about 200 people on, misfit is judged for each size class."""
+CELLS_ENOUGH = 1500
+"""Refits go on until so many combinations of two values were judged; small domains need several, and are fast."""
+ROUNDS_MAX = 12
 _FEWEST = 30
 """A size class with fewer judged cells borrows from its neighbour."""
 
@@ -95,7 +101,39 @@ def judge(
         settings: how hard the refit is fitted; as the model was.
         progress: called often; raising from it cancels.
     """
-    random = generator(seed, "intervals")
+    sizes = plan.domain.sizes
+    judged = _judged_cliques(len(sizes), generator(seed, "judged"))
+    real = _gaps(model, judged, combine(measurements, sizes).table)
+    errors: list[tuple[_Gaps, _Gaps, _Gaps]] = []
+    drawn: list[tuple[_Gaps, _Gaps, _Gaps]] = []
+    enough = 0
+    while len(errors) < ROUNDS_MAX and enough < CELLS_ENOUGH:
+        random = generator(seed, f"intervals {len(errors)}")
+        error, gap = _round(model, plan, judged, seed + b"again %d" % len(errors), random, settings, progress)
+        errors.append(error)
+        drawn.append(gap)
+        enough += len(error[min(len(sizes), 2) - 1].gaps) or CELLS_ENOUGH  # nothing to judge: more rounds show no more
+    every = [_Gaps.joined(parts) for parts in zip(*errors, strict=True)]
+    gaps = [_Gaps.joined(parts) for parts in zip(*drawn, strict=True)]
+    misfit = np.array([_misfit(r, d) for r, d in zip(real, gaps, strict=True)])
+    extra = np.array([_large_misfit(r, d, m) for r, d, m in zip(real, gaps, misfit, strict=True)])
+    return ErrorScale(
+        centres=(_EDGES[:-1] + _EDGES[1:]) / 2,
+        half_widths=np.sqrt(_half_widths(every, model.people_sigma) ** 2 + NORMAL**2 * extra),
+        misfit=misfit,
+    )
+
+
+def _round(
+    model: LatentClassModel,
+    plan: ReleasePlan,
+    judged: Sequence[Clique],
+    seed: bytes,
+    random: np.random.Generator,
+    settings: FitSettings | None,
+    progress: Progress,
+) -> tuple[tuple[_Gaps, _Gaps, _Gaps], tuple[_Gaps, _Gaps, _Gaps]]:
+    """Draw people, measure them, fit again; return how far the refit is from the truth, and from the direct tables."""
     people = draw_people(model, random)
     sizes = plan.domain.sizes
     cliques = [table.clique for table in plan.tables]
@@ -103,27 +141,19 @@ def judge(
     contrasts = combine(simulate(plan, marginals, random), sizes)
     again = refit(
         contrasts,
-        seed + b"again",
+        seed,
         stiffness=model.stiffness,
         settings=settings,
         progress=lambda _, share: progress("aggregate", share),
     )
     truth = {m.clique: m.counts for m in marginals if len(m.clique) <= 3}
-    judged = _judged_cliques(len(sizes), random)
     truth |= {m.clique: m.counts for m in count([people], [c for c in judged if c not in truth], sizes)}
     off = len(people[0]) - again.people
 
     def with_that_many_people(clique: Clique) -> Floats:
         return np.asarray(truth[clique] - off / truth[clique].size, dtype=np.float64)
 
-    errors = _gaps(again, judged, with_that_many_people)
-    real = _gaps(model, judged, combine(measurements, sizes).table)
-    drawn = _gaps(again, judged, contrasts.table)
-    return ErrorScale(
-        centres=(_EDGES[:-1] + _EDGES[1:]) / 2,
-        half_widths=_half_widths(errors, model.people_sigma),
-        misfit=np.array([_misfit(r, d) for r, d in zip(real, drawn, strict=True)]),
-    )
+    return _gaps(again, judged, with_that_many_people), _gaps(again, judged, contrasts.table)
 
 
 def _judged_cliques(columns: int, random: np.random.Generator) -> list[Clique]:
@@ -142,6 +172,15 @@ class _Gaps:
     gaps: Floats
     portions: Floats
     """What one more person in all adds to the estimate of the cell: one over the number of cells of its table."""
+
+    @staticmethod
+    def joined(parts: Sequence[_Gaps]) -> _Gaps:
+        """Return the cells of several rounds together."""
+        return _Gaps(
+            estimates=np.concatenate([part.estimates for part in parts]),
+            gaps=np.concatenate([part.gaps for part in parts]),
+            portions=np.concatenate([part.portions for part in parts]),
+        )
 
 
 def _gaps(
@@ -204,3 +243,21 @@ def _misfit(real: _Gaps, drawn: _Gaps) -> float:
         top += centre * (float(squares[0].mean()) - float(squares[1].mean())) / variance
         bottom += centre**2 / variance
     return max(top / bottom, 0.0) + 1 / math.sqrt(bottom) if bottom else 0.0
+
+
+def _large_misfit(real: _Gaps, drawn: _Gaps, misfit: float) -> Floats:
+    """Return, per size class, the squared misfit of large estimates beyond `misfit`, with two standard errors; zero below LARGE.
+
+    The prior pulls large combinations towards independence, and direct tables are precise enough to see by how much.
+    """
+    extra: list[float] = []
+    for low, high in itertools.pairwise(np.exp(_EDGES)):
+        inside = [(part.estimates >= low) & (part.estimates < high) for part in (real, drawn)]
+        if low < LARGE or min(int(chosen.sum()) for chosen in inside) < 2:
+            extra.append(extra[-1] if low >= LARGE and extra else 0.0)
+            continue
+        squares = [part.gaps[chosen] ** 2 for part, chosen in zip((real, drawn), inside, strict=True)]
+        error = math.sqrt(sum(float(square.var()) / len(square) for square in squares))
+        found = float(squares[0].mean()) - float(squares[1].mean()) + 2 * error
+        extra.append(max(found - misfit * math.sqrt(float(real.estimates[inside[0]].mean())), 0.0))
+    return np.array(extra)
