@@ -21,6 +21,7 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 
+from caseschemas import CaseSchema
 from casesynth._files import sync_folder, write_whole
 from casesynth.aggregates import MINIMUM
 from casesynth.canonical import JsonValue
@@ -32,6 +33,7 @@ from casesynth.notes import ReleaseNotes
 from casesynth.progress import Progress, silent
 from casesynth.report import datapackage_json, datasheet_md, report_html
 from casesynth.seeded import measurements_digest
+from casesynth.showcase import showcase_html
 from casesynth.signing import SigningKey
 from casesynth.synthesis import Synthesis
 from casesynth.tables import (
@@ -179,6 +181,7 @@ def write_bundle(
     folder: Path,
     key: SigningKey,
     *,
+    schema: CaseSchema | None = None,
     stages: Stages = NO_STAGES,
     progress: Progress = silent,
 ) -> ReleaseBundle:
@@ -189,6 +192,7 @@ def write_bundle(
         notes: what people say about it.
         folder: where the bundle goes; must not exist yet.
         key: signs the manifest.
+        schema: gives the showcase its labels, groups and views; without it the showcase shows codes.
         stages: told before the first byte is written, when all were removed again, and before the folder gets its name.
         progress: called per file; raising from it cancels.
 
@@ -206,7 +210,7 @@ def write_bundle(
         stages.withdrawn()
         raise
     try:
-        manifest = _fill(partial, synthesis, notes, key, progress)
+        manifest = _fill(partial, synthesis, notes, key, schema, progress)
         for path in partial.iterdir():
             _sync(path)
         sync_folder(partial)
@@ -223,7 +227,14 @@ def write_bundle(
     return ReleaseBundle(folder=folder, manifest=manifest)
 
 
-def _fill(folder: Path, synthesis: Synthesis, notes: ReleaseNotes, key: SigningKey, progress: Progress) -> Manifest:
+def _fill(
+    folder: Path,
+    synthesis: Synthesis,
+    notes: ReleaseNotes,
+    key: SigningKey,
+    schema: CaseSchema | None,
+    progress: Progress,
+) -> Manifest:
     domain = synthesis.plan.domain
     progress("write", 0.0)
     write_measurements(synthesis.measurements, domain, folder / "measurements.parquet")
@@ -233,6 +244,7 @@ def _fill(folder: Path, synthesis: Synthesis, notes: ReleaseNotes, key: SigningK
     progress("write", 0.6)
     write_frame(aggregates_frame(synthesis.aggregates, domain), folder, "aggregates")
     progress("write", 0.8)
+    _write_text(folder / "showcase.html", showcase_html(synthesis, notes, schema))
     _write_text(folder / "report.html", report_html(synthesis, notes))
     _write_text(folder / "datasheet.md", datasheet_md(synthesis, notes))
     _write_text(folder / "datapackage.json", datapackage_json(synthesis, notes, file_entries(folder)))

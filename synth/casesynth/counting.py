@@ -1,7 +1,8 @@
 """Exact counting: coded columns in, integer histograms out.
 
 1. Output is integers only, and each person adds one to exactly one cell of every table.
-2. It takes batches, so memory does not grow with people; this is the seam where a distributed engine plugs in.
+2. It takes batches and holds one at a time, beside the tables; this is the seam where a distributed engine plugs in. The person table that the batches
+   are slices of does grow: about 2 bytes for each column of a person.
 3. Tables of up to three columns are counted with `bincount` on packed keys that neighbouring tables share. Tables of four binary
    columns come from one matrix product of pair indicators over the distinct rows: every four-way count at once, exact because
    all partial sums stay below 2^24 where float32 holds integers exactly.
@@ -103,7 +104,9 @@ class _PairProducts:
         ones = np.stack(columns, axis=1).astype(bool)
         self._people += len(ones)
         bits = np.packbits(ones, axis=1)
-        words = np.zeros((len(bits), -(-bits.shape[1] // 8)), dtype=np.uint64)  # whole words sort much faster than bytes
+        words = np.zeros(
+            (len(bits), -(-bits.shape[1] // 8)), dtype=np.uint64
+        )  # whole words sort much faster than bytes
         words.view(np.uint8)[:, : bits.shape[1]] = bits
         keys = words[:, 0] if words.shape[1] == 1 else words.view([("", np.uint64)] * words.shape[1]).ravel()
         distinct, weights = np.unique(keys, return_counts=True)

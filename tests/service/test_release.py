@@ -35,6 +35,7 @@ FILES = {
     "measurements.parquet",
     "model.parquet",
     "report.html",
+    "showcase.html",
     "synthetic.csv",
     "synthetic.parquet",
 }

@@ -60,7 +60,7 @@ def command(out: Path) -> None:
         else:
             raise AssertionError("the ledger let a second release through")
     click.echo(
-        f"\nOpen {out / 'release' / 'report.html'} in a browser. Everything is in {out}{os.sep}; the people are made up."
+        f"\nOpen {out / 'release' / 'showcase.html'} in a browser. Everything is in {out}{os.sep}; the people are made up."
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from pathlib import Path
 
@@ -135,7 +136,9 @@ def command(
     for name, text in _summary(outcome.synthesis, draft.row_is_person):
         click.echo(f"{name:<10} {text}")
     click.echo(f"time       {time.monotonic() - started:.0f} s")
-    click.echo(f"next       casehaven verify {outcome.folder}; open {outcome.folder / 'report.html'}")
+    click.echo(
+        f"next       open {shlex.quote(str(outcome.folder / 'showcase.html'))} in a browser, and check the bundle: casehaven verify {shlex.quote(str(outcome.folder))}"
+    )
 
 
 def _say_what_stands(ledger: Ledger, request: IdempotencyKey) -> None:

@@ -37,6 +37,10 @@ class ChangedCaseFileError(CaseFileError):
     """The file changed while it was being used."""
 
 
+class PersonColumnError(CaseFileError):
+    """The column that was named as person key holds something else."""
+
+
 class ConsentError(CaseFileError):
     """Neither consent columns nor a stated legal basis, or consent columns in some files only."""
 

@@ -2,8 +2,11 @@
 
 1. The header is checked against the schema before any row is read: names twice, names that the schema does not have, and names that
    are missing are refused, each by name.
-2. Rows are read as text, batch by batch; memory does not grow with the file.
-3. Library messages never reach the user: they quote cells.
+2. A first row that holds few of the needed names is no header but may be a person's record: nothing of it is shown (privacy rule 23).
+3. Rows are read batch by batch, the cells of CSV as text; what is held is one batch.
+4. Every fault of a file shows on the first reading, which comes before the charge: a later one finds no column of another type and no text
+   that is not UTF-8.
+5. Library messages never reach the user: they quote cells.
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ from __future__ import annotations
 import csv
 import hashlib
 from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,11 +32,14 @@ from casehaven.intake.errors import (
     UnknownColumnsError,
 )
 from caseschemas import CaseSchema
+from casesynth.encode import ColumnTypeError, check_columns
 
 BATCH_ROWS = 1 << 17
 _BLOCK_BYTES = 1 << 24
 _HEADER_BYTES = 1 << 20
 _SHOWN = 12
+_SHOWN_LENGTH = 60
+_EXAMPLES = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,19 +57,26 @@ class CaseFile:
             return hashlib.file_digest(file, "sha256").hexdigest()
 
     def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
-        """Yield the rows as batches of text cells, only the columns asked for.
+        """Yield the rows as batches of cells, only the columns asked for.
 
         Raises:
             CaseFileError: the rows cannot be read; says where.
+            ColumnTypeError: a column cannot be read as text; names file and column.
         """
         yield from self._parquet_batches(columns) if self.parquet else self._csv_batches(columns)
 
     def _parquet_batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        with _parquet_faults(self.path), pq.ParquetFile(self.path, page_checksum_verification=True) as file:
+            self._check(file.schema_arrow.empty_table(), columns)
+            for batch in file.iter_batches(batch_size=BATCH_ROWS, columns=list(columns)):
+                self._check(pa.Table.from_batches([batch]), columns)
+                yield batch
+
+    def _check(self, table: pa.Table, columns: Sequence[str]) -> None:
         try:
-            with pq.ParquetFile(self.path) as file:
-                yield from file.iter_batches(batch_size=BATCH_ROWS, columns=list(columns))
-        except pa.ArrowException:
-            raise FileKindError(f"{self.path.name}: damaged or not a Parquet file") from None
+            check_columns(table, columns)
+        except ColumnTypeError as error:
+            raise ColumnTypeError(f"{self.path.name}: {error}") from None
 
     def _csv_batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
         ragged: list[tuple[int | None, int]] = []
@@ -113,6 +127,10 @@ def open_case_file(
     if not parquet and path.suffix.lower() != ".csv":
         raise FileKindError(f"{path.name}: expected a .csv or .parquet file, got {path.suffix or 'no suffix'}")
     columns = _parquet_header(path) if parquet else _csv_header(path)
+    if 2 * len(set(needed) & set(columns)) < len(set(needed)):
+        examples = [attribute.name for attribute in schema.attributes if attribute.name in needed][:_EXAMPLES]
+        what = "its columns are not those" if parquet else "the first row is not a header"
+        raise HeaderError(f"{path.name}: {what} of {schema.id}; expected columns such as {', '.join(examples)}")
     twice = sorted({name for name in columns if columns.count(name) > 1})
     if twice:
         raise HeaderError(f"{path.name}: the header names a column twice: {_listed(twice)}")
@@ -127,11 +145,22 @@ def open_case_file(
     return CaseFile(path=path, columns=columns, parquet=parquet)
 
 
-def _parquet_header(path: Path) -> tuple[str, ...]:
+@contextmanager
+def _parquet_faults(path: Path) -> Iterator[None]:
+    """Say what is wrong with a Parquet file, whatever the library raises; faults of the disk stay what they are."""
     try:
-        return tuple(pq.read_schema(path).names)
-    except pa.ArrowException:
+        yield
+    except (pa.ArrowException, UnicodeDecodeError):
         raise FileKindError(f"{path.name}: damaged or not a Parquet file") from None
+    except OSError as error:
+        if error.errno is not None:
+            raise
+        raise FileKindError(f"{path.name}: damaged or not a Parquet file") from None  # a page that cannot be decoded
+
+
+def _parquet_header(path: Path) -> tuple[str, ...]:
+    with _parquet_faults(path):
+        return tuple(pq.read_schema(path).names)
 
 
 def _csv_header(path: Path) -> tuple[str, ...]:
@@ -167,5 +196,10 @@ def _refuse_encoding(path: Path) -> None:
 
 
 def _listed(names: Sequence[str]) -> str:
-    shown = ", ".join(name[:60] for name in names[:_SHOWN])
+    shown = ", ".join(_cleaned(name) for name in names[:_SHOWN])
     return shown if len(names) <= _SHOWN else f"{shown} and {len(names) - _SHOWN} more"
+
+
+def _cleaned(name: str) -> str:
+    """Return a name from a file as it may be printed: no control characters, and not long."""
+    return "".join(character for character in name if character.isprintable())[:_SHOWN_LENGTH] or "(nothing printable)"

@@ -1,9 +1,14 @@
 """A snapshot of case files: checked before the charge, opened only under a receipt.
 
-1. The check reads every file once: that it is text, that rows have the header's width, that every record has a person key, and that
-   there are no more persons than people_cap (privacy rule 8). What it finds wrong is told to the organisation whose file it is.
+1. The check reads every file once: that its columns can be read as text, that rows have the header's width, that every record has a
+   person key, and that there are no more persons than people_cap (privacy rule 8). What it finds wrong is told to the organisation whose
+   file it is. It reads columns and person keys with the functions that opening uses, so a file that passed can be opened.
 2. Nothing that the check saw is kept but the SHA-256 of each file. Opening reads the files again and refuses ones that changed.
 3. Cells become codes only when the snapshot is opened, after the charge (privacy rule 14).
+4. Tokens are shared, or they are each organisation's own: then the organisation is part of the token, and equal tokens of two
+   organisations are two persons.
+5. Memory: the check holds one batch, and each distinct token twice at most. Opening holds the coded records: about 2 bytes for each column of the
+   domain, and the token.
 """
 
 from __future__ import annotations
@@ -13,14 +18,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from casehaven.intake.errors import ChangedCaseFileError, ConsentError
+from casehaven.intake.errors import ChangedCaseFileError, ConsentError, PersonColumnError
 from casehaven.intake.files import CaseFile, open_case_file
 from caseschemas import CaseSchema, SchemaAttribute
 from casesynth.domain import Domain
-from casesynth.encode import encode
-from casesynth.persons import PeopleCapError, PersonKeyError, PersonTable, PersonTableBuilder
+from casesynth.encode import encode, person_tokens
+from casesynth.persons import (
+    DistinctTokens,
+    PeopleCapError,
+    PersonKeyError,
+    PersonTable,
+    PersonTableBuilder,
+    first_without_token,
+)
 from casesynth.privacy import Receipt
 
 Check = Callable[[], None]
@@ -39,6 +50,8 @@ class Snapshot:
     """Column with the person token; None when one row is one person."""
     consent: SchemaAttribute | None
     """Consent attribute that is applied."""
+    issuers: tuple[str, ...]
+    """For each file, what stands for its organisation in a token; empty where tokens are shared."""
     people_cap: int
 
     def open(self, receipt: Receipt, *, check: Check = lambda: None) -> PersonTable:
@@ -55,7 +68,7 @@ class Snapshot:
             raise TypeError("a snapshot opens under a receipt only")
         builder = PersonTableBuilder(self.domain)
         columns = _read_columns(self.domain, self.person, self.consent)
-        for file, digest in zip(self.files, self.digests, strict=True):
+        for file, digest, issuer in zip(self.files, self.digests, self.issuers, strict=True):
             for batch in file.batches(columns):
                 check()
                 builder.add(
@@ -63,6 +76,7 @@ class Snapshot:
                         batch,
                         self.domain,
                         person=self.person,
+                        issuer=issuer,
                         consent=None if self.consent is None else _consent_meaning(self.consent),
                         consent_column=None if self.consent is None else self.consent.name,
                     )
@@ -78,6 +92,7 @@ def snapshot(
     *,
     people_cap: int,
     person: str | None,
+    organisations: Sequence[str] | None = None,
     legal_basis: str | None = None,
     ignored: Sequence[str] = (),
     check: Check = lambda: None,
@@ -85,37 +100,44 @@ def snapshot(
     """Check case files and return the snapshot that a release may open.
 
     Args:
-        paths: one file per organisation.
+        paths: case files.
         schema: what a case is.
         people_cap: public bound on the number of people in all files together.
         person: column with the person token; None when the steward declares that one row is one person.
+        organisations: whose each file is, where tokens are each organisation's own; None where equal tokens mean the same person.
         legal_basis: the steward's words, where the files have no consent column.
         ignored: columns beside the schema's that may be there.
         check: called per batch; raises to cancel.
 
     Raises:
         CaseFileError: a file cannot be used as it is; says where and why.
+        ColumnTypeError: a column cannot be read as text; names file and column.
+        PersonColumnError: the person key is a column that holds something else by the schema.
         PersonKeyError: a record has no person key; names file and row.
         PeopleCapError: there are more persons than people_cap.
         ConsentError: neither consent nor a legal basis.
     """
+    _check_person(person, schema)
     domain = Domain.from_schema(schema)
     needed = {attribute.name for attribute in schema.analysis} | ({person} if person is not None else set())
     files = tuple(open_case_file(path, schema, needed=needed, ignored=ignored) for path in paths)
     consent = _consent_attribute(files, schema, legal_basis)
     columns = _read_columns(domain, person, consent)
-    tokens: set[str] = set()
+    issuers = _issuers(organisations, len(files))
+    tokens = DistinctTokens()
     rows = 0
-    for file in files:
+    for file, issuer in zip(files, issuers, strict=True):
         row = 1  # the header
         for batch in file.batches(columns):
             check()
             rows += batch.num_rows
             if person is not None:
-                tokens.update(_tokens(batch.column(person), file, row))
+                tokens.add(_tokens(pa.chunked_array([batch.column(person)]), person, issuer, file, row))
             row += batch.num_rows
-            if (rows if person is None else len(tokens)) > people_cap:
-                raise PeopleCapError(f"the files hold more than {people_cap} people, the people_cap that was declared")
+            if (rows if person is None else tokens.at_least) > people_cap:
+                break
+    if (rows if person is None else len(tokens)) > people_cap:
+        raise PeopleCapError(f"the files hold more than {people_cap} people, the people_cap that was declared")
     return Snapshot(
         files=files,
         digests=tuple(file.digest() for file in files),
@@ -123,17 +145,33 @@ def snapshot(
         domain=domain,
         person=person,
         consent=consent,
+        issuers=issuers,
         people_cap=people_cap,
     )
 
 
-def _tokens(column: pa.Array, file: CaseFile, row: int) -> list[str]:
-    text = pc.utf8_trim_whitespace(column.cast(pa.string()))
-    blank = pc.fill_null(pc.equal(text, ""), True)
-    if pc.any(blank).as_py():
-        where = row + 1 + int(pc.index(blank, True).as_py())
-        raise PersonKeyError(f"{file.path.name}: row {where} has no person key")
-    tokens: list[str] = pc.unique(text).to_pylist()
+def _check_person(person: str | None, schema: CaseSchema) -> None:
+    """Refuse a person key that holds something else by the schema; a column outside the schema is the steward's word."""
+    role = next((attribute.role for attribute in schema.attributes if attribute.name == person), "person")
+    if role not in ("person", "identifier"):
+        raise PersonColumnError(
+            f"{person} cannot be the person key: in {schema.id} its role is {role}, and it does not tell persons apart"
+        )
+
+
+def _issuers(organisations: Sequence[str] | None, files: int) -> tuple[str, ...]:
+    """Return what stands for the organisation of each file in a token: a number, whatever the name holds."""
+    if organisations is None:
+        return ("",) * files
+    names = sorted(set(organisations))
+    return tuple(str(1 + names.index(organisation)) for organisation in organisations)
+
+
+def _tokens(column: pa.ChunkedArray, name: str, issuer: str, file: CaseFile, row: int) -> pa.Array:
+    tokens = person_tokens(column, name, issuer=issuer)
+    place = first_without_token(tokens)
+    if place is not None:
+        raise PersonKeyError(f"{file.path.name}: row {row + 1 + place} has no person key")
     return tokens
 
 
@@ -159,12 +197,15 @@ def _consent_attribute(
 
 
 def _consent_meaning(attribute: SchemaAttribute) -> Callable[[str], int]:
-    """Return what a consent cell means: 1 yes, -1 refused, 0 not given (the default)."""
+    """Return what a consent cell means: 1 yes, -1 refused, 0 not given (the default).
+
+    A cell that is not blank and that the schema does not know is a refusal: `withdrawn` must never count as silence.
+    """
 
     def meaning(cell: str) -> int:
         place = attribute.code_of(cell)
         if place is None:
-            return 0
+            return -1
         missing = attribute.values[place].missing
         return 1 if missing is None else -1 if missing == "no" else 0
 

@@ -210,7 +210,7 @@ def release_case_files(
         withdrawn=lambda: ledger.withdraw_writing(receipt),
         revealed=lambda digest: ledger.mark_revealed(receipt, digest),
     )
-    write_bundle(synthesis, notes, draft.out, key, stages=stages, progress=progress)
+    write_bundle(synthesis, notes, draft.out, key, schema=draft.schema, stages=stages, progress=progress)
     return Outcome(folder=draft.out, synthesis=synthesis)
 
 
@@ -243,7 +243,7 @@ def _finish(
         withdrawn=lambda: None,  # the first writing is still there
         revealed=lambda found: ledger.mark_revealed(written.receipt, found),
     )
-    write_bundle(synthesis, notes, draft.out, key, stages=stages, progress=progress)
+    write_bundle(synthesis, notes, draft.out, key, schema=draft.schema, stages=stages, progress=progress)
     for folder in leftovers:
         shutil.rmtree(folder, ignore_errors=True)
     return Outcome(folder=draft.out, synthesis=synthesis)

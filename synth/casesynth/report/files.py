@@ -19,6 +19,12 @@ PARQUET = "application/vnd.apache.parquet"
 
 BUNDLE_FILES = (
     BundleFile(
+        name="showcase.html",
+        title="Showcase",
+        use="Open it in a browser: click values to filter, compare two groups, see maps and flows. Every number comes with its interval.",
+        mediatype="text/html",
+    ),
+    BundleFile(
         name="report.html",
         title="Report",
         use="Open it in a browser. It shows how good the numbers are and the main numbers themselves.",
