@@ -102,6 +102,14 @@ OUTCOMES: dict[str, Outcome] = {
     "casehaven.intake.errors.FileKindError": Outcome(
         exit_code=EXIT_REFUSED, advice="save the table as CSV in UTF-8 with commas, or as Parquet"
     ),
+    "casehaven.intake.errors.HeaderError": Outcome(
+        exit_code=EXIT_REFUSED,
+        advice="write the names of the schema's columns in the first row, each once; see `casehaven schema show SCHEMA`",
+    ),
+    "casehaven.intake.errors.PersonColumnError": Outcome(
+        exit_code=EXIT_REFUSED,
+        advice="name a column that tells persons apart with --person-key, or declare --row-is-person where that is true",
+    ),
     "casehaven.intake.errors.EncodingError": Outcome(exit_code=EXIT_REFUSED, advice="save the file as CSV in UTF-8"),
     "casehaven.intake.errors.UnknownColumnsError": Outcome(
         exit_code=EXIT_REFUSED,
@@ -150,6 +158,12 @@ OUTCOMES: dict[str, Outcome] = {
     "casesynth.persons.PeopleCapError": Outcome(exit_code=EXIT_REFUSED, advice="declare a larger --people-cap"),
     "casesynth.encode.UnknownColumnError": Outcome(
         exit_code=EXIT_REFUSED, advice="add the columns, empty where nothing is known"
+    ),
+    "casesynth.encode.RepeatedColumnError": Outcome(
+        exit_code=EXIT_REFUSED, advice="give every column a name of its own"
+    ),
+    "casesynth.encode.ColumnTypeError": Outcome(
+        exit_code=EXIT_REFUSED, advice="store the column as text in UTF-8, numbers or dates, one value in each cell"
     ),
     "casesynth.bundle.BundleExistsError": Outcome(
         exit_code=EXIT_REFUSED, advice="name a folder that does not exist yet with --out; a bundle is never overwritten"

@@ -131,6 +131,8 @@ def open_case_file(
         examples = [attribute.name for attribute in schema.attributes if attribute.name in needed][:_EXAMPLES]
         what = "its columns are not those" if parquet else "the first row is not a header"
         raise HeaderError(f"{path.name}: {what} of {schema.id}; expected columns such as {', '.join(examples)}")
+    if any(not name.strip() for name in columns):
+        raise HeaderError(f"{path.name}: column {[*map(str.strip, columns)].index('') + 1} has no name")
     twice = sorted({name for name in columns if columns.count(name) > 1})
     if twice:
         raise HeaderError(f"{path.name}: the header names a column twice: {_listed(twice)}")
@@ -180,8 +182,6 @@ def _csv_header(path: Path) -> tuple[str, ...]:
         raise HeaderError(f"{path.name}: the header row cannot be read") from None
     if len(header) == 1 and any(mark in header[0] for mark in ";\t|"):
         raise HeaderError(f"{path.name}: cells are separated by another mark than the comma")
-    if any(not name.strip() for name in header):
-        raise HeaderError(f"{path.name}: column {[*map(str.strip, header)].index('') + 1} has no name")
     return header
 
 

@@ -134,10 +134,8 @@ def snapshot(
             if person is not None:
                 tokens.add(_tokens(pa.chunked_array([batch.column(person)]), person, issuer, file, row))
             row += batch.num_rows
-            if (rows if person is None else tokens.at_least) > people_cap:
-                break
-    if (rows if person is None else len(tokens)) > people_cap:
-        raise PeopleCapError(f"the files hold more than {people_cap} people, the people_cap that was declared")
+            _check_cap(rows if person is None else tokens.at_least, people_cap)
+    _check_cap(rows if person is None else len(tokens), people_cap)
     return Snapshot(
         files=files,
         digests=tuple(file.digest() for file in files),
@@ -148,6 +146,11 @@ def snapshot(
         issuers=issuers,
         people_cap=people_cap,
     )
+
+
+def _check_cap(people: int, people_cap: int) -> None:
+    if people > people_cap:
+        raise PeopleCapError(f"the files hold more than {people_cap} people, the people_cap that was declared")
 
 
 def _check_person(person: str | None, schema: CaseSchema) -> None:
