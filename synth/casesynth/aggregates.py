@@ -46,11 +46,18 @@ class AggregateTable:
     estimate: Floats
     low: Floats
     high: Floats
+    missing_values: int = 0
+    """How many of the combinations are single missing values."""
 
     @property
     def combinations(self) -> int:
         """Number of combinations shown."""
         return len(self.estimate)
+
+    @property
+    def known(self) -> int:
+        """Number of combinations shown, those of missing values left out."""
+        return self.combinations - self.missing_values
 
     @property
     def lengths(self) -> NDArray[np.int64]:
@@ -75,6 +82,8 @@ class Cells:
     values: NDArray[np.int64]
     """Shape (cells, length)."""
     estimate: Floats
+    missing: bool = False
+    """Whether these are missing values."""
 
 
 def large_cells(
@@ -131,7 +140,7 @@ def aggregate(
         places = np.array(sorted(spec.missing), dtype=np.int64)
         estimate = model.shares[column][places] @ weight
         large = estimate >= MINIMUM
-        parts.append(Cells(columns=(column,), values=places[large][:, None], estimate=estimate[large]))
+        parts.append(Cells(columns=(column,), values=places[large][:, None], estimate=estimate[large], missing=True))
     for part in parts:
         length, cells = len(part.columns), len(part.estimate)
         column_block = np.full((cells, LENGTH), ABSENT, dtype=np.int32)
@@ -146,11 +155,13 @@ def aggregate(
     half = errors.half_width(lengths, estimate_all)
     low, high = np.maximum(estimate_all - half, 0.0), estimate_all + half
     shown = (estimate_all >= MINIMUM) & (low >= LOWEST_END)  # privacy rule 25
-    order = np.lexsort((-estimate_all[shown], lengths[shown]))
+    unknown = np.concatenate([np.full(len(part.estimate), part.missing) for part in parts])
+    order = np.lexsort((-estimate_all[shown], unknown[shown], lengths[shown]))
     return AggregateTable(
         columns=column_all[shown][order],
         values=value_all[shown][order],
         estimate=estimate_all[shown][order],
         low=low[shown][order],
         high=high[shown][order],
+        missing_values=int(unknown[shown].sum()),
     )

@@ -16,7 +16,7 @@ from typing import Final
 import pandas as pd
 import pyarrow as pa
 
-from casesynth.bundle import ReleaseBundle, people_interval, write_bundle
+from casesynth.bundle import People, ReleaseBundle, people_interval, write_bundle
 from casesynth.domain import Domain
 from casesynth.encode import as_table, check_columns, encode, person_tokens
 from casesynth.measure import Charge
@@ -69,7 +69,7 @@ class Release:
         return aggregates_frame(self.synthesis.aggregates, self.synthesis.plan.domain)
 
     @property
-    def people(self) -> tuple[int, int, int]:
+    def people(self) -> People:
         """Noisy number of people: estimate and the ends of its 95 % interval."""
         return people_interval(self.synthesis)
 

@@ -20,6 +20,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import NamedTuple
 
 from caseschemas import CaseSchema
 from casesynth._files import sync_folder, write_whole
@@ -121,11 +122,19 @@ def stated_measurements(folder: Path) -> str | None:
     return stated if isinstance(stated, str) else None
 
 
-def people_interval(synthesis: Synthesis) -> tuple[int, int, int]:
+class People(NamedTuple):
+    """A noisy number of people and the ends of its 95 % interval."""
+
+    estimate: int
+    low: int
+    high: int
+
+
+def people_interval(synthesis: Synthesis) -> People:
     """Return the noisy number of people with the ends of its 95 % interval, in whole people."""
     half = NORMAL_95 * synthesis.model.people_sigma
     people = synthesis.model.people
-    return max(round(people), 0), max(round(people - half), 0), max(round(people + half), 0)
+    return People(max(round(people), 0), max(round(people - half), 0), max(round(people + half), 0))
 
 
 def manifest_facts(synthesis: Synthesis, notes: ReleaseNotes) -> dict[str, JsonValue]:

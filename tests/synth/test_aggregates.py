@@ -136,10 +136,16 @@ def test_a_recorded_no_is_an_answer_and_is_combined() -> None:
     assert any(len(c) == 3 and (minor, 0) in c for c in shown)
 
 
-def test_rows_come_by_length_and_then_by_size() -> None:
+def test_rows_come_by_length_known_values_first_and_then_by_size() -> None:
     table = aggregate(_model(5000.0), DOMAIN, _flat((1.0, 1.0, 1.0)))
-    order = list(zip(table.lengths.tolist(), (-table.estimate).tolist(), strict=True))
+    missing = [
+        value in DOMAIN.columns[column].missing and length == 1
+        for column, value, length in zip(table.columns[:, 0], table.values[:, 0], table.lengths, strict=True)
+    ]
+    order = list(zip(table.lengths.tolist(), missing, (-table.estimate).tolist(), strict=True))
     assert order == sorted(order)
+    assert table.missing_values == sum(missing) > 0
+    assert table.known == table.combinations - sum(missing)
     assert table.combinations == len(order)
 
 

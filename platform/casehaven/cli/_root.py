@@ -110,12 +110,13 @@ def _explain(error: Exception) -> int:
             "report this line and the command to the maintainers; never attach a case file",
         )
         return EXIT_REFUSED
+    notes = getattr(error, "__notes__", None)  # a command that knows better advice adds it as a note
+    advice = notes[0] if notes else found.advice
     if isinstance(error, OSError):
         named = f": {error.filename}" if error.filename else ""
-        _say(f"{error.strerror or type(error).__name__}{named}", found.advice)
+        _say(f"{error.strerror or type(error).__name__}{named}", advice)
     else:
-        notes = getattr(error, "__notes__", None)  # a command that knows better advice adds it as a note
-        _say(str(error), notes[0] if notes else found.advice)
+        _say(str(error), advice)
     return found.exit_code
 
 

@@ -136,7 +136,10 @@ def _odometer_line(worst: Odometer) -> str:
     epsilon = (
         "not stated" if worst.epsilon is None else f"{_up(worst.epsilon):.4f} at delta {_delta(worst.delta_units)}"
     )
-    return f"worst total for one person in {datasets}: {_rho(worst.nano_rho)} rho, epsilon {epsilon}"
+    return (
+        f"worst total for one person in {datasets}: {_rho(worst.nano_rho)} rho, epsilon {epsilon}\n"
+        "rho adds up over releases; the epsilons of releases do not: their sum is converted from rho"
+    )
 
 
 def _rho(nano_rho: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 import time
 from pathlib import Path
@@ -13,7 +14,7 @@ from casehaven.cli._progress import PhaseLine
 from casehaven.cli.keys import key_option, load_signing_key
 from casehaven.cli.ledger import ledger_option
 from casehaven.errors import EXIT_INTERRUPTED
-from casehaven.ledger import ChargeState, IdempotencyKey, Ledger
+from casehaven.ledger import ChargeState, IdempotencyKey, Ledger, LedgerError
 from casehaven.releases import ReleaseDraft, release_case_files
 from caseschemas import load_schema
 from casesynth.bundle import people_interval
@@ -121,12 +122,15 @@ def command(
         outcome = release_case_files(draft, ledger, signing_key, idempotency, progress=line)
     except KeyboardInterrupt:
         line.close()
-        click.echo("error: interrupted", err=True)
-        _say_what_stands(ledger, idempotency)
+        advice = _say_what_stands(ledger, idempotency)
+        click.echo("error: interrupted; no half bundle was left behind", err=True)
+        click.echo(f"try: {advice or 'run the same command when you are ready'}", err=True)
         raise click.exceptions.Exit(EXIT_INTERRUPTED) from None
-    except BaseException:
+    except Exception as error:
         line.close()
-        _say_what_stands(ledger, idempotency)
+        advice = _say_what_stands(ledger, idempotency)
+        if advice is not None:
+            error.add_note(advice)
         raise
     line.close()
     click.echo(f"released   {outcome.folder}")
@@ -141,42 +145,53 @@ def command(
     )
 
 
-def _say_what_stands(ledger: Ledger, request: IdempotencyKey) -> None:
-    """After a failure: say whether something was charged, and how to use it."""
-    record = ledger.find(request)
+def _say_what_stands(ledger: Ledger, request: IdempotencyKey) -> str | None:
+    """After a failure: say whether something was charged; return what to do about it, None when nothing was."""
+    again = f"run the same command with --idempotency-key {request.text}"
+    try:
+        record = ledger.find(request)
+    except LedgerError:
+        click.echo("note: the ledger cannot be read now; the charge may stand", err=True)
+        return f"repair what is named above, then {again}: a charge that stands is not made twice"
     if record is None:
         click.echo("note: nothing was charged", err=True)
-    elif record.state is ChargeState.WRITING:
-        click.echo(
-            f"note: the charge stands; the same command with --idempotency-key {request.text} finishes the bundle at no further charge",
-            err=True,
-        )
-    elif record.state in (ChargeState.CHARGED, ChargeState.DRAWN):
-        click.echo(
-            f"note: the charge stands; the same command with --idempotency-key {request.text} tries again at no further charge",
-            err=True,
-        )
-    else:
-        click.echo("note: the charge stands, and nothing more may be drawn under it", err=True)
+        return None
+    if record.state is ChargeState.WRITING:
+        click.echo("note: the charge stands; the result is on disk and lacks its last step", err=True)
+        return f"{again}: it finishes the bundle at no further charge"
+    if record.state in (ChargeState.CHARGED, ChargeState.DRAWN):
+        click.echo("note: the charge stands", err=True)
+        return f"{again}: it tries once more at no further charge"
+    click.echo("note: the charge stands, and nothing more may be drawn under it", err=True)
+    return None
 
 
 def _summary(synthesis: Synthesis, row_is_person: bool) -> list[tuple[str, str]]:
     """Return what a person wants to know about a release; public facts and noisy numbers only."""
-    plan, errors = synthesis.plan, synthesis.errors
-    people, low, high = people_interval(synthesis)
+    plan = synthesis.plan
+    people = people_interval(synthesis)
     unit = "record" if row_is_person else "person token"
     guarantee = f"epsilon {plan.epsilon:g}, delta {plan.delta:.2g} for one {unit}"
     if plan.max_tokens_per_person > 1:
-        guarantee += f"; epsilon {plan.epsilon_per_person:.2f} for a person behind {plan.max_tokens_per_person} tokens"
-    sizes = np.array([100.0, 1000.0])
-    pair, triple = (errors.half_width(np.full(2, length), sizes) for length in (2, 3))
-    within = (
-        f"expected, 95 %: 100 people +- {pair[0]:.0f} (two attributes) or {triple[0]:.0f} (three); "
-        f"1,000 people +- {pair[1]:.0f} or {triple[1]:.0f}"
-    )
+        rounded_up = math.ceil(plan.epsilon_per_person * 100) / 100
+        guarantee += f"; epsilon {rounded_up:.2f} for a person behind {plan.max_tokens_per_person} {unit}s"
     return [
-        ("people", f"about {people:,} (95 % interval {low:,} to {high:,}), a noisy number"),
+        ("people", f"about {people.estimate:,} (95 % interval {people.low:,} to {people.high:,}), a noisy number"),
         ("guarantee", guarantee),
-        ("error", within),
-        ("shown", f"{synthesis.aggregates.combinations:,} combinations of up to three values; smaller ones are hidden"),
+        ("error", _expected_error(synthesis)),
+        ("shown", f"{synthesis.aggregates.known:,} combinations of up to three values; smaller ones are hidden"),
     ]
+
+
+def _expected_error(synthesis: Synthesis) -> str:
+    """Return how far counts may be off, or that the noise drowns them."""
+    said = []
+    for size in (100, 1000):
+        widths = [
+            float(synthesis.errors.half_width(np.array([length]), np.array([float(size)]))[0]) for length in (2, 3)
+        ]
+        if size <= synthesis.model.people and max(widths) < size:
+            said.append(f"{size:,} people +- {widths[0]:.0f} (two attributes) or {widths[1]:.0f} (three)")
+    if not synthesis.aggregates.known or not said:
+        return "the noise drowns what there is to count: use more people, a larger epsilon or fewer attributes"
+    return f"in 19 of 20 cases {'; '.join(said)}"

@@ -12,6 +12,9 @@ from casehaven.ledger import models
 from casehaven.ledger.errors import BudgetExhaustedError, BudgetPolicyError, DamagedLedgerError, UnknownAccountError
 from casehaven.ledger.policy import BudgetPolicy, LedgerPolicy
 from casesynth.privacy import PrivacyLoss
+from casesynth.privacy.loss import NANO
+
+_SHOWN = 3
 
 
 def charged_accounts(connection: Connection, datasets: tuple[str, ...], blocks: tuple[str, ...]) -> Sequence[Row[Any]]:
@@ -32,7 +35,7 @@ def charged_accounts(connection: Connection, datasets: tuple[str, ...], blocks: 
     return found
 
 
-def refuse_exhausted(accounts: Sequence[Row[Any]], loss: PrivacyLoss) -> None:
+def refuse_exhausted(accounts: Sequence[Row[Any]], loss: PrivacyLoss, policy: BudgetPolicy) -> None:
     """Return only when every account can pay.
 
     Raises:
@@ -46,11 +49,18 @@ def refuse_exhausted(accounts: Sequence[Row[Any]], loss: PrivacyLoss) -> None:
     ]
     if over:
         least = min(over, key=lambda account: account.cap_nano_rho - account.spent_nano_rho)
+        left = least.cap_nano_rho - least.spent_nano_rho
+        names = list(dict.fromkeys(account.dataset_id for account in over))
         raise BudgetExhaustedError(
-            f"the budget does not allow it for {_named([(a.dataset_id, a.block) for a in over])}: "
-            f"asked {loss.nano_rho} nano-rho and {loss.delta_units} units of delta, "
-            f"left {least.cap_nano_rho - least.spent_nano_rho} nano-rho and {least.cap_delta_units - least.spent_delta_units} units"
+            f"the budget does not allow it for {', '.join(names[:_SHOWN])}{' and others' if len(names) > _SHOWN else ''}: "
+            f"asked {_amount(loss.nano_rho, policy)} and {loss.delta_units} units of delta, "
+            f"left {_amount(left, policy)} and {least.cap_delta_units - least.spent_delta_units} units"
         )
+
+
+def _amount(nano_rho: int, policy: BudgetPolicy) -> str:
+    """Return an amount in rho, and as the epsilon that it would be by itself."""
+    return f"{nano_rho / NANO:.9f} rho (epsilon {policy.epsilon_of(nano_rho):.3f} by itself)"
 
 
 def stored_ledger_policy(connection: Connection) -> LedgerPolicy:

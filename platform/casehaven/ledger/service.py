@@ -231,7 +231,7 @@ class Ledger:
                     )
                 return charge_record(known).receipt
             accounts = charged_accounts(connection, names, years)
-            refuse_exhausted(accounts, loss)
+            refuse_exhausted(accounts, loss, stored_ledger_policy(connection).account)
             charge_id = secrets.token_hex(16)
             connection.execute(
                 insert(models.charge).values(

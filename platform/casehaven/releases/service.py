@@ -11,6 +11,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 import shutil
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -39,6 +40,7 @@ from casesynth.signing import SigningKey
 from casesynth.synthesis import Synthesis, recompute, synthesise
 
 PURPOSE = "synthetic_release"
+_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 
 
 class DraftError(CasehavenError):
@@ -84,6 +86,12 @@ class ReleaseDraft:
             raise DraftError("a release needs at least one case file")
         if len(self.organisations) != len(self.files):
             raise DraftError(f"{len(self.files)} files but {len(self.organisations)} organisations; name one per file")
+        for name in {*self.organisations, self.dataset or self.schema.id}:
+            if not _NAME.fullmatch(name):
+                raise DraftError(
+                    f"{name[:60]!r} cannot name an organisation or dataset: use 1 to 64 of the characters a-z 0-9 . _ - "
+                    f"and start with a letter or digit, for example {_suggested(name)}"
+                )
         if len({path.resolve() for path in self.files}) != len(self.files):
             raise DraftError("a file is named twice")
         if not self.row_is_person and self.person is None:
@@ -93,7 +101,8 @@ class ReleaseDraft:
             )
         if self.tokens < self.default_tokens and not (self.tokens_reason or "").strip():
             raise DraftError(
-                f"max_tokens_per_person {self.tokens} is lower than the {self.default_tokens} organisations; that needs a reason"
+                f"max_tokens_per_person {self.tokens} is lower than the {self.default_tokens} organisations; "
+                "that needs a reason (--tokens-reason)"
             )
 
     @property
@@ -134,6 +143,10 @@ class ReleaseDraft:
             delta=self.delta,
             max_tokens_per_person=self.tokens,
         )
+
+
+def _suggested(name: str) -> str:
+    return re.sub(r"[^a-z0-9._-]+", "-", name.lower()).strip("-._")[:64] or "shelter-north"
 
 
 @dataclass(frozen=True, kw_only=True)

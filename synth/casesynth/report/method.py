@@ -22,7 +22,7 @@ def method_steps(synthesis: Synthesis, notes: ReleaseNotes) -> tuple[str, ...]:
             f"{counted(len(plan.domain.columns), 'column')}. Nothing about them depends on the records."
         ),
         _merging(notes),
-        f"A plan was made from public facts: {tables}. Its cost was charged to the ledger before any record was read.",
+        f"A plan was made from public facts: {tables}. Its cost was charged to the ledger before a cell of a record became a number.",
         (
             f"The tables were counted, and each of their {whole(plan.cells)} cells got its own random noise of scale "
             f"{short(min(scales))} to {short(max(scales))} people. From here on no real record was used."

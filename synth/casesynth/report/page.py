@@ -47,11 +47,11 @@ def report_html(synthesis: Synthesis, notes: ReleaseNotes) -> str:
     sections = (
         ("guarantee", "What is promised to each person", _guarantee(guarantee)),
         ("people", "How many people, and who was counted", _people(synthesis, notes)),
+        ("values", "The main numbers", _values(synthesis)),
         ("error", "How far a number may be off", _error(synthesis)),
         ("shown", "What is shown, and how precisely", _shown(synthesis)),
         ("fit", "Does the model say what was measured?", _fit(synthesis)),
         ("records", "Do the synthetic records say what was measured?", _records(synthesis)),
-        ("values", "The main numbers", _values(synthesis)),
         ("caveats", "Before you use the numbers", _caveats(reading_caveats())),
         ("limits", "What is not protected", _caveats(privacy_caveats(guarantee, notes))),
         ("method", "How it was made", _method(synthesis, notes)),
