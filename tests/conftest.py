@@ -133,9 +133,14 @@ class Shelter:
         return CliRunner().invoke(main, [str(argument) for argument in arguments])
 
     def release_arguments(self, *files: Path, out: str = "bundle", extra: Sequence[str] = ()) -> list[str]:
-        """Return the arguments that release files, at epsilon 2 unless `extra` says otherwise, with a people_cap of 10,000."""
+        """Return the arguments that release files, at epsilon 2 unless `extra` says otherwise, with a people_cap of 10,000.
+
+        Several files have shared tokens unless `extra` says otherwise.
+        """
         owners = [part for file in files for part in ("--organisation", file.stem)]
         fixed = ["--schema", self.folder / "shelter.json", "--people-cap", "10000", "--open-accounts"]
+        if len(files) > 1 and "--row-is-person" not in extra:
+            fixed += ["--person-tokens", "shared"]
         place = ["--out", self.folder / out, *self.places]
         return [str(part) for part in ("release", *files, *fixed, *place, *owners, *(extra or ("--epsilon", "2")))]
 

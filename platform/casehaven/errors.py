@@ -138,6 +138,10 @@ OUTCOMES: dict[str, Outcome] = {
         exit_code=EXIT_REFUSED, advice="name another file with -o; add --replace only if it holds made-up records"
     ),
     "casehaven.releases.service.DraftError": Outcome(exit_code=EXIT_REFUSED, advice="see `casehaven release --help`"),
+    "casehaven.releases.service.PersonTokensError": Outcome(
+        exit_code=EXIT_REFUSED,
+        advice="add --person-tokens shared or --person-tokens separate; ask the organisations how their tokens were made",
+    ),
     "casehaven.cli.demo.DemoFolderError": Outcome(
         exit_code=EXIT_REFUSED, advice="name an empty or new folder with --out"
     ),

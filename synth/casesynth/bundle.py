@@ -156,6 +156,7 @@ def manifest_facts(synthesis: Synthesis, notes: ReleaseNotes) -> dict[str, JsonV
             "definition": "zero-concentrated differential privacy, converted to (epsilon, delta)",
             "max_tokens_per_person": plan.max_tokens_per_person,
             "max_tokens_reason": notes.tokens_reason,
+            "person_tokens": notes.person_tokens,
             "epsilon_per_person": plan.epsilon_per_person,
             "nano_rho_per_person": person.nano_rho,
             "decision_used_private_data": notes.decision_used_private_data,

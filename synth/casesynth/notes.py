@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date
+from typing import Literal
 
 from casesynth.errors import CasesynthError
 
@@ -23,6 +24,8 @@ class ReleaseNotes:
     """How many organisations contributed; their names do not show."""
     unit: str = "person token"
     """The privacy unit: `person token`, or `record` where the steward declared that one record is one person."""
+    person_tokens: Literal["shared", "separate"] | None = None
+    """Of several organisations: whether equal tokens mean the same person, or tokens are each organisation's own."""
     consent_applied: bool = False
     """Whether only people who consented to a synthetic release were counted."""
     legal_basis: str | None = None

@@ -44,8 +44,8 @@ def command(out: Path) -> None:
         _run(f"ledger create --epsilon {LEDGER_EPSILON}")
         _run("keys create")
         release = (
-            f"release cases-1.csv cases-2.csv --open-accounts --organisation north --organisation south --schema ctdc-global "
-            f"--epsilon {EPSILON} --people-cap {PEOPLE_CAP} --title 'Demonstration with made-up people'"
+            f"release cases-1.csv cases-2.csv --open-accounts --organisation north --organisation south --person-tokens shared "
+            f"--schema ctdc-global --epsilon {EPSILON} --people-cap {PEOPLE_CAP} --title 'Demonstration with made-up people'"
         )
         _run(f"{release} --out release")
         fingerprint = load_signing_key(DEFAULT_KEY).public_key.fingerprint

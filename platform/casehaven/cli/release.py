@@ -6,6 +6,7 @@ import math
 import shlex
 import time
 from pathlib import Path
+from typing import Literal
 
 import click
 import numpy as np
@@ -41,6 +42,12 @@ from casesynth.synthesis import Synthesis
 @click.option("--dataset", help="Name of the dataset within each organisation.  [default: the schema's id]")
 @click.option("--person-key", help="Column that tells persons apart.  [default: the schema's person key]")
 @click.option("--row-is-person", is_flag=True, help="Declare that one row is one person; the release says so.")
+@click.option(
+    "--person-tokens",
+    "tokens_are",
+    type=click.Choice(["shared", "separate"]),
+    help="Of several organisations: shared, equal tokens mean the same person; separate, tokens are each organisation's own.",
+)
 @click.option("--legal-basis", help="On what ground the records may be used, where the files have no consent column.")
 @click.option(
     "--max-tokens-per-person",
@@ -75,6 +82,7 @@ def command(
     dataset: str | None,
     person_key: str | None,
     row_is_person: bool,
+    tokens_are: Literal["shared", "separate"] | None,
     legal_basis: str | None,
     max_tokens_per_person: int | None,
     tokens_reason: str | None,
@@ -102,6 +110,7 @@ def command(
         out=out,
         person_key=person_key,
         row_is_person=row_is_person,
+        tokens_are=tokens_are,
         legal_basis=legal_basis,
         dataset=dataset,
         max_tokens_per_person=max_tokens_per_person,

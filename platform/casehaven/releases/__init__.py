@@ -3,9 +3,10 @@
 from casehaven.releases.service import (
     DraftError,
     Outcome,
+    PersonTokensError,
     ReleaseDraft,
     UnknownDatasetError,
     release_case_files,
 )
 
-__all__ = ["DraftError", "Outcome", "ReleaseDraft", "UnknownDatasetError", "release_case_files"]
+__all__ = ["DraftError", "Outcome", "PersonTokensError", "ReleaseDraft", "UnknownDatasetError", "release_case_files"]

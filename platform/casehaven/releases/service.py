@@ -16,6 +16,7 @@ import shutil
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Literal
 
 from casehaven.errors import CasehavenError
 from casehaven.intake import Snapshot, snapshot
@@ -47,6 +48,10 @@ class DraftError(CasehavenError):
     """A draft that contradicts itself."""
 
 
+class PersonTokensError(DraftError):
+    """Several organisations, and nobody said whether their tokens are shared; or a choice where no token is read."""
+
+
 class UnknownDatasetError(CasehavenError):
     """A dataset that has no account in the ledger, and nobody said that it is new."""
 
@@ -71,6 +76,10 @@ class ReleaseDraft:
     legal_basis: str | None = None
     dataset: str | None = None
     """Name of the dataset within each organisation; default the schema's id."""
+    tokens_are: Literal["shared", "separate"] | None = None
+    """Of several organisations: shared, where equal tokens mean the same person, made with the agreement's linkage key; separate, where
+    tokens are each organisation's own and the organisation is part of the token. No default: the wrong one merges strangers or counts people
+    twice."""
     max_tokens_per_person: int | None = None
     """Default the number of organisations; lower only with a reason (privacy rule 2)."""
     tokens_reason: str | None = None
@@ -99,6 +108,14 @@ class ReleaseDraft:
                 f"{self.schema.id} names no person key; name the column that tells persons apart, "
                 "or declare that one row is one person"
             )
+        if self.tokens_are is None and self.default_tokens > 1 and not self.row_is_person:
+            raise PersonTokensError(
+                f"{self.default_tokens} organisations: are their person tokens shared or separate? shared: the same token in two files is the "
+                "same person, because the tokens were made with the agreement's linkage key; separate: each organisation numbers its own people, "
+                "so the same token in two organisations is two people"
+            )
+        if self.tokens_are is not None and self.row_is_person:
+            raise PersonTokensError("where one row is one person no person token is read, shared or separate")
         if self.tokens < self.default_tokens and not (self.tokens_reason or "").strip():
             raise DraftError(
                 f"max_tokens_per_person {self.tokens} is lower than the {self.default_tokens} organisations; "
@@ -190,6 +207,7 @@ def release_case_files(
         draft.schema,
         people_cap=draft.people_cap,
         person=draft.person,
+        organisations=draft.organisations if draft.tokens_are == "separate" else None,
         legal_basis=draft.legal_basis,
         ignored=draft.ignored_columns,
         check=lambda: progress("check", None),
@@ -283,6 +301,7 @@ def _notes(draft: ReleaseDraft, opened: Snapshot) -> ReleaseNotes:
         unit="record" if draft.row_is_person else "person token",
         consent_applied=opened.consent is not None,
         legal_basis=(draft.legal_basis or "").strip() or None,
+        person_tokens=draft.tokens_are if draft.default_tokens > 1 else None,
         tokens_reason=draft.tokens_reason if lowered else None,
         decision_used_private_data=draft.decision_used_private_data,
     )
@@ -297,6 +316,7 @@ def _body(draft: ReleaseDraft, plan: ReleasePlan) -> dict[str, JsonValue]:
         "delta": plan.delta,
         "people_cap": plan.people_cap,
         "person": draft.person,
+        "person_tokens": draft.tokens_are,
         "max_tokens_per_person": plan.max_tokens_per_person,
         "legal_basis": draft.legal_basis,
         "title": draft.title,

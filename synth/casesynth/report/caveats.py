@@ -124,6 +124,16 @@ def privacy_caveats(guarantee: Guarantee, notes: ReleaseNotes) -> tuple[Caveat, 
                 ),
             )
         )
+    if notes.person_tokens == "separate":
+        found.append(
+            Caveat(
+                head="A person known to several organisations counts several times.",
+                text=(
+                    "Each organisation told its own people apart, and nobody could tell who is known to two. Numbers of "
+                    "people may be too high."
+                ),
+            )
+        )
     if guarantee.tokens < notes.organisations:
         reason = f" The reason given: {notes.tokens_reason}" if notes.tokens_reason else ""
         found.append(
