@@ -197,7 +197,11 @@ def test_a_kill_at_any_step_leaves_the_ledger_readable_and_no_loss_unpaid(
     assert state.state is ChargeState.REVEALED
     lines = shown.read_text().split()
     assert lines.count("drawn") <= 2
-    if step in ("writing.committed", "withdraw.written", "reveal.written"):  # bytes may be on disk: finished, not drawn again
+    if step in (
+        "writing.committed",
+        "withdraw.written",
+        "reveal.written",
+    ):  # bytes may be on disk: finished, not drawn again
         assert lines.count("drawn") == 1
     if step == "reveal.committed":  # the result may have left: it is never drawn again
         assert "AlreadyRevealedError" in again.stderr
