@@ -3,12 +3,28 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
 
 from casehaven.cli.keys import DEFAULT_TRUST, load_trust_store, trust_option
 from casesynth.manifest import UnknownSignerError, verify_bundle
+
+
+@contextmanager
+def advising_how_to_trust(bundle: Path, trust_path: Path) -> Iterator[None]:
+    """Add to the refusal of an unknown signer the command that would trust them."""
+    try:
+        yield
+    except UnknownSignerError as error:
+        store = "" if trust_path == DEFAULT_TRUST else f" --trust {shlex.quote(str(trust_path))}"
+        error.add_note(
+            "compare the fingerprint with the signer over another channel; if it is theirs: "
+            f"`casehaven keys trust add{store} NAME {shlex.quote(str(bundle))} --fingerprint {error.fingerprint}`"
+        )
+        raise
 
 
 @click.command("verify")
@@ -20,15 +36,8 @@ def command(bundle: Path, trust_path: Path) -> None:
     Exit code 0: whole, and signed by a signer of the trust store. 1: a file or the signature is not as signed; it is named.
     2: whole, but the signer is unknown here; the fingerprint is shown.
     """
-    try:
+    with advising_how_to_trust(bundle, trust_path):
         found = verify_bundle(bundle, load_trust_store(trust_path))
-    except UnknownSignerError as error:
-        store = "" if trust_path == DEFAULT_TRUST else f" --trust {shlex.quote(str(trust_path))}"
-        error.add_note(
-            "compare the fingerprint with the signer over another channel; if it is theirs: "
-            f"`casehaven keys trust add{store} NAME {shlex.quote(str(bundle))} --fingerprint {error.fingerprint}`"
-        )
-        raise
     if found.signer is None or found.manifest is None:
         raise AssertionError("verify_bundle returns only trusted bundles")
     click.echo(f"signature  valid, by {found.signer.name} ({found.signer.public_key.fingerprint})")
