@@ -22,6 +22,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from casehaven.generate import generate_population
 from caseschemas import load_schema
@@ -29,10 +30,12 @@ from casesynth.api import EACH_ROW, release
 from casesynth.domain import Domain
 from casesynth.encode import Codes, encode
 from casesynth.evaluation.private import Utility, tables, utility
+from casesynth.marginals import Clique
 from casesynth.persons import PersonTableBuilder
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared" / "data"
+Tables = dict[int, dict[Clique, NDArray[np.int64]]]
 WRITTEN = ROOT / "tests" / "schemas" / "written"
 FILES = {
     "adult": (SHARED / "adult" / "adult_binned.csv", WRITTEN / "adult.json"),
@@ -40,11 +43,35 @@ FILES = {
 }
 
 
+NARROW = (
+    "gender",
+    "ageBroad",
+    "traffickMonths",
+    "isForcedLabour",
+    "isSexualExploit",
+    "meansThreats",
+    "meansDebtBondageEarnings",
+    "meansAbusePsyPhySex",
+    "meansDenyBasicNeeds",
+    "typeOfLabourConstruction",
+    "typeOfSexProstitution",
+    "recruiterRelationOther",
+)
+"""Columns of the narrow generated files, `generated-2000x12`."""
+
+
 def people_of(data: str, seed: int) -> tuple[pd.DataFrame, Domain]:
-    """Return one row per person and the public domain: `generated-50000`, `adult` or `complaints`."""
+    """Return one row per person and the public domain: `generated-50000`, `generated-2000x12`, `adult` or `complaints`."""
     if data.startswith("generated-"):
-        count = int(data.removeprefix("generated-"))
-        return generate_population(count, seed), Domain.from_schema(load_schema("ctdc-global"))
+        count, _, narrow = data.removeprefix("generated-").partition("x")
+        domain = Domain.from_schema(load_schema("ctdc-global"))
+        frame = generate_population(int(count), seed)
+        if not narrow:
+            return frame, domain
+        kept = Domain(
+            attributes=tuple(domain.attribute(name) for name in NARROW[: int(narrow)]), source="part of ctdc-global"
+        )
+        return frame[[attribute.name for attribute in kept.attributes]], kept
     path, schema = FILES[data]
     return pd.read_csv(path, dtype=str, keep_default_na=False), Domain.from_schema(load_schema(str(schema)))
 
@@ -84,7 +111,7 @@ def known_of(domain: Domain) -> list[np.ndarray]:
     return [np.array([place not in column.missing for place in range(column.size)]) for column in domain.columns]
 
 
-def interval_coverage(aggregates: pd.DataFrame, domain: Domain, real: dict[int, dict]) -> dict[str, float]:
+def interval_coverage(aggregates: pd.DataFrame, domain: Domain, real: Tables) -> dict[str, float]:
     """Return the share of published intervals that hold the true count, overall and in the worst bucket of length and estimate."""
     places = {column.attribute: i for i, column in enumerate(domain.columns) if column.value is None}
     frame = aggregates[~aggregates["missing"]]

@@ -25,6 +25,13 @@ RUNS: dict[str, tuple[str, tuple[tuple[str, ...], ...]]] = {
             ("engine.py", "--data", "generated-200000", "--epsilon", "1", "--epsilon", "4", "--runs", "1"),
         ),
     ),
+    "peers": (
+        "Beside peers, on the same people in the same run",
+        (
+            ("peers.py", "--data", "complaints", "--data", "adult", "--data", "generated-50000", "--epsilon", "1"),
+            ("peers.py", "--data", "generated-2000x12", "--epsilon", "2"),
+        ),
+    ),
     "generate": ("The generator", (("generate.py", "--full"),)),
 }
 """Name of a section: its title, and the scripts with their arguments."""
