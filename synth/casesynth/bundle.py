@@ -202,7 +202,7 @@ def write_bundle(
         notes: what people say about it.
         folder: where the bundle goes; must not exist yet.
         key: signs the manifest.
-        schema: gives the showcase its labels, groups and views; without it the showcase shows codes.
+        schema: gives showcase, report and datasheet their labels and groups; without it they show codes.
         stages: told before the first byte is written, when all were removed again, and before the folder gets its name.
         progress: called per file; raising from it cancels.
 
@@ -255,8 +255,8 @@ def _fill(
     write_frame(aggregates_frame(synthesis.aggregates, domain), folder, "aggregates")
     progress("write", 0.8)
     _write_text(folder / "showcase.html", showcase_html(synthesis, notes, schema))
-    _write_text(folder / "report.html", report_html(synthesis, notes))
-    _write_text(folder / "datasheet.md", datasheet_md(synthesis, notes))
+    _write_text(folder / "report.html", report_html(synthesis, notes, schema))
+    _write_text(folder / "datasheet.md", datasheet_md(synthesis, notes, schema))
     _write_text(folder / "datapackage.json", datapackage_json(synthesis, notes, file_entries(folder)))
     for path in folder.iterdir():
         os.chmod(path, 0o644)

@@ -2,15 +2,21 @@
 
 1. Every number is read from the aggregates; what privacy rule 25 hides is counted among the public value lists, never
    estimated.
-2. Columns that record one value only (a mark or nothing) share one chart, as do the values of a multi-value attribute.
+2. The values of one attribute share a chart. Attributes that record one thing only (a mark or nothing) share the chart
+   of their group of the schema; those of no group share one.
+3. Everything has the name that people read and the code of the files; without a schema the two are the same.
 """
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from caseschemas import CaseSchema
 from casesynth.aggregates import ABSENT
 from casesynth.domain import Column
+from casesynth.report.labels import ReportLabels
 from casesynth.report.words import Estimate
 from casesynth.synthesis import Synthesis
 
@@ -21,7 +27,7 @@ BARS_MOST = 200
 """Most bars in one report; further attributes are only in the aggregates."""
 
 MARKS = "Attributes that record one thing or nothing"
-"""Name of the chart that columns with one known value share."""
+"""Name of the chart that attributes with one known value and without a group share."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +35,9 @@ class ValueEstimate:
     """One value of one attribute."""
 
     name: str
+    """What people read."""
+    code: str
+    """What stands in the files: the value's code, or that of the attribute that records one thing only."""
     estimate: Estimate
 
 
@@ -37,6 +46,9 @@ class AttributeValues:
     """What one chart shows."""
 
     name: str
+    """What people read: the attribute, or what several have in common."""
+    code: str | None
+    """The attribute in the files; None for a chart of several."""
     values: tuple[ValueEstimate, ...]
     """Largest first, or in public order where the values are numbers or periods."""
     listed: int
@@ -54,31 +66,68 @@ class AttributeValues:
         return self.listed - self.hidden - len(self.values)
 
 
-def attribute_values(synthesis: Synthesis) -> tuple[tuple[AttributeValues, ...], tuple[str, ...]]:
-    """Return the charts, in attribute order with the shared chart last, and the attributes that found no room."""
-    published = _published(synthesis)
+def attribute_values(
+    synthesis: Synthesis, schema: CaseSchema | None = None
+) -> tuple[tuple[AttributeValues, ...], tuple[str, ...]]:
+    """Return the charts, and the attributes that found no room, with their codes.
+
+    Charts stand in attribute order, a group's where its first attribute stands; the one of the marks without a group is last.
+
+    Args:
+        synthesis: the release.
+        schema: labels and groups; without it codes, and no groups.
+    """
+    labels = ReportLabels(schema=schema)
     columns = synthesis.plan.domain.columns
+    published = _published(synthesis)
     charts: list[AttributeValues] = []
     left_out: list[str] = []
-    marks: list[int] = []
     room = BARS_MOST
-    for attribute in synthesis.plan.domain.attributes:
-        places = [place for place, column in enumerate(columns) if column.attribute == attribute.name]
-        if len(places) == 1 and _known(columns[places[0]]) == 1:
-            marks += places
-            continue
-        chart = _chart(attribute.name, places, columns, published, several=attribute.multi, most=VALUES_MOST)
-        if len(chart.values) > room:
-            left_out.append(attribute.name)
+    for topic in _topics(columns, labels):
+        chart = _chart(topic, columns, published, labels, most=room if topic.code is None else VALUES_MOST)
+        if len(chart.values) > room or (topic.code is None and not room):
+            left_out += dict.fromkeys(labels.with_code(columns[place].attribute) for place in topic.places)
             continue
         room -= len(chart.values)
         charts.append(chart)
-    if marks and room:
-        chart = _chart(MARKS, marks, columns, published, several=True, most=room)
-        charts.append(chart)
-    elif marks:
-        left_out += [columns[place].name for place in marks]
     return tuple(charts), tuple(left_out)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Topic:
+    """The columns that share a chart."""
+
+    name: str
+    code: str | None
+    """None: they are marks of several attributes."""
+    places: tuple[int, ...]
+
+
+def _topics(columns: Sequence[Column], labels: ReportLabels) -> list[_Topic]:
+    columns_of = Counter(column.attribute for column in columns)
+    listed: dict[str, list[int]] = {}
+    grouped: dict[str, list[int]] = {}
+    lone: list[int] = []
+    order: list[tuple[dict[str, list[int]], str]] = []
+    for place, column in enumerate(columns):
+        group = labels.group_of(column.attribute)
+        if columns_of[column.attribute] > 1 or _known(column) != 1:
+            kind, name = listed, column.attribute
+        elif group is not None:
+            kind, name = grouped, group
+        else:
+            lone.append(place)
+            continue
+        if name not in kind:
+            order.append((kind, name))
+        kind.setdefault(name, []).append(place)
+    found = [
+        _Topic(name=labels.attribute(name), code=name, places=tuple(kind[name]))
+        if kind is listed
+        else _Topic(name=labels.group(name), code=None, places=tuple(kind[name]))
+        for kind, name in order
+    ]
+    return [*found, _Topic(name=MARKS, code=None, places=tuple(lone))] if lone else found
 
 
 def _published(synthesis: Synthesis) -> dict[tuple[int, int], Estimate]:
@@ -97,36 +146,46 @@ def _known(column: Column) -> int:
 
 
 def _chart(
-    name: str,
-    places: list[int],
-    columns: tuple[Column, ...],
+    topic: _Topic,
+    columns: Sequence[Column],
     published: dict[tuple[int, int], Estimate],
+    labels: ReportLabels,
     *,
-    several: bool,
     most: int,
 ) -> AttributeValues:
-    mine = set(places)
+    mine = set(topic.places)
+    several = topic.code is None or columns[topic.places[0]].value is not None
     found = [
         (place, value, estimate)
         for (place, value), estimate in published.items()
         if place in mine and value not in columns[place].missing
     ]
     drawn = found[:most]
-    lists = [
-        value for place in places for at, value in enumerate(columns[place].values) if at not in columns[place].missing
+    codes = [
+        code for place in mine for at, code in enumerate(columns[place].values) if at not in columns[place].missing
     ]
-    if not several and all(value[:1].isdigit() for value in lists):
+    if not several and all(code[:1].isdigit() for code in codes):
         drawn.sort(key=lambda entry: entry[1])
-    listed = sum(_known(columns[place]) for place in places)
+    if topic.code is None:
+        names = _mark_names(topic, columns, labels)
+        values = [
+            ValueEstimate(name=names[place], code=_mark_code(columns[place]), estimate=estimate)
+            for place, _, estimate in drawn
+        ]
+    else:
+        values = []
+        for place, value, estimate in drawn:
+            code = columns[place].value
+            code = columns[place].values[value] if code is None else code
+            values.append(ValueEstimate(name=labels.value(topic.code, code), code=code, estimate=estimate))
+    listed = sum(_known(columns[place]) for place in mine)
     return AttributeValues(
-        name=name,
-        values=tuple(
-            ValueEstimate(name=_named(columns[place], value, name), estimate=estimate)
-            for place, value, estimate in drawn
-        ),
+        name=topic.name,
+        code=topic.code,
+        values=tuple(values),
         listed=listed,
         hidden=listed - len(found),
-        missing=None if several else _missing(places[0], columns[places[0]], published),
+        missing=None if several else _missing(topic.places[0], columns[topic.places[0]], published),
         several=several,
     )
 
@@ -136,7 +195,29 @@ def _missing(place: int, column: Column, published: dict[tuple[int, int], Estima
     return published.get((place, next(iter(column.missing)))) if len(column.missing) == 1 else None
 
 
-def _named(column: Column, value: int, chart: str) -> str:
-    if chart == MARKS:
-        return column.name if column.values[value] in ("1", "yes") else f"{column.name}: {column.values[value]}"
-    return column.value if column.value is not None else column.values[value]
+def _mark(column: Column) -> str:
+    """Return the code of the only known value."""
+    return next(code for place, code in enumerate(column.values) if place not in column.missing)
+
+
+def _says_yes(column: Column) -> bool:
+    return _mark(column) in ("1", "yes")
+
+
+def _mark_code(column: Column) -> str:
+    return column.name if _says_yes(column) else f"{column.name}: {_mark(column)}"
+
+
+def _mark_names(topic: _Topic, columns: Sequence[Column], labels: ReportLabels) -> dict[int, str]:
+    """Return the name of each mark, without the words before a colon that all of them share, such as the group's."""
+    names = {}
+    for place in topic.places:
+        column = columns[place]
+        label = labels.column(column)
+        names[place] = label if _says_yes(column) else f"{label}: {labels.value(column.attribute, _mark(column))}"
+    heads = {name.partition(": ")[0] for name in names.values()}
+    tails = {place: name.partition(": ")[2].strip() for place, name in names.items()}
+    shared = len(heads) == 1 and (len(names) > 1 or heads == {topic.name})
+    if topic.name == MARKS or not shared or not all(tails.values()):
+        return names
+    return {place: tail[0].upper() + tail[1:] for place, tail in tails.items()}

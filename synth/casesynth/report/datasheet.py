@@ -10,31 +10,36 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from casesynth.domain import Domain
+from caseschemas import CaseSchema
+from casesynth.domain import Attribute, Domain
 from casesynth.notes import ReleaseNotes
 from casesynth.plan import ReleasePlan
 from casesynth.report.caveats import Caveat, counted_people, privacy_caveats, reading_caveats
 from casesynth.report.files import BUNDLE_FILES
 from casesynth.report.guarantee import Guarantee, software
+from casesynth.report.labels import ReportLabels
 from casesynth.report.licence import licence_of
 from casesynth.report.markup import visible
 from casesynth.report.method import method_steps
-from casesynth.report.precision import LENGTH_NAMES, half_widths, shown_by_length, stated_sizes
+from casesynth.report.precision import LENGTH_NAMES, half_widths, stated_sizes
 from casesynth.report.sentence import summary
-from casesynth.report.words import counted, people_of, tenths, whole
+from casesynth.report.words import NAME_MOST, counted, cut, people_of, tenths, whole
 from casesynth.synthesis import Synthesis
 
 _SPECIAL = re.compile(r"([\\`*_\[\]<>|#~!&$])")
 _BLANKS = re.compile(r"\s+")
 _SIZES = (10, 100, 1_000, 10_000, 100_000)
+_LISTED_MOST = 10
+"""Most values of one attribute that are written out."""
 
 
-def datasheet_md(synthesis: Synthesis, notes: ReleaseNotes) -> str:
+def datasheet_md(synthesis: Synthesis, notes: ReleaseNotes, schema: CaseSchema | None = None) -> str:
     """Return the datasheet of a release as Markdown.
 
     Args:
         synthesis: the release; all of it protected.
         notes: what people wrote about it; public.
+        schema: labels of attributes and values; without it, codes are shown.
     """
     guarantee = Guarantee.of(synthesis.plan, notes)
     parts = [
@@ -69,14 +74,11 @@ def datasheet_md(synthesis: Synthesis, notes: ReleaseNotes) -> str:
         "## The files",
         _table(("File", "What it is", "How to use it"), [(file.name, file.title, file.use) for file in BUNDLE_FILES]),
         "## The attributes",
-        _table(
-            ("Attribute", "Known values in the public list"),
-            [
-                (attribute.name, whole(len(attribute.values) - len(attribute.missing)))
-                for attribute in synthesis.plan.domain.attributes
-            ],
+        _attributes(synthesis.plan.domain, ReportLabels(schema=schema)),
+        (
+            f"{'' if schema is None else 'What stands in the files is given in brackets where it is another word. '}"
+            "The complete value lists stand in `datapackage.json`. An empty cell means that nothing was recorded."
         ),
-        "The complete value lists stand in `datapackage.json`. An empty cell means that nothing was recorded.",
         "## Before you use the numbers",
         _caveats(reading_caveats()),
         "## Licence and terms",
@@ -151,8 +153,7 @@ def _declared(domain: Domain) -> str:
 
 
 def _what(synthesis: Synthesis, notes: ReleaseNotes) -> tuple[str, ...]:
-    people, shown = people_of(synthesis.model), shown_by_length(synthesis)
-    combinations = sum(row.shown for row in shown)
+    people, combinations = people_of(synthesis.model), synthesis.aggregates.known
     return (
         (
             "Organisations that help victims of human trafficking keep records of their cases. This release "
@@ -170,6 +171,32 @@ def _what(synthesis: Synthesis, notes: ReleaseNotes) -> tuple[str, ...]:
         ),
         plain(counted_people(notes)),
     )
+
+
+def _attributes(domain: Domain, labels: ReportLabels) -> str:
+    columns = ["Attribute", "In the files", "Known values", "Which they are"]
+    rows = [
+        [
+            cut(labels.attribute(attribute.name), NAME_MOST),
+            cut(attribute.name, NAME_MOST),
+            whole(len(attribute.values) - len(attribute.missing)),
+            _values(attribute, labels),
+        ]
+        for attribute in domain.attributes
+    ]
+    if labels.schema is None:
+        columns, rows = [columns[0], *columns[2:]], [[row[0], *row[2:]] for row in rows]
+    return _table(columns, rows)
+
+
+def _values(attribute: Attribute, labels: ReportLabels) -> str:
+    codes = [code for place, code in enumerate(attribute.values) if place not in attribute.missing]
+    ends = len(codes) > _LISTED_MOST
+    names = []
+    for code in [codes[0], codes[-1]] if ends else codes:
+        label = labels.value(attribute.name, code)
+        names.append(cut(label, NAME_MOST) + ("" if label == code else f" ({cut(code, NAME_MOST)})"))
+    return (" … " if ends else "; ").join(names)
 
 
 def _error(synthesis: Synthesis) -> tuple[str, ...]:

@@ -10,16 +10,18 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 
+from caseschemas import CaseSchema
+from casesynth.domain import Domain
 from casesynth.notes import ReleaseNotes
-from casesynth.report.agreement import EDGES, WITHIN_EXPECTED, compare, expected_histogram
+from casesynth.report.agreement import EDGES, WITHIN_EXPECTED, StrayTable, compare, expected_histogram
 from casesynth.report.agreement import NAMED as STRAYS_NAMED
-from casesynth.report.attributes import MARKS, AttributeValues, attribute_values
 from casesynth.report.caveats import HIDDEN, Caveat, counted_people, privacy_caveats, reading_caveats
 from casesynth.report.document import document
 from casesynth.report.guarantee import Guarantee, software
+from casesynth.report.labels import ReportLabels
 from casesynth.report.markup import Html, join, table, tag
 from casesynth.report.method import method_steps
-from casesynth.report.plots import Bar, Curve, bars, curves, figure, histogram
+from casesynth.report.plots import Curve, curves, figure, histogram
 from casesynth.report.precision import (
     LENGTH_NAMES,
     Widths,
@@ -29,29 +31,34 @@ from casesynth.report.precision import (
     widths,
 )
 from casesynth.report.sentence import summary
-from casesynth.report.words import Estimate, counted, cut, people_of, percent, short, tenths, whole
+from casesynth.report.values import values_section
+from casesynth.report.words import NAME_MOST, counted, cut, people_of, percent, short, tenths, whole
 from casesynth.synthesis import Synthesis
 
-_NAME_MOST = 80
 _PLUS_MINUS = "±\u00a0"
 
 
-def report_html(synthesis: Synthesis, notes: ReleaseNotes) -> str:
+def report_html(synthesis: Synthesis, notes: ReleaseNotes, schema: CaseSchema | None = None) -> str:
     """Return what a release says about itself as one HTML page.
 
     Args:
         synthesis: the release; all of it protected.
         notes: what people wrote about it; public.
+        schema: labels and groups of the attributes; without it, codes are shown.
     """
     guarantee = Guarantee.of(synthesis.plan, notes)
     sections = (
         ("guarantee", "What is promised to each person", _guarantee(guarantee)),
         ("people", "How many people, and who was counted", _people(synthesis, notes)),
-        ("values", "The main numbers", _values(synthesis)),
+        ("values", "The main numbers", values_section(synthesis, schema)),
         ("error", "How far a number may be off", _error(synthesis)),
         ("shown", "What is shown, and how precisely", _shown(synthesis)),
         ("fit", "Does the model say what was measured?", _fit(synthesis)),
-        ("records", "Do the synthetic records say what was measured?", _records(synthesis)),
+        (
+            "records",
+            "Do the synthetic records say what was measured?",
+            _records(synthesis, ReportLabels(schema=schema)),
+        ),
         ("caveats", "Before you use the numbers", _caveats(reading_caveats())),
         ("limits", "What is not protected", _caveats(privacy_caveats(guarantee, notes))),
         ("method", "How it was made", _method(synthesis, notes)),
@@ -155,7 +162,11 @@ def _shown(synthesis: Synthesis) -> Html:
     rows = [(LENGTH_NAMES[row.length - 1], whole(row.shown), whole(row.possible), whole(row.hidden)) for row in shown]
     found = widths(synthesis)
     parts = [
-        tag("p", HIDDEN),
+        tag(
+            "p",
+            f"{counted(synthesis.aggregates.known, 'combination')} of up to three values "
+            f"{'is' if synthesis.aggregates.known == 1 else 'are'} shown. {HIDDEN}",
+        ),
         table(
             "Combinations of known values",
             ("Combination of", "Shown", "In the public value lists", "Hidden"),
@@ -176,9 +187,10 @@ def _shown(synthesis: Synthesis) -> Html:
             )
         )
     if found:
+        also = ", numbers of missing values among them" if shown[0].missing_shown else ""
         parts.append(
             table(
-                "Width of the intervals that are published: medians",
+                f"Width of the intervals that are published{also}: medians",
                 ("Combination of", "Size of the estimate", "Shown", "Half of the interval", "Share of the estimate"),
                 [
                     (
@@ -236,7 +248,7 @@ def _verdict(residual: float) -> str:
     return "misses a little" if residual <= 1.2 else "misses some structure"
 
 
-def _records(synthesis: Synthesis) -> Html:
+def _records(synthesis: Synthesis, labels: ReportLabels) -> Html:
     comparison = compare(synthesis)
     parts = [
         tag(
@@ -265,18 +277,29 @@ def _records(synthesis: Synthesis) -> Html:
                 "each other are the usual reason. For these, use the measurements or the aggregates with care."
                 + (f" {counted(more, 'further pair')} stand out less." if more > 0 else ""),
             ),
-            table(
-                "Pairs that stand out",
-                ("Pair", "Root mean square, in units of the noise"),
-                [
-                    (" and ".join(cut(name, _NAME_MOST) for name in stray.columns), f"{stray.root_mean_square:.1f}")
-                    for stray in comparison.strays[:STRAYS_NAMED]
-                ],
-            ),
+            _strays(comparison.strays[:STRAYS_NAMED], synthesis.plan.domain, labels),
         ]
     else:
         parts.append(tag("p", "No pair of columns stands out."))
     return join(parts)
+
+
+def _strays(strays: Sequence[StrayTable], domain: Domain, labels: ReportLabels) -> Html:
+    names = {column.name: labels.column(column) for column in domain.columns}
+    pairs = [[cut(names[column], NAME_MOST) for column in stray.columns] for stray in strays]
+    codes = [[cut(column, NAME_MOST) for column in stray.columns] for stray in strays]
+    sizes = [f"{stray.root_mean_square:.1f}" for stray in strays]
+    measure = "Root mean square, in units of the noise"
+    caption = "Pairs that stand out"
+    if pairs == codes:
+        return table(
+            caption, ("Pair", measure), [(" and ".join(c), size) for c, size in zip(codes, sizes, strict=True)]
+        )
+    rows = [
+        (" and ".join(pair), join([tag("code", code) for code in coded], ", "), size)
+        for pair, coded, size in zip(pairs, codes, sizes, strict=True)
+    ]
+    return table(caption, ("Pair", "In the files", measure), rows, words=(1,))
 
 
 def _differences(shares: Sequence[float], expected: Sequence[float]) -> Html:
@@ -314,71 +337,6 @@ def _differences(shares: Sequence[float], expected: Sequence[float]) -> Html:
         behind,
         "Columns: what was found, over the cells of all pairs. Strokes: what noise alone would give.",
     )
-
-
-def _values(synthesis: Synthesis) -> Html:
-    charts, left_out = attribute_values(synthesis)
-    parts = [
-        tag(
-            "p",
-            "Estimates of how many people have each value, with 95\u00a0% intervals. "
-            "What is hidden is not zero." + " Values are written as in the files.",
-        )
-    ]
-    parts += [_chart(place, chart) for place, chart in enumerate(charts)]
-    if left_out:
-        names = ", ".join(cut(name, _NAME_MOST) for name in left_out[:50]) + (
-            " and others" if len(left_out) > 50 else ""
-        )
-        parts.append(tag("p", f"There is no room here for: {names}. Their numbers stand in the aggregates."))
-    return join(parts)
-
-
-def _chart(place: int, chart: AttributeValues) -> Html:
-    title = chart.name if chart.name == MARKS else tag("bdi", cut(chart.name, _NAME_MOST))
-    heading = tag("h3", title)
-    note = _chart_note(chart)
-    if not chart.values:
-        return join([heading, tag("p", note)])
-    ident = f"plot-values-{place}"
-    behind = table(
-        f"Number of people: {cut(chart.name, _NAME_MOST)}",
-        ("Value", "People", "95\u00a0% interval"),
-        [(cut(value.name, _NAME_MOST), str(value.estimate), value.estimate.interval) for value in chart.values],
-    )
-    largest = max(chart.values, key=lambda value: value.estimate.value)
-    plot = bars(
-        ident,
-        [Bar(label=value.name, estimate=value.estimate) for value in chart.values],
-        f"Number of people: {cut(chart.name, _NAME_MOST)}",
-        f"{counted(len(chart.values), 'bar')} with 95 % intervals. Largest: {cut(largest.name, _NAME_MOST)}, about "
-        f"{largest.estimate} ({largest.estimate.interval}).",
-    )
-    return join([heading, figure(f"values-{place}", plot, behind, note)])
-
-
-def _chart_note(chart: AttributeValues) -> str:
-    said = []
-    if chart.name == MARKS:
-        said.append("Each bar is an attribute; a person may have several.")
-    elif chart.several:
-        said.append("One person may have several of these values.")
-    if chart.smaller:
-        said.append(f"{counted(chart.smaller, 'further value')} of fewer people can be found in the aggregates.")
-    if chart.hidden:
-        said.append(
-            f"{whole(chart.hidden)} of {counted(chart.listed, 'value')} in the public list "
-            f"{'is' if chart.hidden == 1 else 'are'} hidden, which does not mean zero."
-        )
-    else:
-        said.append("No value is hidden." if chart.listed else "The public list has no known value.")
-    if chart.missing is not None:
-        said.append(f"Value missing: {_with_interval(chart.missing)} people.")
-    return " ".join(said)
-
-
-def _with_interval(estimate: Estimate) -> str:
-    return f"about {estimate} ({estimate.interval})"
 
 
 def _caveats(caveats: Sequence[Caveat]) -> Html:

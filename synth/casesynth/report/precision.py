@@ -18,6 +18,9 @@ from casesynth.synthesis import Synthesis
 SIZES = (10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000, 1_000_000, 10_000_000)
 """Sizes of counts for which errors are stated, in people."""
 
+TYPICAL_SIZES = (100, 1_000)
+"""Sizes that the first lines of a release speak of."""
+
 LENGTH_NAMES = ("one value", "two values", "three values")
 
 
@@ -40,13 +43,26 @@ class Typical:
     """A count that a reader meets often, and how far off it may be."""
 
     size: int
-    half_width: float
+    half_widths: tuple[float, ...]
+    """Half of the 95 % interval, in people, per length."""
 
 
-def typical(synthesis: Synthesis) -> Typical:
-    """Return how far a count of about 100 people with two values in common may be off; of fewer, in small releases."""
-    size = max(size for size in stated_sizes(synthesis.model.people) if size <= 100)
-    return Typical(size=size, half_width=half_widths(synthesis.errors, [size])[1][0])
+def typical(synthesis: Synthesis) -> tuple[Typical, ...]:
+    """Return how far counts of about 100 and 1,000 people may be off; of fewer, in small releases.
+
+    A size is left out where a count of it would be off by as much as itself. Nothing is left where the noise drowns
+    what there is to count, above all where no combination of known values can be shown.
+    """
+    if not synthesis.aggregates.known:
+        return ()
+    possible = stated_sizes(synthesis.model.people)
+    sizes = [size for size in TYPICAL_SIZES if size in possible] or [possible[-1]]
+    each = zip(*half_widths(synthesis.errors, sizes), strict=True)
+    return tuple(
+        Typical(size=size, half_widths=widths)
+        for size, widths in zip(sizes, each, strict=True)
+        if max(widths[1:]) < size
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

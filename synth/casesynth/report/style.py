@@ -14,6 +14,7 @@ p,li{max-width:44rem}
 li{margin:.3rem 0}
 a{color:var(--one)}
 code{font-family:ui-monospace,"DejaVu Sans Mono",monospace;font-size:.92em;overflow-wrap:anywhere}
+h3 code{font-weight:400;color:var(--quiet);margin-left:.3rem}
 .quiet,figcaption,caption{color:var(--quiet)}
 .quiet{margin-top:0}
 .lead{background:var(--soft);border-left:.35rem solid var(--one);padding:.9rem 1.1rem;font-size:1.13rem;margin:1.2rem 0}

@@ -12,6 +12,9 @@ from casesynth.model import LatentClassModel
 SPACE = "\u00a0"
 """A space at which no line breaks."""
 
+NAME_MOST = 80
+"""Longest name or code that is shown, in characters; longer ones are cut."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Estimate:
