@@ -142,6 +142,33 @@ OUTCOMES: dict[str, Outcome] = {
         exit_code=EXIT_REFUSED,
         advice="add --person-tokens shared or --person-tokens separate; ask the organisations how their tokens were made",
     ),
+    "casehaven.releases.published.ReleaseFactsError": Outcome(
+        exit_code=EXIT_REFUSED, advice="use the version of casehaven that made this bundle; `manifest.json` names it"
+    ),
+    "casehaven.releases.published.SchemaNeededError": Outcome(
+        exit_code=EXIT_REFUSED, advice="name the file of that schema with --schema"
+    ),
+    "casehaven.releases.published.SchemaMismatchError": Outcome(
+        exit_code=EXIT_REFUSED, advice="name the schema, in the version, that the release was made with: --schema"
+    ),
+    "casehaven.releases.indicators.roles.RolesError": Outcome(
+        exit_code=EXIT_REFUSED, advice="correct the file of roles at the place named above"
+    ),
+    "casehaven.releases.indicators.roles.RolesNeededError": Outcome(
+        exit_code=EXIT_REFUSED, advice="write a file of roles for the schema and name it with --roles"
+    ),
+    "casehaven.releases.indicators.files.ExistingTablesError": Outcome(
+        exit_code=EXIT_REFUSED, advice="name another folder with -o, or add --replace"
+    ),
+    "casehaven.releases.comparison.changes.SameReleaseError": Outcome(
+        exit_code=EXIT_REFUSED, advice="name two different releases, the earlier one first"
+    ),
+    "casehaven.releases.comparison.changes.DifferentDomainsError": Outcome(
+        exit_code=EXIT_REFUSED, advice="compare releases that were made with the same version of the same schema"
+    ),
+    "casehaven.cli.compare.ExistingPageError": Outcome(
+        exit_code=EXIT_REFUSED, advice="name another file with -o, or add --replace"
+    ),
     "casehaven.cli.demo.DemoFolderError": Outcome(
         exit_code=EXIT_REFUSED, advice="name an empty or new folder with --out"
     ),
@@ -171,6 +198,9 @@ OUTCOMES: dict[str, Outcome] = {
     ),
     "casesynth.bundle.BundleExistsError": Outcome(
         exit_code=EXIT_REFUSED, advice="name a folder that does not exist yet with --out; a bundle is never overwritten"
+    ),
+    "casesynth.tables.TableFormatError": Outcome(
+        exit_code=EXIT_REFUSED, advice="use the version of casehaven that made this bundle; `manifest.json` names it"
     ),
     "casesynth.manifest.ChangedFileError": Outcome(
         exit_code=EXIT_REFUSED, advice="do not use this bundle; fetch it again from the organisation that released it"

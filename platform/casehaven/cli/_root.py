@@ -22,8 +22,10 @@ import click
 from casehaven.errors import EXIT_INTERRUPTED, EXIT_REFUSED, EXIT_USAGE, outcome_of
 
 SUBCOMMANDS: dict[str, tuple[str, str]] = {
+    "compare": ("casehaven.cli.compare", "Set two releases side by side and say which changes are real."),
     "demo": ("casehaven.cli.demo", "Show the whole way once, with made-up people."),
     "generate": ("casehaven.cli.generate", "Write made-up case records for a schema."),
+    "indicators": ("casehaven.cli.indicators", "Write the tables of official statistics from a release."),
     "keys": ("casehaven.cli.keys", "Make a signing key, and say whose signatures are trusted."),
     "ledger": ("casehaven.cli.ledger", "Create the privacy ledger and show what has been spent."),
     "release": ("casehaven.cli.release", "Turn case files into a protected, signed release bundle."),

@@ -208,7 +208,7 @@ def changes(ident: str, rows: Sequence[Change], *, title: str, description: str,
         y = top + place * _PITCH
         at = y + 25
         parts += [
-            _text(2, y + 13, cut(visible(row.label), _LABEL_MOST), "start"),
+            _text(2, y + 13, cut(visible(row.label), _LABEL_MOST), "start over"),
             _line(x(row.low), at, x(row.high), at, "whisker"),
             _line(x(row.low), at - 4, x(row.low), at + 4, "whisker"),
             _line(x(row.high), at - 4, x(row.high), at + 4, "whisker"),

@@ -44,6 +44,7 @@ svg .middle{text-anchor:middle}
 .curve{fill:none;stroke-width:2}
 .curve.c0{stroke:var(--one)}.curve.c1{stroke:var(--two);stroke-dasharray:7 4}.curve.c2{stroke:var(--three);stroke-dasharray:2 4}
 .mark.c0{fill:var(--one)}.mark.c1{fill:var(--two)}.mark.c2{fill:var(--three)}
+.over{paint-order:stroke;stroke:var(--page);stroke-width:4px}
 .keep{white-space:nowrap}
 .hollow{fill:var(--page);stroke:var(--ink);stroke-width:1.6}
 details{margin:.3rem 0}

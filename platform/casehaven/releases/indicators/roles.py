@@ -17,7 +17,7 @@ from typing import Any
 from casehaven.errors import CasehavenError
 from caseschemas import CaseSchema, SchemaAttribute
 from casesynth._files import read_regular
-from casesynth.canonical import parse_json
+from casesynth.canonical import JsonFaultError, parse_json
 
 ROLES_FORMAT = "casehaven-indicator-roles/1"
 _LIMIT = 1_048_576
@@ -82,7 +82,7 @@ def shipped_roles(schema: CaseSchema) -> Roles:
     Raises:
         RolesNeededError: none do.
     """
-    entry = files("casehaven.releases.indicators") / "roles" / f"{schema.id}.json"
+    entry = files("casehaven.releases.indicators") / "shipped" / f"{schema.id}.json"
     if not entry.is_file():
         raise RolesNeededError(f"Casehaven does not know which attributes of {schema.id} are sex, age and so on")
     return parse_roles(entry.read_bytes(), schema, name=f"{schema.id}.json")
@@ -103,10 +103,12 @@ def parse_roles(unverified: bytes, schema: CaseSchema, *, name: str) -> Roles:
 
     Raises:
         RolesError: they are not the format, or do not fit the schema; the message says where, what was expected and what came.
-        JsonFaultError: they are not JSON.
     """
     reader = _Reader(name=name, schema=schema)
-    fields = parse_json(unverified, name)
+    try:
+        fields = parse_json(unverified, name)
+    except JsonFaultError as error:
+        raise RolesError(str(error)) from None
     if not isinstance(fields, dict) or fields.get("format") != ROLES_FORMAT:
         raise RolesError(f"{name}: expected the format {ROLES_FORMAT}")
     if unknown := sorted(set(fields) - _FIELDS):
