@@ -35,6 +35,7 @@ AFTER_MEASURE = (
     "model",
     "notes",
     "report",
+    "showcase",
     "sample",
     "seeded",
     "signing",

@@ -34,7 +34,17 @@ def test_htcds_records_are_mapped_and_released(folder: Path) -> None:
     run("ledger", "create", "--epsilon", "10")
     run("keys", "create")
     released = run(
-        *("release", "ctdc.csv", "--schema", "ctdc-global", "--epsilon", "5", "--people-cap", "1000"),
+        *(
+            "release",
+            "ctdc.csv",
+            "--schema",
+            "ctdc-global",
+            "--epsilon",
+            "5",
+            "--open-accounts",
+            "--people-cap",
+            "1000",
+        ),
         *("--organisation", "shelter", "--out", "bundle"),
     )
     assert "released   bundle" in released.output
