@@ -154,6 +154,12 @@ def _declared(domain: Domain) -> str:
 
 def _what(synthesis: Synthesis, notes: ReleaseNotes) -> tuple[str, ...]:
     people, combinations = people_of(synthesis.model), synthesis.aggregates.known
+    aggregates = (
+        f"{counted(combinations, 'combination')} of up to three values, each with an estimate of how many people have "
+        "it and an interval."
+        if combinations
+        else "no combination of values can be shown; the noise drowns them."
+    )
     return (
         (
             "Organisations that help victims of human trafficking keep records of their cases. This release "
@@ -161,9 +167,8 @@ def _what(synthesis: Synthesis, notes: ReleaseNotes) -> tuple[str, ...]:
             "what anybody can learn about one of them. It holds two things."
         ),
         (
-            f"- *Aggregates*: {counted(combinations, 'combination')} of up to three values, each with an estimate of "
-            "how many people have it and an interval.\n- *Synthetic records*: "
-            f"{counted(len(synthesis.records[0]), 'invented record')} that follow the same patterns."
+            f"- *Aggregates*: {aggregates}\n- *Synthetic records*: "
+            f"{counted(len(synthesis.records[0]), 'invented record')} that follow {'the same patterns' if combinations else 'little but noise'}."
         ),
         (
             f"{counted(len(synthesis.plan.domain.attributes), 'attribute')} of each person were used. They are listed "

@@ -16,40 +16,37 @@ def summary(synthesis: Synthesis, notes: ReleaseNotes) -> tuple[str, ...]:
     """Return the release in a few sentences for a reader in a hurry, one paragraph each."""
     people = people_of(synthesis.model)
     guarantee = Guarantee.of(synthesis.plan, notes)
-    return (
-        (
-            f"This release describes about {people} people (95{SPACE}% interval {people.interval}) in the records of "
-            f"{counted(notes.organisations, 'organisation')}."
-        ),
-        (
-            f"It protects each of them: any conclusion that anybody draws from it is at most {guarantee.odds} times "
-            f"as likely with {'one record' if guarantee.unit == 'record' else 'a person’s records'} in the data as "
-            f"without, plus a chance of {guarantee.delta_words} (epsilon "
-            f"{short(guarantee.epsilon, 6)}).{_several(guarantee)}"
-        ),
-        _price(synthesis),
+    described = (
+        f"This release describes about {people} people (95{SPACE}% interval {people.interval}) in the records of "
+        f"{counted(notes.organisations, 'organisation')}."
     )
-
-
-def _price(synthesis: Synthesis) -> str:
+    promise = (
+        f"The release protects each of these people: any conclusion that anybody draws from it is at most {guarantee.odds} times "
+        f"as likely with {'one record' if guarantee.unit == 'record' else 'a person’s records'} in the data as "
+        f"without, plus a chance of {guarantee.delta_words} (epsilon "
+        f"{short(guarantee.epsilon, 6)}).{_several(guarantee)}"
+    )
     usual = typical(synthesis)
-    if usual:
-        return (
-            f"The price is that numbers are estimates: a count of about {whole(usual[0].size)} people with two values in "
-            f"common is within {whole(usual[0].half_widths[1])} of the number in the records in 19 of 20 cases."
-        )
-    more = "A release of more people, with a larger epsilon or with fewer attributes would show more."
+    if not usual:
+        return described, _drowned(synthesis), promise
+    price = (
+        f"The price is that numbers are estimates: a count of about {whole(usual[0].size)} people with two values in "
+        f"common is within {whole(usual[0].half_widths[1])} of the number in the records in 19 of 20 cases."
+    )
+    return described, promise, price
+
+
+def _drowned(synthesis: Synthesis) -> str:
     shown = synthesis.aggregates
+    more = "More people, a larger epsilon or fewer attributes would be needed to show more."
     if shown.known:
         return (
-            "The price is high here: the noise drowns most of what there is to count. Only "
-            f"{counted(shown.known, 'combination')} of up to three values can be shown; smaller ones are lost in the "
-            f"noise, in the synthetic records too. {more}"
+            f"The noise drowns most of the rest: only {counted(shown.known, 'combination')} of up to three values can "
+            f"be shown. Smaller ones are lost in the noise, in the synthetic records too. {more}"
         )
-    missing = " and for how many some value is missing" if shown.missing_values else ""
+    but = " but for how many a value is missing" if shown.missing_values else ""
     return (
-        "The price is too high here: the noise drowns all that there is to count. How many people there are can be "
-        f"shown{missing}, but not how many have any value or combination of values, and the synthetic records follow "
+        f"The noise drowns everything else: no other number can be shown{but}, and the synthetic records follow "
         f"little but noise. {more}"
     )
 

@@ -51,7 +51,7 @@ def _chart(place: int, chart: AttributeValues) -> Html:
     coded = any(value.code != value.name for value in chart.values)
     behind = table(
         f"Number of people: {cut(chart.name, NAME_MOST)}",
-        ("Value", *(["Code"] if coded else []), "People", "95\u00a0% interval"),
+        ("Attribute" if chart.code is None else "Value", *(["Code"] if coded else []), "People", "95\u00a0% interval"),
         [
             (
                 cut(value.name, NAME_MOST),
