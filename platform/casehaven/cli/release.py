@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Literal
 
 import click
-import numpy as np
 
 from casehaven.cli._progress import PhaseLine
 from casehaven.cli.keys import key_option, load_signing_key
@@ -19,6 +18,7 @@ from casehaven.ledger import ChargeState, IdempotencyKey, Ledger, LedgerError
 from casehaven.releases import ReleaseDraft, release_case_files
 from caseschemas import load_schema
 from casesynth.bundle import people_interval
+from casesynth.report.precision import typical
 from casesynth.synthesis import Synthesis
 
 
@@ -194,13 +194,10 @@ def _summary(synthesis: Synthesis, row_is_person: bool) -> list[tuple[str, str]]
 
 def _expected_error(synthesis: Synthesis) -> str:
     """Return how far counts may be off, or that the noise drowns them."""
-    said = []
-    for size in (100, 1000):
-        widths = [
-            float(synthesis.errors.half_width(np.array([length]), np.array([float(size)]))[0]) for length in (2, 3)
-        ]
-        if size <= synthesis.model.people and max(widths) < size:
-            said.append(f"{size:,} people +- {widths[0]:.0f} (two attributes) or {widths[1]:.0f} (three)")
-    if not synthesis.aggregates.known or not said:
+    said = [
+        f"{count.size:,} people +- {count.half_widths[1]:.0f} (two attributes) or {count.half_widths[2]:.0f} (three)"
+        for count in typical(synthesis)
+    ]
+    if not said:
         return "the noise drowns what there is to count: use more people, a larger epsilon or fewer attributes"
     return f"in 19 of 20 cases {'; '.join(said)}"
