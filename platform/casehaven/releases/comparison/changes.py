@@ -184,7 +184,7 @@ def holm(chances: Floats, most: float) -> NDArray[np.bool_]:
         chances: for each test, the probability of a result as extreme where nothing changed.
         most: the probability of any false alarm.
 
-    >>> holm(np.array([0.001, 0.04, 0.012]), 0.05).tolist()
+    >>> holm(np.array([0.001, 0.06, 0.012]), 0.05).tolist()
     [True, False, True]
     """
     order = np.argsort(chances, kind="stable")

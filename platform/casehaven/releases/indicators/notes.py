@@ -68,7 +68,7 @@ def notes(release: PublishedRelease, roles: Roles, tables: Sequence[IndicatorTab
         ),
         Note(
             head="EU Directive 2011/36, as amended in 2024.",
-            text="Article 19a asks for registered victims by registering organisation, sex, age group, citizenship and form of "
+            text="The directive asks for registered victims by registering organisation, sex, age group, citizenship and form of "
             "exploitation. The registering organisation is never in a pooled release: contributors do not show. An organisation reports "
             "its own part from its own records. Suspects, prosecutions and convictions are not in case records of victims.",
         ),

@@ -18,7 +18,7 @@ from casesynth.aggregates import MINIMUM
 from casesynth.estimates import Combination, Estimates
 from casesynth.report.words import Estimate
 
-LONG = 40
+LONG = 20
 """A list of more values shows only those that are shown somewhere."""
 
 EVERYONE: tuple[Combination, ...] = ((),)
@@ -81,7 +81,7 @@ def indicator_tables(estimates: Estimates, schema: CaseSchema, roles: Roles) -> 
     year = _listed(estimates, schema, roles.year, "All years")
     status = _listed(estimates, schema, roles.status, "All")
     where = roles.citizenship.title if roles.citizenship is not None else ""
-    eu = "EU Directive 2011/36 as amended in 2024, Article 19a"
+    eu = "EU Directive 2011/36 as amended in 2024"
     wanted = (
         (
             "Sex, age, form",
