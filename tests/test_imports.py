@@ -41,6 +41,7 @@ AFTER_MEASURE = (
     "signing",
     "tables",
     "threads",
+    "unfinished",
 )
 """Modules of casesynth that take protected numbers only."""
 

@@ -82,6 +82,9 @@ OUTCOMES: dict[str, Outcome] = {
     "casehaven.ledger.errors.AlreadyRevealedError": Outcome(
         exit_code=EXIT_REFUSED, advice="use the result that was released; its digest is above"
     ),
+    "casehaven.releases.service.RequestBusyError": Outcome(
+        exit_code=EXIT_REFUSED, advice="wait until the other process is done, then run the same command again"
+    ),
     "casehaven.releases.service.UnknownDatasetError": Outcome(
         exit_code=EXIT_REFUSED,
         advice="correct the name of the organisation or dataset; if it is new, add --open-accounts; see `casehaven ledger show`",

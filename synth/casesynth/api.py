@@ -128,6 +128,8 @@ def release(
         ReceiptError: `charge` returned a receipt for less than the plan costs; no value was read.
         Whatever `charge` raises; no value was read.
     """
+    if not isinstance(person, str | _EachRow):
+        raise TypeError(f"person must be the name of a column or EACH_ROW, got {type(person).__name__}")
     key = None if isinstance(person, _EachRow) else person
     plan = ReleasePlan.make(
         domain, epsilon=epsilon, people_cap=people_cap, delta=delta, max_tokens_per_person=max_tokens_per_person

@@ -11,12 +11,8 @@
 from __future__ import annotations
 
 import contextlib
-import glob
 import os
 import platform
-import shutil
-import tempfile
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -26,10 +22,8 @@ from caseschemas import CaseSchema
 from casesynth._files import sync_folder, write_whole
 from casesynth.aggregates import MINIMUM
 from casesynth.canonical import JsonValue
-from casesynth.domain import Domain
 from casesynth.errors import CasesynthError
 from casesynth.manifest import MANIFEST_NAME, Manifest, file_entries, parse_manifest, sign_manifest, write_manifest
-from casesynth.measure import Measurement
 from casesynth.notes import ReleaseNotes
 from casesynth.progress import Progress, silent
 from casesynth.report import datapackage_json, datasheet_md, report_html
@@ -39,16 +33,21 @@ from casesynth.signing import SigningKey
 from casesynth.synthesis import Synthesis
 from casesynth.tables import (
     aggregates_frame,
-    read_measurements,
     records_frame,
     write_frame,
     write_measurements,
     write_model,
 )
+from casesynth.unfinished import (
+    BUNDLE_NAME,
+    NO_STAGES,
+    Stages,
+    make_work_folder,
+    nothing_left,
+    remove_work_folders,
+)
 
 NORMAL_95 = 1.96
-PARTIAL = ".partial"
-"""Ending of the hidden folder that a bundle is written in."""
 
 
 class BundleExistsError(CasesynthError):
@@ -71,45 +70,6 @@ def software() -> dict[str, JsonValue]:
         "numpy": version("numpy"),
         "python": platform.python_version(),
     }
-
-
-@dataclass(frozen=True, kw_only=True)
-class Stages:
-    """What the keeper of the ledger is told while a bundle is written; each call raises to stop."""
-
-    writing: Callable[[str], object]
-    """Before the first byte: the SHA-256 of the measurements."""
-    withdrawn: Callable[[], object]
-    """After a failure, when every byte is gone again."""
-    revealed: Callable[[str], object]
-    """When every byte is on disk and before the folder gets its name."""
-
-
-NO_STAGES = Stages(writing=lambda digest: None, withdrawn=lambda: None, revealed=lambda digest: None)
-"""For callers who keep no ledger."""
-
-
-def unfinished_measurements(folder: Path, digest: str, domain: Domain) -> tuple[Measurement, ...] | None:
-    """Return the measurements that a bundle left whose writing was cut short, and remember no other file of it.
-
-    Args:
-        folder: where the bundle should have been.
-        digest: SHA-256 of its measurements, as the ledger holds it.
-        domain: its public value lists.
-    """
-    for partial in partial_folders(folder):
-        try:
-            found = read_measurements(partial / "measurements.parquet", domain)
-        except (CasesynthError, OSError):
-            continue
-        if measurements_digest(found).hex() == digest:
-            return found
-    return None
-
-
-def partial_folders(folder: Path) -> list[Path]:
-    """Return the folders that unfinished writings of a bundle left beside its place."""
-    return sorted(folder.parent.glob(f".{glob.escape(folder.name)}.*{PARTIAL}"))
 
 
 def stated_measurements(folder: Path) -> str | None:
@@ -213,27 +173,26 @@ def write_bundle(
     if folder.exists() or folder.is_symlink():
         raise BundleExistsError(f"{folder} is there already; a bundle is never overwritten")
     digest = measurements_digest(synthesis.measurements).hex()
+    charge_id = synthesis.receipt.charge_id
     stages.writing(digest)
+    work = None
     try:
-        partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=PARTIAL, dir=folder.parent))
-    except OSError:
-        stages.withdrawn()
-        raise
-    try:
-        manifest = _fill(partial, synthesis, notes, key, schema, progress)
-        for path in partial.iterdir():
+        work = make_work_folder(folder, charge_id, notes)
+        inside = work / BUNDLE_NAME
+        manifest = _fill(inside, synthesis, notes, key, schema, progress)
+        for path in inside.iterdir():
             _sync(path)
-        sync_folder(partial)
-        os.chmod(partial, 0o755)
+        sync_folder(inside)
+        sync_folder(work)
     except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        if not partial.exists():
+        if nothing_left(folder, charge_id, work):
             stages.withdrawn()
         raise
     stages.revealed(digest)
-    os.rename(partial, folder)  # from here on the folder is kept, whatever happens: it cannot be drawn again
+    os.rename(inside, folder)  # from here on the folder is kept, whatever happens: it cannot be drawn again
     with contextlib.suppress(OSError):  # the bundle is in place; only its name's durability is at stake
         sync_folder(folder.parent)
+    remove_work_folders(folder, charge_id)
     return ReleaseBundle(folder=folder, manifest=manifest)
 
 

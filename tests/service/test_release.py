@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
+import hashlib
 import json
 import os
 import signal
@@ -19,7 +21,7 @@ import pytest
 from click.testing import CliRunner
 
 from casehaven.cli._root import main
-from casehaven.ledger import Ledger
+from casehaven.ledger import ChargeState, IdempotencyKey, Ledger
 from casesynth.signing import SigningKey, TrustStore
 
 if TYPE_CHECKING:
@@ -43,6 +45,12 @@ FILES = {
 
 def _spent(shelter: Shelter) -> int:
     return sum(row.spent_nano_rho for row in Ledger.open(shelter.folder / "ledger.sqlite").statement().rows)
+
+
+def _state(shelter: Shelter, request: str) -> ChargeState:
+    record = Ledger.open(shelter.folder / "ledger.sqlite").find(IdempotencyKey(text=request))
+    assert record is not None
+    return record.state
 
 
 def _nothing_left(shelter: Shelter) -> bool:
@@ -397,16 +405,18 @@ def test_writing_that_was_cut_short_is_finished_and_nothing_is_drawn_again(
 
     with monkeypatch.context() as broken:
         broken.setattr(moment, killed)
-        broken.setattr("casesynth.bundle.shutil.rmtree", lambda *_, **__: None)  # a killed process removes nothing
+        broken.setattr("casesynth.bundle.nothing_left", lambda *_: False)  # a killed process removes nothing
         with pytest.raises(_Killed):
             CliRunner().invoke(main, shelter.release_arguments(cases, extra=options), catch_exceptions=False)
     (partial,) = shelter.folder.glob(".bundle.*.partial")
-    measured = (partial / "measurements.parquet").read_bytes()
+    measured = (partial / "bundle" / "measurements.parquet").read_bytes()
     spent = _spent(shelter)
+    cases.unlink()  # the records are not needed any more
     again = shelter.release(cases, extra=options)
     assert again.exit_code == 0, again.output
     assert {path.name for path in (shelter.folder / "bundle").iterdir()} == FILES
     assert (shelter.folder / "bundle" / "measurements.parquet").read_bytes() == measured
+    assert _state(shelter, "request-0005") is ChargeState.REVEALED
     assert not [*shelter.folder.glob(".bundle.*")]
     assert _spent(shelter) == spent
 
@@ -426,14 +436,102 @@ def test_writing_that_left_nothing_to_finish_is_never_drawn_again(
 
     with monkeypatch.context() as broken:
         broken.setattr("casesynth.bundle.write_model", killed)
-        broken.setattr("casesynth.bundle.shutil.rmtree", lambda *_, **__: None)
+        broken.setattr("casesynth.bundle.nothing_left", lambda *_: False)
         with pytest.raises(_Killed):
             CliRunner().invoke(main, shelter.release_arguments(cases, extra=options), catch_exceptions=False)
     (partial,) = shelter.folder.glob(".bundle.*.partial")
     partial.rename(shelter.folder / "copied-away")
+    spent = _spent(shelter)
     again = shelter.release(cases, extra=options)
     assert again.exit_code == 1
+    assert "was drawn before" in again.output
     assert not (shelter.folder / "bundle").exists()
+    assert _state(shelter, "request-0006") is ChargeState.WRITING
+    assert _spent(shelter) == spent
+
+
+def test_folder_that_went_away_with_a_result_in_it_is_no_reason_to_draw_again(
+    shelter: Shelter, people: MakePeople, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stick that is pulled out while a bundle is written still holds what was written."""
+    stick = shelter.folder / "stick"
+    stick.mkdir()
+    cases = shelter.write("north.csv", people(60))
+    options = ("--epsilon", "2", "--idempotency-key", "request-0008")
+
+    def pulled(*_: object, **__: object) -> None:
+        stick.rename(shelter.folder / "in-a-pocket")
+        raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as broken:
+        broken.setattr("casesynth.bundle.write_model", pulled)
+        assert shelter.release(cases, out="stick/bundle", extra=options).exit_code == 1
+    assert _state(shelter, "request-0008") is ChargeState.WRITING
+    stick.mkdir()
+    assert shelter.release(cases, out="stick/bundle", extra=options).exit_code == 1
+    assert not [*stick.iterdir()]
+    stick.rmdir()
+    (shelter.folder / "in-a-pocket").rename(stick)
+    found = shelter.release(cases, out="stick/bundle", extra=options)
+    assert found.exit_code == 0, found.output
+
+
+def test_finishing_one_bundle_leaves_the_unfinished_others_alone(
+    shelter: Shelter, people: MakePeople, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cases = shelter.write("north.csv", people(60))
+
+    def killed(*_: object, **__: object) -> None:
+        raise _Killed
+
+    requests = {"bundle": "request-0009", "bundle.v2": "request-0010"}
+    with monkeypatch.context() as broken:
+        broken.setattr("casesynth.bundle.write_model", killed)
+        broken.setattr("casesynth.bundle.nothing_left", lambda *_: False)
+        for out, request in requests.items():
+            arguments = shelter.release_arguments(
+                cases, out=out, extra=("--epsilon", "2", "--idempotency-key", request)
+            )
+            with pytest.raises(_Killed):
+                CliRunner().invoke(main, arguments, catch_exceptions=False)
+    for out, request in requests.items():
+        finished = shelter.release(cases, out=out, extra=("--epsilon", "2", "--idempotency-key", request))
+        assert finished.exit_code == 0, finished.output
+
+
+def test_failure_while_finishing_keeps_what_is_needed_to_finish(
+    shelter: Shelter, people: MakePeople, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cases = shelter.write("north.csv", people(60))
+    options = ("--epsilon", "2", "--idempotency-key", "request-0011")
+
+    def killed(*_: object, **__: object) -> None:
+        raise _Killed
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as broken:
+        broken.setattr("casesynth.bundle.write_model", killed)
+        broken.setattr("casesynth.bundle.nothing_left", lambda *_: False)
+        with pytest.raises(_Killed):
+            CliRunner().invoke(main, shelter.release_arguments(cases, extra=options), catch_exceptions=False)
+    with monkeypatch.context() as broken:
+        broken.setattr("casesynth.bundle.write_model", full)
+        assert shelter.release(cases, extra=options).exit_code == 1
+    assert _state(shelter, "request-0011") is ChargeState.WRITING
+    assert shelter.release(cases, extra=options).exit_code == 0
+
+
+def test_two_processes_never_work_on_one_request(shelter: Shelter, people: MakePeople) -> None:
+    cases = shelter.write("north.csv", people(60))
+    name = hashlib.sha256(b"request-0012").hexdigest()[:16]
+    with (shelter.folder / f"ledger.sqlite.{name}.lock").open("ab") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        busy = shelter.release(cases, extra=("--epsilon", "2", "--idempotency-key", "request-0012"))
+    assert busy.exit_code == 1
+    assert "another process" in busy.output
+    assert _spent(shelter) == 0
 
 
 def test_dataset_without_an_account_is_refused_unless_it_is_said_to_be_new(

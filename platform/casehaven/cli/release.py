@@ -14,7 +14,14 @@ from casehaven.cli._progress import PhaseLine
 from casehaven.cli.keys import key_option, load_signing_key
 from casehaven.cli.ledger import ledger_option
 from casehaven.errors import EXIT_INTERRUPTED
-from casehaven.ledger import ChargeState, IdempotencyKey, Ledger, LedgerError
+from casehaven.ledger import (
+    AlreadyRevealedError,
+    ChargeState,
+    IdempotencyConflictError,
+    IdempotencyKey,
+    Ledger,
+    LedgerError,
+)
 from casehaven.releases import ReleaseDraft, release_case_files
 from caseschemas import load_schema
 from casesynth.bundle import people_interval
@@ -126,15 +133,22 @@ def command(
     click.echo(
         f"request    {idempotency.text} (to finish it after a crash: --idempotency-key {idempotency.text})", err=True
     )
+    known = {row.dataset for row in ledger.statement().rows}
+    for dataset_id in draft.datasets:
+        if open_accounts and dataset_id not in known:
+            click.echo(f"new        {dataset_id}: accounts with a budget of their own", err=True)
     line = PhaseLine()
     try:
         outcome = release_case_files(draft, ledger, signing_key, idempotency, progress=line)
     except KeyboardInterrupt:
         line.close()
         advice = _say_what_stands(ledger, idempotency)
-        click.echo("error: interrupted; no half bundle was left behind", err=True)
+        click.echo("error: interrupted", err=True)
         click.echo(f"try: {advice or 'run the same command when you are ready'}", err=True)
         raise click.exceptions.Exit(EXIT_INTERRUPTED) from None
+    except (AlreadyRevealedError, IdempotencyConflictError):  # trying again would end the same way
+        line.close()
+        raise
     except Exception as error:
         line.close()
         advice = _say_what_stands(ledger, idempotency)
@@ -165,14 +179,14 @@ def _say_what_stands(ledger: Ledger, request: IdempotencyKey) -> str | None:
     if record is None:
         click.echo("note: nothing was charged", err=True)
         return None
-    if record.state is ChargeState.WRITING:
+    if record.state in (ChargeState.WRITING, ChargeState.REVEALED):
         click.echo("note: the charge stands; the result is on disk and lacks its last step", err=True)
         return f"{again}: it finishes the bundle at no further charge"
     if record.state in (ChargeState.CHARGED, ChargeState.DRAWN):
         click.echo("note: the charge stands", err=True)
         return f"{again}: it tries once more at no further charge"
     click.echo("note: the charge stands, and nothing more may be drawn under it", err=True)
-    return None
+    return "start a new release without --idempotency-key; it is a new charge"
 
 
 def _summary(synthesis: Synthesis, row_is_person: bool) -> list[tuple[str, str]]:

@@ -5,8 +5,17 @@ from casehaven.releases.service import (
     Outcome,
     PersonTokensError,
     ReleaseDraft,
+    RequestBusyError,
     UnknownDatasetError,
     release_case_files,
 )
 
-__all__ = ["DraftError", "Outcome", "PersonTokensError", "ReleaseDraft", "UnknownDatasetError", "release_case_files"]
+__all__ = [
+    "DraftError",
+    "Outcome",
+    "PersonTokensError",
+    "ReleaseDraft",
+    "RequestBusyError",
+    "UnknownDatasetError",
+    "release_case_files",
+]

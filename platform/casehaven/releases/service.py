@@ -11,8 +11,11 @@
 from __future__ import annotations
 
 import difflib
+import fcntl
+import hashlib
 import re
-import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,14 +25,7 @@ from casehaven.errors import CasehavenError
 from casehaven.intake import Snapshot, snapshot
 from casehaven.ledger import AlreadyRevealedError, ChargeRecord, ChargeState, IdempotencyKey, Ledger
 from caseschemas import CaseSchema
-from casesynth.bundle import (
-    BundleExistsError,
-    Stages,
-    partial_folders,
-    stated_measurements,
-    unfinished_measurements,
-    write_bundle,
-)
+from casesynth.bundle import BundleExistsError, stated_measurements, write_bundle
 from casesynth.canonical import JsonValue
 from casesynth.domain import Domain
 from casesynth.notes import ReleaseNotes
@@ -39,6 +35,7 @@ from casesynth.privacy import PrivacyLoss, Receipt
 from casesynth.progress import Progress, silent
 from casesynth.signing import SigningKey
 from casesynth.synthesis import Synthesis, recompute, synthesise
+from casesynth.unfinished import Stages, find_unfinished, remove_work_folders
 
 PURPOSE = "synthetic_release"
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
@@ -50,6 +47,10 @@ class DraftError(CasehavenError):
 
 class PersonTokensError(DraftError):
     """Several organisations, and nobody said whether their tokens are shared; or a choice where no token is read."""
+
+
+class RequestBusyError(CasehavenError):
+    """Another process is working on the same request."""
 
 
 class UnknownDatasetError(CasehavenError):
@@ -194,6 +195,13 @@ def release_case_files(
         DrawRefusedError, AlreadyRevealedError: the request was drawn before and cannot be drawn again.
         OSError: the disk is full; the charge stands, no half bundle is left, one more attempt is free.
     """
+    with _alone(ledger, request):
+        return _release(draft, ledger, key, request, progress)
+
+
+def _release(
+    draft: ReleaseDraft, ledger: Ledger, key: SigningKey, request: IdempotencyKey, progress: Progress
+) -> Outcome:
     plan = draft.plan()
     known = ledger.find(request)
     written = known if known is not None and known.state in (ChargeState.WRITING, ChargeState.REVEALED) else None
@@ -201,19 +209,6 @@ def release_case_files(
         raise BundleExistsError(f"{draft.out} is there already; a bundle is never overwritten")
     if not draft.out.resolve().parent.is_dir():
         raise DraftError(f"the folder {draft.out.resolve().parent} for the bundle does not exist")
-    progress("check", None)
-    opened = snapshot(
-        draft.files,
-        draft.schema,
-        people_cap=draft.people_cap,
-        person=draft.person,
-        organisations=draft.organisations if draft.tokens_are == "separate" else None,
-        legal_basis=draft.legal_basis,
-        ignored=draft.ignored_columns,
-        check=lambda: progress("check", None),
-    )
-    notes = _notes(draft, opened)
-    _open_accounts(draft, ledger)
 
     def charge(loss: PrivacyLoss) -> Receipt:
         # privacy rule 14: charge before data is touched; rule 16: a replay returns the same receipt at no charge
@@ -228,7 +223,20 @@ def release_case_files(
 
     if written is not None:
         charge(plan.loss)  # refuses another request under the same key
-        return _finish(draft, plan, notes, ledger, key, written, progress)
+        return _finish(draft, plan, ledger, key, written, progress)
+    progress("check", None)
+    opened = snapshot(
+        draft.files,
+        draft.schema,
+        people_cap=draft.people_cap,
+        person=draft.person,
+        organisations=draft.organisations if draft.tokens_are == "separate" else None,
+        legal_basis=draft.legal_basis,
+        ignored=draft.ignored_columns,
+        check=lambda: progress("check", None),
+    )
+    notes = _notes(draft, opened)
+    _open_accounts(draft, ledger)
 
     def open_people(receipt: Receipt) -> PersonTable:
         ledger.begin_draw(receipt)
@@ -248,36 +256,53 @@ def release_case_files(
 def _finish(
     draft: ReleaseDraft,
     plan: ReleasePlan,
-    notes: ReleaseNotes,
     ledger: Ledger,
     key: SigningKey,
     written: ChargeRecord,
     progress: Progress,
 ) -> Outcome:
-    """Return the bundle of a request that was released before, or finish one whose writing was cut short; nothing is drawn."""
-    digest = written.result_digest or ""
+    """Return the bundle of a request that was released before, or finish one whose writing was cut short; nothing is drawn or read."""
+    digest, charge_id = written.result_digest or "", written.receipt.charge_id
     if stated_measurements(draft.out) == digest:
         ledger.mark_revealed(written.receipt, digest)
+        remove_work_folders(draft.out, charge_id)
         return Outcome(folder=draft.out, synthesis=None)
     if draft.out.exists() or draft.out.is_symlink():
         raise BundleExistsError(f"{draft.out} is there already, and it is not the bundle of this request")
-    left = unfinished_measurements(draft.out, digest, plan.domain)
+    left = find_unfinished(draft.out, charge_id, digest, plan.domain)
     if left is None:
         raise AlreadyRevealedError(
             f"this request was drawn before (measurements with SHA-256 {digest}), and {draft.out} does not hold it",
             result_digest=digest,
         )
-    leftovers = partial_folders(draft.out)
-    synthesis = recompute(plan, written.receipt, left, progress=progress)
+    if [(m.clique, m.nano_rho) for m in left.measurements] != [(t.clique, t.nano_rho) for t in plan.tables]:
+        raise DraftError(
+            "what was measured follows another plan; finish it with the version of casehaven that measured it"
+        )
+    synthesis = recompute(plan, written.receipt, left.measurements, progress=progress)
     stages = Stages(
         writing=lambda _: None,  # it is recorded already
-        withdrawn=lambda: None,  # the first writing is still there
+        withdrawn=lambda: None,  # and it stays: the result is known
         revealed=lambda found: ledger.mark_revealed(written.receipt, found),
     )
-    write_bundle(synthesis, notes, draft.out, key, schema=draft.schema, stages=stages, progress=progress)
-    for folder in leftovers:
-        shutil.rmtree(folder, ignore_errors=True)
+    write_bundle(synthesis, left.notes, draft.out, key, schema=draft.schema, stages=stages, progress=progress)
     return Outcome(folder=draft.out, synthesis=synthesis)
+
+
+@contextmanager
+def _alone(ledger: Ledger, request: IdempotencyKey) -> Iterator[None]:
+    """Hold the one lock of a request: two processes never work on the same result."""
+    name = hashlib.sha256(request.text.encode()).hexdigest()[:16]
+    path = ledger.path.with_name(f"{ledger.path.name}.{name}.lock")
+    with path.open("ab") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise RequestBusyError("another process is working on this request") from None
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)
 
 
 def _open_accounts(draft: ReleaseDraft, ledger: Ledger) -> None:
