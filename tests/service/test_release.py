@@ -47,6 +47,11 @@ def _spent(shelter: Shelter) -> int:
     return sum(row.spent_nano_rho for row in Ledger.open(shelter.folder / "ledger.sqlite").statement().rows)
 
 
+def _advice(output: str) -> str:
+    """Return what the last line tells the steward to do; the key is also printed at the start, which is no advice."""
+    return next(line for line in reversed(output.splitlines()) if line.startswith("try: "))
+
+
 def _state(shelter: Shelter, request: str) -> ChargeState:
     record = Ledger.open(shelter.folder / "ledger.sqlite").find(IdempotencyKey(text=request))
     assert record is not None
@@ -279,7 +284,7 @@ def test_full_disk_leaves_no_half_bundle_and_the_charge_stands(
         result = shelter.release(cases, extra=options)
     assert result.exit_code == 1
     assert "No space left" in result.output
-    assert "--idempotency-key request-0002" in result.output
+    assert "--idempotency-key request-0002" in _advice(result.output)
     assert _nothing_left(shelter)
     spent = _spent(shelter)
     assert spent > 0
@@ -291,27 +296,8 @@ def test_interrupt_in_the_middle_leaves_no_half_bundle_and_the_charge_stands(
     shelter: Shelter, people: MakePeople
 ) -> None:
     cases = shelter.write("north.csv", people(400))
-    arguments = [
-        "release",
-        cases,
-        "--schema",
-        shelter.folder / "shelter.json",
-        "--people-cap",
-        "10000",
-        "--epsilon",
-        "2",
-    ]
-    arguments += [
-        "--organisation",
-        "north",
-        "--open-accounts",
-        "--out",
-        shelter.folder / "bundle",
-        "--idempotency-key",
-        "request-0003",
-        *shelter.places,
-    ]
-    program = [sys.executable, "-m", "casehaven", *map(str, arguments)]
+    arguments = shelter.release_arguments(cases, extra=("--epsilon", "2", "--idempotency-key", "request-0003"))
+    program = [sys.executable, "-m", "casehaven", *arguments]
     with subprocess.Popen(program, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
         for line in process.stderr:
@@ -323,6 +309,7 @@ def test_interrupt_in_the_middle_leaves_no_half_bundle_and_the_charge_stands(
         assert process.wait(timeout=30) == 130
         assert time.monotonic() - started < 30
     assert "the charge stands" in rest
+    assert "--idempotency-key request-0003" in _advice(rest)
     assert _nothing_left(shelter)
     spent = _spent(shelter)
     assert spent > 0
@@ -333,28 +320,9 @@ def test_interrupt_in_the_middle_leaves_no_half_bundle_and_the_charge_stands(
 
 def test_killed_process_leaves_the_charge_and_no_bundle(shelter: Shelter, people: MakePeople) -> None:
     cases = shelter.write("north.csv", people(400))
-    arguments = [
-        "release",
-        cases,
-        "--schema",
-        shelter.folder / "shelter.json",
-        "--people-cap",
-        "10000",
-        "--epsilon",
-        "2",
-    ]
-    arguments += [
-        "--organisation",
-        "north",
-        "--open-accounts",
-        "--out",
-        shelter.folder / "bundle",
-        "--idempotency-key",
-        "request-0004",
-        *shelter.places,
-    ]
+    arguments = shelter.release_arguments(cases, extra=("--epsilon", "2", "--idempotency-key", "request-0004"))
     for attempt in range(3):
-        program = [sys.executable, "-m", "casehaven", *map(str, arguments)]
+        program = [sys.executable, "-m", "casehaven", *arguments]
         with subprocess.Popen(program, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
             assert process.stderr is not None
             lines = []
@@ -423,6 +391,26 @@ def test_writing_that_was_cut_short_is_finished_and_nothing_is_drawn_again(
 
 class _Killed(BaseException):
     """Ends the process in a test as SIGKILL would: nothing handles it."""
+
+
+def test_interrupt_after_the_reveal_is_finished_free_as_the_advice_says(
+    shelter: Shelter, people: MakePeople, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cases = shelter.write("north.csv", people(60))
+    options = ("--epsilon", "2", "--idempotency-key", "request-0013")
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as broken:
+        broken.setattr("casesynth.bundle.os.rename", interrupted)
+        stopped = shelter.release(cases, extra=options)
+    assert stopped.exit_code == 130
+    assert "--idempotency-key request-0013" in _advice(stopped.output)
+    assert _state(shelter, "request-0013") is ChargeState.REVEALED
+    spent = _spent(shelter)
+    assert shelter.release(cases, extra=options).exit_code == 0
+    assert _spent(shelter) == spent
 
 
 def test_writing_that_left_nothing_to_finish_is_never_drawn_again(
