@@ -390,7 +390,7 @@ def entries(
     query = select(audit).where(audit.c.position >= start).order_by(audit.c.position)
     if object_kind:
         query = query.where(audit.c.object_kind == object_kind, audit.c.object_id == object_id)
-    yield from _entries(connection.execution_options(yield_per=2_000).execute(query))
+    yield from _entries(connection.execute(query.execution_options(yield_per=2_000)))
 
 
 def _entries(rows: Iterable[object]) -> Iterator[AuditEntry]:

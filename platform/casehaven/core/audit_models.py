@@ -58,6 +58,9 @@ audit_checkpoint = Table(
 
 Dialect = Literal["sqlite", "postgresql"]
 
+_POSTGRES_FUNCTION = """CREATE FUNCTION audit_only_grows() RETURNS trigger LANGUAGE plpgsql AS
+$$ BEGIN RAISE EXCEPTION 'the audit log only grows'; END $$"""
+
 _FIXED = (
     "position",
     "at",
@@ -90,8 +93,7 @@ def triggers(dialect: Dialect) -> tuple[str, ...]:
             for table, event, when in refused
         )
     return (
-        "CREATE FUNCTION audit_only_grows() RETURNS trigger LANGUAGE plpgsql AS "
-        "$$ BEGIN RAISE EXCEPTION 'the audit log only grows'; END $$",
+        _POSTGRES_FUNCTION,
         *(
             f"CREATE TRIGGER {table}_{event.lower()} BEFORE {event} ON {table} FOR EACH ROW "
             f"{f'WHEN ({when}) ' if when else ''}EXECUTE FUNCTION audit_only_grows()"
