@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol
 
-from sqlalchemy import Connection, select, text, update
+from sqlalchemy import Connection, select, update
 
 from casehaven.core.audit_models import audit, audit_log
 from casehaven.errors import CasehavenError
@@ -36,7 +36,6 @@ RESTORED = "vault.restore"
 
 _LEAF = b"casehaven-audit-leaf/1"
 _CHAIN = b"casehaven-audit-chain/1"
-_LOCK = 0x43484155
 _TIME = "%Y-%m-%dT%H:%M:%SZ"
 _LOST = re.compile(r"lost:(\d{1,18})-(\d{1,18}):([0-9a-f]{64})")
 _WORD = re.compile(r"[a-z][a-z0-9_.-]{0,59}")
@@ -297,7 +296,7 @@ class AuditLog:
         for name, written in (("actor", actor), ("object id", object_id)):
             if not _is_text(written):
                 raise AuditEntryError(f"the {name} of an audit entry has 1 to {_TEXT_LIMIT} printable characters")
-        head = self.head(connection, lock=True)
+        head = self.head(connection)
         position, before = head.positions, head.chain
         if lost is not None:
             position, before = lost.last + 1, lost.chain
@@ -335,10 +334,8 @@ class AuditLog:
         )
         return position
 
-    def head(self, connection: Connection, *, lock: bool = False) -> AuditHead:
-        """Return where the log ends; with `lock`, nobody else appends until this transaction ends."""
-        if lock and connection.dialect.name == "postgresql":
-            connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+    def head(self, connection: Connection) -> AuditHead:
+        """Return where the log ends. In a transaction that writes, it stays the end: writers follow one another."""
         last = connection.execute(
             select(audit.c.position, audit.c.chain, audit.c.at).order_by(audit.c.position.desc()).limit(1)
         ).first()

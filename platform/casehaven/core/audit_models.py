@@ -7,59 +7,61 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from sqlalchemy import CheckConstraint, Column, Index, Integer, LargeBinary, Table, Text
 
-from sqlalchemy import BigInteger, CheckConstraint, Column, Integer, LargeBinary, MetaData, Table, Text
-
-metadata = MetaData()
+from casehaven.core.db import Dialect, Identifier, metadata
 
 audit_log = Table(
     "audit_log",
     metadata,
-    Column("id", Integer, CheckConstraint("id = 1"), primary_key=True, autoincrement=False),
+    Column("id", Integer, CheckConstraint("id = 1", name="audit_log_once"), primary_key=True, autoincrement=False),
     Column("origin", Text, nullable=False),  # first line of every checkpoint
     Column("started_at", Text, nullable=False),  # UTC; periods are counted from here
-    Column("period_seconds", Integer, CheckConstraint("period_seconds > 0"), nullable=False),
-    Column("leaves_per_period", Integer, CheckConstraint("leaves_per_period > 1"), nullable=False),  # a power of two
+    Column("period_seconds", Integer, nullable=False),
+    Column("leaves_per_period", Integer, nullable=False),  # a power of two
 )
 """One row: how this log counts time."""
 
 audit = Table(
     "audit",
     metadata,
-    Column("position", BigInteger, CheckConstraint("position >= 0"), primary_key=True, autoincrement=False),
+    Column(
+        "position",
+        Identifier,
+        CheckConstraint("position >= 0", name="audit_position"),
+        primary_key=True,
+        autoincrement=False,
+    ),
     Column("at", Text, nullable=False),  # UTC, never earlier than the entry before
     Column("actor", Text, nullable=False),
     Column("action", Text, nullable=False),
     Column("organisation", Text, nullable=False),  # empty: the whole vault
     Column("object_kind", Text, nullable=False),
-    Column("object_id", Text, nullable=False, index=True),
+    Column("object_id", Text, nullable=False),
     Column("reason_sealed", LargeBinary),
     Column("reason_wrapped_dek", LargeBinary),
     Column("reason_epoch", Text),
     Column("reason_sha256", LargeBinary),  # of reason_sealed; stays when the reason goes
     Column("leaf", LargeBinary, nullable=False),
     Column("chain", LargeBinary, nullable=False),
-    CheckConstraint("(reason_sealed IS NULL) = (reason_wrapped_dek IS NULL)"),
-    CheckConstraint("(reason_sealed IS NULL) = (reason_epoch IS NULL)"),
-    CheckConstraint("reason_sealed IS NULL OR reason_sha256 IS NOT NULL"),
+    CheckConstraint(
+        "(reason_sealed IS NULL) = (reason_wrapped_dek IS NULL) AND (reason_sealed IS NULL) = (reason_epoch IS NULL) "
+        "AND (reason_sealed IS NULL OR reason_sha256 IS NOT NULL)",
+        name="audit_reason",
+    ),
+    Index("audit_of_object", "object_id"),
 )
 """One row per event, in order."""
 
 audit_checkpoint = Table(
     "audit_checkpoint",
     metadata,
-    Column("period", BigInteger, CheckConstraint("period >= 0"), primary_key=True, autoincrement=False),
-    Column("next_position", BigInteger, nullable=False),  # of the first entry after the period
+    Column("period", Identifier, primary_key=True, autoincrement=False),  # counted from 0
+    Column("next_position", Identifier, nullable=False),  # of the first entry after the period
     Column("period_root", LargeBinary, nullable=False),
-    Column("note", Text, nullable=False),  # the signed note; empty for a period whose entries a restore lost
+    Column("note", Text, nullable=False),  # the signed note; empty for a period that a restore lost
 )
 """One row per closed period."""
-
-Dialect = Literal["sqlite", "postgresql"]
-
-_POSTGRES_FUNCTION = """CREATE FUNCTION audit_only_grows() RETURNS trigger LANGUAGE plpgsql AS
-$$ BEGIN RAISE EXCEPTION 'the audit log only grows'; END $$"""
 
 _FIXED = (
     "position",
@@ -73,6 +75,9 @@ _FIXED = (
     "leaf",
     "chain",
 )
+_TABLES = ("audit_log", "audit", "audit_checkpoint")
+_POSTGRES_FUNCTION = """CREATE FUNCTION audit_only_grows() RETURNS trigger LANGUAGE plpgsql AS
+$$ BEGIN RAISE EXCEPTION 'the audit log only grows'; END $$"""
 
 
 def triggers(dialect: Dialect) -> tuple[str, ...]:
@@ -81,29 +86,25 @@ def triggers(dialect: Dialect) -> tuple[str, ...]:
     >>> len(triggers("sqlite")), len(triggers("postgresql"))
     (6, 7)
     """
-    refused = [
-        (table, event, when)
-        for table, fixed in (("audit_log", ""), ("audit_checkpoint", ""), ("audit", _changes(dialect)))
-        for event, when in (("DELETE", ""), ("UPDATE", fixed))
-    ]
+    refused = [(table, event) for table in _TABLES for event in ("DELETE", "UPDATE")]
+    when = {("audit", "UPDATE"): _changes(dialect)}
     if dialect == "sqlite":
         return tuple(
-            f"CREATE TRIGGER {table}_{event.lower()} BEFORE {event} ON {table}{f' WHEN {when}' if when else ''} "
+            f"CREATE TRIGGER {table}_{event.lower()} BEFORE {event} ON {table} "
+            f"{f'WHEN {when[table, event]} ' if (table, event) in when else ''}"
             f"BEGIN SELECT RAISE(ABORT, 'the audit log only grows'); END"
-            for table, event, when in refused
+            for table, event in refused
         )
-    return (
-        _POSTGRES_FUNCTION,
-        *(
-            f"CREATE TRIGGER {table}_{event.lower()} BEFORE {event} ON {table} FOR EACH ROW "
-            f"{f'WHEN ({when}) ' if when else ''}EXECUTE FUNCTION audit_only_grows()"
-            for table, event, when in refused
-        ),
+    statements = (
+        f"CREATE TRIGGER {table}_{event.lower()} BEFORE {event} ON {table} FOR EACH ROW "
+        f"{f'WHEN ({when[table, event]}) ' if (table, event) in when else ''}EXECUTE FUNCTION audit_only_grows()"
+        for table, event in refused
     )
+    return (_POSTGRES_FUNCTION, *statements)
 
 
 def _changes(dialect: Dialect) -> str:
-    """SQL that is true when an update touches more than a reason, or writes a reason where there was none."""
+    """SQL that is true when an update touches more than a reason, or writes a reason where there was another or none."""
     differs = "IS NOT" if dialect == "sqlite" else "IS DISTINCT FROM"
     moved = " OR ".join(f"NEW.{column} {differs} OLD.{column}" for column in _FIXED)
     return f"{moved} OR (NEW.reason_sealed IS NOT NULL AND NEW.reason_sealed {differs} OLD.reason_sealed)"
