@@ -17,10 +17,22 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal
 from urllib.parse import quote
 
-from sqlalchemy import BigInteger, Connection, Engine, Integer, MetaData, Table, create_engine, event, make_url, text
+from sqlalchemy import (
+    URL,
+    BigInteger,
+    Connection,
+    Engine,
+    Integer,
+    MetaData,
+    Table,
+    create_engine,
+    event,
+    make_url,
+    text,
+)
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.pool import NullPool
 
@@ -217,7 +229,7 @@ def without_password(url: str) -> str:
     'postgresql://clerk@archive.example/cases'
     """
     found = make_url(url)
-    shown = found.set(drivername="postgresql", password=None) if found.password else found.set(drivername="postgresql")
+    shown = URL.create("postgresql", found.username, None, found.host, found.port, found.database, found.query)
     return shown.render_as_string(hide_password=False)
 
 
@@ -276,4 +288,4 @@ def _cause(where: str, error: Exception, driver: BaseException | None) -> Databa
         return DatabaseStorageError(f"{where} could not be read or written")
     if name == "unknown" and isinstance(error, OperationalError | InterfaceError):
         return DatabaseMissingError(f"{where} does not answer")
-    return DatabaseError(f"{where} refused a statement ({cast(str, name)})")
+    return DatabaseError(f"{where} refused a statement ({name})")

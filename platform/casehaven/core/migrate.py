@@ -1,0 +1,77 @@
+"""Bringing a database to the tables of today, one version after the other.
+
+1. There is one way to today's tables, for a new database as for an old one: the migrations in `migrations/versions`, in order.
+2. All of them run in one transaction. A migration that fails, or is killed, leaves the version that was there.
+3. A database of another version is never read or written by guess: `check_version` refuses it, older or newer.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sqlalchemy import Connection, inspect, text
+
+from casehaven.core.db import Database
+from casehaven.core.errors import DatabaseVersionError
+
+HEAD = "0002"
+"""The version that this software reads and writes."""
+
+_FOLDER = Path(__file__).with_name("migrations")
+
+
+def migrate(database: Database, *, to: str = HEAD) -> None:
+    """Bring a database to a version, by default today's; does nothing when it is there.
+
+    Args:
+        database: new, or of an earlier version.
+        to: a version; tests stop on the way.
+
+    Raises:
+        DatabaseVersionError: it is of a later version than this software knows.
+    """
+    with database.transaction(writes=True) as connection:
+        found = version_of(connection)
+        if found is not None and found > HEAD:
+            raise _foreign(database, found)
+        if found != to:
+            _run(connection, to)
+
+
+def check_version(database: Database) -> None:
+    """Refuse a database whose tables are not today's.
+
+    Raises:
+        DatabaseVersionError: says which version it has.
+    """
+    with database.transaction(writes=False) as connection:
+        found = version_of(connection)
+    if found != HEAD:
+        raise _foreign(database, found)
+
+
+def version_of(connection: Connection) -> str | None:
+    """Return the version of the tables; None where there are none."""
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    found: str | None = connection.scalar(text("SELECT version_num FROM alembic_version"))
+    return found
+
+
+def _foreign(database: Database, found: str | None) -> DatabaseVersionError:
+    have = "has no tables" if found is None else f"has tables of version {found}"
+    return DatabaseVersionError(f"{database.where} {have}; this software knows version {HEAD}")
+
+
+def _run(connection: Connection, to: str) -> None:
+    from alembic.config import Config  # migrations are rare; a command that only reads stays small
+    from alembic.runtime.environment import EnvironmentContext
+    from alembic.script import ScriptDirectory
+
+    config = Config()
+    config.set_main_option("script_location", str(_FOLDER))
+    script = ScriptDirectory.from_config(config)
+    with EnvironmentContext(config, script, fn=lambda rev, _: script._upgrade_revs(to, rev)) as environment:
+        environment.configure(connection=connection, transactional_ddl=True)
+        with environment.begin_transaction():
+            environment.run_migrations()
