@@ -113,7 +113,7 @@ class AuditEntry:
             self.object_id,
         )
         digest = b"" if self.reason_sha256 is None else self.reason_sha256
-        return _hmac(key, _LEAF, *(field.encode("utf-8") for field in fields), digest)
+        return keyed_digest(key, _LEAF, *(field.encode("utf-8") for field in fields), digest)
 
     @property
     def lost(self) -> LostEntries | None:
@@ -415,7 +415,7 @@ def _entries(rows: Iterable[object]) -> Iterator[AuditEntry]:
         )
 
 
-def _hmac(key: bytes, domain: bytes, *fields: bytes) -> bytes:
+def keyed_digest(key: bytes, domain: bytes, *fields: bytes) -> bytes:
     """HMAC-SHA256 over fields, each after its length: no two lists of fields have the same bytes."""
     parts = b"".join(len(field).to_bytes(8, "big") + field for field in (domain, *fields))
     return hmac.digest(key, parts, "sha256")

@@ -59,7 +59,7 @@ audit_checkpoint = Table(
     Column("period", Identifier, primary_key=True, autoincrement=False),  # counted from 0
     Column("next_position", Identifier, nullable=False),  # of the first entry after the period
     Column("period_root", LargeBinary, nullable=False),
-    Column("note", Text, nullable=False),  # the signed note; empty for a period that a restore lost
+    Column("note", Text, nullable=False),  # the signed checkpoint for its end
 )
 """One row per closed period."""
 
