@@ -1,0 +1,48 @@
+"""What can go wrong when a person's records are read, corrected, exported or erased.
+
+Messages name datasets, fields and limits, never a case reference, a value or whether a person is known elsewhere.
+"""
+
+from __future__ import annotations
+
+from casehaven.errors import CasehavenError
+
+
+class PeopleError(CasehavenError):
+    """Root of the errors about people in a vault."""
+
+
+class UnknownPersonError(PeopleError):
+    """No person stands under this case reference: never known, or erased. The vault cannot tell which."""
+
+
+class SeveralDatasetsError(PeopleError):
+    """The same case reference stands in several datasets of the organisation."""
+
+
+class ReasonNeededError(PeopleError):
+    """A person's records were asked for without a reason."""
+
+
+class CorrectionError(PeopleError):
+    """A correction that names no attribute of the schema, a value outside its list, or no record."""
+
+
+class SeveralRecordsError(CorrectionError):
+    """A person has several records and the correction does not say which one it means."""
+
+
+class ConsentFactError(PeopleError):
+    """A consent with a purpose, date or language that cannot be."""
+
+
+class ExistingPersonFileError(PeopleError):
+    """A file of that name exists; what it holds is not overwritten."""
+
+
+class RetentionError(PeopleError):
+    """A retention date that is not one, or nothing to do with a timer."""
+
+
+class NotTheSamePersonError(PeopleError):
+    """A proposal of a possible duplicate that is not there."""
