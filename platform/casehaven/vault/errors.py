@@ -72,3 +72,101 @@ class EscrowError(VaultError):
 
 class EscrowExpiredError(EscrowError):
     """The time in which the request may be answered or opened is over, or has not begun."""
+
+
+# the store
+
+
+class VaultMissingError(VaultError):
+    """There is no vault in the folder."""
+
+
+class VaultExistsError(VaultError):
+    """Something is in the folder already, where a new vault was to be made."""
+
+
+class VaultFormatError(VaultError):
+    """The vault's own file is of a format that this software does not know, or it does not belong to this database."""
+
+
+class VaultBusyError(VaultError):
+    """Another process was changing the same dataset or organisation for longer than one waits."""
+
+
+class DatasetNameError(VaultError):
+    """Words that cannot name an organisation or a dataset."""
+
+
+class DatasetExistsError(VaultError):
+    """The organisation has a dataset of that name already."""
+
+
+class DatasetMissingError(VaultError):
+    """The vault has no dataset of that name."""
+
+
+class SchemaDiffersError(VaultError):
+    """A file, a correction or a release names another schema than the dataset has."""
+
+
+class UnknownPersonError(VaultError):
+    """The dataset has no such person: never had, or no longer has."""
+
+
+class UnknownRecordError(VaultError):
+    """The person has no such record, or it was replaced by a correction already."""
+
+
+class DamagedChunkError(VaultError):
+    """A chunk file is missing, or it is not the one that was written."""
+
+
+class SnapshotChangedError(VaultError):
+    """A dataset changed between the check of a snapshot and its opening."""
+
+
+# trust over time
+
+
+class AnchorError(VaultError):
+    """Root of the anchor's errors."""
+
+
+class AnchorMissingError(AnchorError):
+    """The anchor is not where it should be, or cannot be read or written: its storage is not attached, or it was lost."""
+
+
+class AnchorExistsError(AnchorError):
+    """An anchor cannot be made where one is already: what it remembers is never forgotten by starting over."""
+
+
+class BrokenAnchorError(AnchorError):
+    """The file is no anchor of this vault, or was changed: its signature does not fit."""
+
+
+class RolledBackError(AnchorError):
+    """The vault is older than its anchor, or another one: somebody put an earlier copy back."""
+
+
+class BackupError(VaultError):
+    """Root of the errors of backups."""
+
+
+class BackupExistsError(BackupError):
+    """Something is already where the backup or the restored vault was to go."""
+
+
+class DamagedBackupError(BackupError):
+    """The backup is incomplete or was changed, or it is not one of this vault."""
+
+
+class BackupVersionError(BackupError):
+    """The backup was written in a format that this software does not know."""
+
+
+class BackupEpochError(BackupError):
+    """The backup's keys are wrapped under an epoch whose key was destroyed: nobody can open it any more."""
+
+
+class DrillError(BackupError):
+    """The drill restored the backup, and something is not as it was."""
