@@ -12,10 +12,6 @@ class PeopleError(CasehavenError):
     """Root of the errors about people in a vault."""
 
 
-class UnknownPersonError(PeopleError):
-    """No person stands under this case reference: never known, or erased. The vault cannot tell which."""
-
-
 class SeveralDatasetsError(PeopleError):
     """The same case reference stands in several datasets of the organisation."""
 
