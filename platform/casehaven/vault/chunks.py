@@ -1,0 +1,182 @@
+"""Chunks: the coded columns of many records in one sealed file, for counting.
+
+1. A chunk holds, for each record, the person's number, the person token under the vault's linkage key, the record's number, and one code for each
+   column of the domain. It holds no cell: what the domain does not know is not in it.
+2. Rows are in the order of their random record numbers, so a chunk does not say who came first.
+3. A chunk file has a key of its own. It is padded to a step of sizes before it is sealed.
+4. A chunk is never changed in place. Rewriting it makes a new file of the next generation under a new key; the generation is part of what is
+   authenticated, so an older file does not open in a newer one's place.
+5. A file is there whole or not at all: temporary name, fsync, rename, fsync of the folder. What is written is sealed already.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from casehaven.vault.errors import DamagedChunkError
+from casesynth.domain import Domain
+from casesynth.encode import Codes
+
+ROWS_MAX: Final = 1 << 18
+"""Records of one chunk: what is held in memory at once while a dataset is opened."""
+
+TOKEN_BYTES: Final = 16
+"""Of a person token under the vault's linkage key."""
+
+_SMALLEST: Final = 1 << 16
+_LENGTH_BYTES: Final = 8
+_FIXED: Final = ("person", "token", "record")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChunkRows:
+    """Coded records with whose they are. Holds real data; leaves the vault sealed, or as a person table under a receipt."""
+
+    persons: NDArray[np.int64]
+    """Number of each record's person."""
+    tokens: pa.FixedSizeBinaryArray
+    """Person token of each record under the linkage key."""
+    records: NDArray[np.int64]
+    """Number of each record."""
+    columns: tuple[Codes, ...]
+    """One array per column of the domain."""
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def only(self, kept: NDArray[np.bool_]) -> ChunkRows:
+        """Return the rows that a mask keeps."""
+        return ChunkRows(
+            persons=self.persons[kept],
+            tokens=self.tokens.filter(pa.array(kept)),
+            records=self.records[kept],
+            columns=tuple(column[kept] for column in self.columns),
+        )
+
+
+def join(parts: Sequence[ChunkRows]) -> ChunkRows:
+    """Return the rows of several parts, in the order of their record numbers (rule 2)."""
+    records = np.concatenate([part.records for part in parts])
+    order = np.argsort(records)
+    tokens = pa.concat_arrays([part.tokens for part in parts])
+    return ChunkRows(
+        persons=np.concatenate([part.persons for part in parts])[order],
+        tokens=tokens.take(pa.array(order)),
+        records=records[order],
+        columns=tuple(
+            np.concatenate(columns)[order] for columns in zip(*(part.columns for part in parts), strict=True)
+        ),
+    )
+
+
+def pack(rows: ChunkRows, domain: Domain) -> bytes:
+    """Return rows as the padded plaintext of a chunk: a length, an Arrow stream, zeros (rule 3)."""
+    names = [*_FIXED, *(column.name for column in domain.columns)]
+    arrays = [pa.array(rows.persons), rows.tokens, pa.array(rows.records), *map(pa.array, rows.columns)]
+    batch = pa.RecordBatch.from_arrays(arrays, names=names)
+    sink = io.BytesIO()
+    sink.write(bytes(_LENGTH_BYTES))
+    with pa.ipc.new_stream(sink, batch.schema) as writer:
+        writer.write_batch(batch)
+    size = sink.tell()
+    sink.seek(0)
+    sink.write((size - _LENGTH_BYTES).to_bytes(_LENGTH_BYTES, "big"))
+    sink.seek(size)
+    sink.write(bytes(padded_size(size) - size))
+    return sink.getvalue()
+
+
+def unpack(plaintext: bytes, domain: Domain) -> ChunkRows:
+    """Return the rows of a chunk's plaintext; the columns are views of it.
+
+    Raises:
+        DamagedChunkError: its columns are not those of the domain.
+    """
+    size = int.from_bytes(plaintext[:_LENGTH_BYTES], "big")
+    view = pa.py_buffer(plaintext).slice(_LENGTH_BYTES, size)
+    with pa.ipc.open_stream(view) as reader:
+        batch = reader.read_next_batch()
+    if batch.schema.names != [*_FIXED, *(column.name for column in domain.columns)]:
+        raise DamagedChunkError("a chunk does not have the columns of its dataset's schema")
+    arrays: list[Any] = batch.columns
+    persons, tokens, records, *columns = arrays
+    return ChunkRows(
+        persons=persons.to_numpy(),
+        tokens=tokens,
+        records=records.to_numpy(),
+        columns=tuple(c.to_numpy() for c in columns),
+    )
+
+
+def padded_size(size: int) -> int:
+    """Return the step that a size is padded to: eight steps to each doubling, 64 KiB at least.
+
+    >>> padded_size(1), padded_size(65_537), padded_size(1_000_000)
+    (65536, 73728, 1048576)
+    """
+    if size <= _SMALLEST:
+        return _SMALLEST
+    step = 1 << ((size - 1).bit_length() - 4)
+    return -(-size // step) * step
+
+
+def write_file(path: Path, content: bytes, *, note: Callable[[str], None] = lambda _: None) -> bytes:
+    """Write a sealed file whole or not at all, and return its SHA-256 (rule 5).
+
+    Args:
+        path: where; nothing is there.
+        content: sealed bytes.
+        note: called with the name of each step; a test stops there.
+
+    Raises:
+        OSError: the disk is full or failing; nothing is left.
+    """
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    temporary = path.with_name(f"{path.name}.partial")
+    try:
+        with open(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600), "wb") as file:
+            file.write(content)
+            note("written")
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.rename(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
+    note("renamed")
+    return hashlib.sha256(content).digest()
+
+
+def read_file(path: Path, sha256: bytes) -> bytes:
+    """Read a sealed file back.
+
+    Raises:
+        DamagedChunkError: it is missing, or it is not the one that was written.
+    """
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise DamagedChunkError(f"the chunk file {path.name} is missing") from None
+    if hashlib.sha256(content).digest() != sha256:
+        raise DamagedChunkError(f"the chunk file {path.name} is not the one that was written")
+    return content
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder last."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
