@@ -1,0 +1,333 @@
+"""The anchor: one small signed file on other storage that remembers what a backup forgets (privacy rule 20).
+
+1. It holds the head of the audit log and the roots of its last periods, the version of every dataset, every person who was erased, every consent that was
+   withdrawn, how far the keystore is, and the ledger's ceiling (none until the ledger is in the vault).
+2. It only rises: versions and positions never fall, erased people and withdrawals never leave it.
+3. A vault that is older than its anchor, or that tells another story than its anchor, does not open: somebody put an earlier copy back.
+   `casehaven restore` is the way to take an earlier copy into use, and it does again what the anchor remembers.
+4. An erasure stands in the anchor before it begins. If it is cut short, opening the vault finishes it.
+5. Its content is sealed, padded and signed with keys of the keystore. Whoever finds it learns which vault it is for and when it was last written.
+6. It is written whole or not at all, by one process at a time.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hmac
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from cryptography.exceptions import InvalidSignature
+from sqlalchemy import Connection, select
+
+from casehaven.core.audit import AuditHead, first_chain
+from casehaven.core.audit_checkpoint import ClosedPeriod, LogSettings, closed_periods
+from casehaven.core.audit_models import audit
+from casehaven.vault.context import SealContext
+from casehaven.vault.errors import (
+    AnchorExistsError,
+    AnchorMissingError,
+    BrokenAnchorError,
+    RolledBackError,
+    SealBrokenError,
+)
+from casehaven.vault.keystore import Keystore
+from casehaven.vault.locks import held
+from casehaven.vault.models import dataset, person
+from casehaven.vault.sealed import seal, unseal
+from casesynth._files import FileTooLargeError, NotRegularFileError, read_regular, write_whole
+from casesynth.canonical import JsonFaultError, JsonValue, canonical_json, parse_json
+
+ANCHOR_FORMAT = "casehaven-anchor/1"
+PERIODS_KEPT = 400
+"""Roots of periods that the anchor keeps; an older backup is refused."""
+
+_KEY = b"casehaven-anchor-key/1"
+_SIGNED = b"casehaven-anchor/1\n"
+_LIMIT = 1 << 28
+_SMALLEST = 1 << 15
+_AT_ONCE = 500
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnchorPeriod:
+    """A closed period of the audit log, as the anchor keeps it."""
+
+    next_position: int
+    """Position of the first entry after it."""
+    root: bytes
+    """Root of its branch."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnchorState:
+    """What the anchor remembers (rule 1)."""
+
+    sequence: int = 0
+    """How often it was written."""
+    head: AuditHead
+    """Where the audit log ends."""
+    first_period: int = 0
+    """Number of the first period in `periods`."""
+    periods: tuple[AnchorPeriod, ...] = ()
+    """The last closed periods of the audit log."""
+    datasets: Mapping[str, int] = field(default_factory=dict)
+    """Version of each dataset, by `organisation/dataset`."""
+    erased: frozenset[int] = frozenset()
+    """Numbers of people who were erased."""
+    withdrawn: frozenset[tuple[int, str]] = frozenset()
+    """Consents that were refused or withdrawn, and not given again: person and purpose."""
+    keystore_sequence: int = 0
+    """How often the keystore had changed: an older copy of it, with keys that were destroyed since, is noticed."""
+    ledger_ceiling: None = None
+    """Up to which the ledger may have spent; none until the ledger is in the vault."""
+
+    def raised(self, other: AnchorState) -> AnchorState:
+        """This state with whatever is further in the other (rule 2).
+
+        Raises:
+            RolledBackError: both are as far, and tell different stories.
+        """
+        if other.head.positions == self.head.positions and other.head.chain != self.head.chain:
+            raise RolledBackError("the audit log is not the one that the anchor knows")
+        names = {*self.datasets, *other.datasets}
+        closed = other if other.first_period + len(other.periods) > self.first_period + len(self.periods) else self
+        return AnchorState(
+            sequence=self.sequence,
+            head=other.head if other.head.positions > self.head.positions else self.head,
+            first_period=closed.first_period,
+            periods=closed.periods,
+            datasets={name: max(self.datasets.get(name, 0), other.datasets.get(name, 0)) for name in names},
+            erased=self.erased | other.erased,
+            withdrawn=self.withdrawn | other.withdrawn,
+            keystore_sequence=max(self.keystore_sequence, other.keystore_sequence),
+        )
+
+
+class Anchor:
+    """The anchor file of one vault."""
+
+    def __init__(self, path: Path, keystore: Keystore, vault_id: str) -> None:
+        self.path = path
+        """The file."""
+        self._keystore = keystore
+        self._vault_id = vault_id
+
+    @classmethod
+    def create(cls, path: Path, keystore: Keystore, vault_id: str, connection: Connection) -> Anchor:
+        """Write the first anchor of a vault, from its database.
+
+        Raises:
+            AnchorExistsError: a file is there already.
+            AnchorMissingError: it cannot be written.
+        """
+        anchor = cls(path, keystore, vault_id)
+        anchor._write(replace(anchor._present(connection), sequence=1), replace_file=False)
+        return anchor
+
+    def read(self) -> AnchorState:
+        """Read and verify what the anchor remembers.
+
+        Raises:
+            AnchorMissingError: the file is not there.
+            BrokenAnchorError: it is not this vault's, or was changed.
+        """
+        where = f"the anchor {self.path}"
+        try:
+            data = read_regular(self.path, limit=_LIMIT, follow=True)
+        except FileNotFoundError:
+            raise AnchorMissingError(f"there is no anchor at {self.path}") from None
+        except OSError as error:
+            raise AnchorMissingError(f"{where} cannot be read: {error.strerror}") from None
+        except (NotRegularFileError, FileTooLargeError) as error:
+            raise BrokenAnchorError(
+                f"{where} is not a regular file of the right size ({type(error).__name__})"
+            ) from None
+        try:
+            outer = parse_json(data, self.path.name)
+        except JsonFaultError:
+            raise BrokenAnchorError(f"{where} is not a file that Casehaven wrote") from None
+        if not isinstance(outer, dict) or set(outer) != {"format", "vault_id", "body", "signature"}:
+            raise BrokenAnchorError(f"{where} does not have the fields of an anchor")
+        if outer["format"] != ANCHOR_FORMAT:
+            raise BrokenAnchorError(f"{where} has another format than {ANCHOR_FORMAT}")
+        if outer["vault_id"] != self._vault_id:
+            raise BrokenAnchorError(f"{where} is the anchor of another vault")
+        try:
+            body = base64.b64decode(str(outer["body"]), validate=True)
+            signature = base64.b64decode(str(outer["signature"]), validate=True)
+            self._keystore.signing_key().public_key().verify(signature, self._message(body))
+            opened = unseal(self._key(), body, self._context())
+        except (binascii.Error, ValueError, InvalidSignature, SealBrokenError):
+            raise BrokenAnchorError(f"{where} was changed, or belongs to another keystore") from None
+        return _parse(opened)
+
+    def raise_from(self, connection: Connection) -> None:
+        """Bring the anchor up to what the database has committed; writes nothing when it is there already.
+
+        Raises:
+            RolledBackError: the database tells another story (rule 3).
+            AnchorMissingError: it cannot be read or written.
+        """
+        present = self._present(connection)
+        self._change(lambda state: state.raised(present))
+
+    def add_erasures(self, *persons: int) -> None:
+        """Remember that people are erased, before it begins (rule 4)."""
+        self._change(lambda state: replace(state, erased=state.erased | {*persons}))
+
+    def add_withdrawals(self, *consents: tuple[int, str]) -> None:
+        """Remember refused or withdrawn consents, each as person and purpose, before they are written."""
+        self._change(lambda state: replace(state, withdrawn=state.withdrawn | {*consents}))
+
+    def remove_withdrawals(self, *consents: tuple[int, str]) -> None:
+        """Forget withdrawals whose person gave consent again, after that is written."""
+        self._change(lambda state: replace(state, withdrawn=state.withdrawn - {*consents}))
+
+    def check(self, connection: Connection) -> None:
+        """Refuse a database that is older than the anchor, or that is another one (rule 3).
+
+        Raises:
+            RolledBackError: says what is behind.
+            AnchorMissingError: there is no anchor to compare with.
+        """
+        state = self.read()
+        if self._keystore.sequence < state.keystore_sequence:
+            raise RolledBackError(f"the keystore is older than the anchor {self.path} says")
+        log = LogSettings.read(connection)
+        chain: bytes | None = first_chain(log.origin)
+        if state.head.positions:
+            chain = connection.scalar(select(audit.c.chain).where(audit.c.position == state.head.positions - 1))
+        if chain is None:
+            raise RolledBackError(
+                f"the vault is older than its anchor {self.path}: entries of the audit log are missing"
+            )
+        if bytes(chain) != state.head.chain:
+            raise RolledBackError(f"the audit log is not the one that the anchor {self.path} knows")
+        found = versions_of(connection)
+        for name, version in state.datasets.items():
+            if found.get(name, -1) < version:
+                raise RolledBackError(f"dataset {name} is older than the anchor {self.path} says")
+
+    def unfinished_erasures(self, connection: Connection) -> tuple[int, ...]:
+        """Return people whose erasure began, and who are still in the database (rule 4)."""
+        erased, found = sorted(self.read().erased), list[int]()
+        for start in range(0, len(erased), _AT_ONCE):
+            some = erased[start : start + _AT_ONCE]
+            found += connection.scalars(select(person.c.person_id).where(person.c.person_id.in_(some)))
+        return tuple(found)
+
+    def _present(self, connection: Connection) -> AnchorState:
+        return replace(state_of(connection), keystore_sequence=self._keystore.sequence)
+
+    def _change(self, change: Callable[[AnchorState], AnchorState]) -> None:
+        """Read, change and write, alone (rule 6)."""
+        if not self.path.is_file():
+            raise AnchorMissingError(f"there is no anchor at {self.path}")
+        try:
+            with held(self.path.with_name(f".{self.path.name}.lock"), alone=True, what="the anchor"):
+                state = self.read()
+                changed = change(state)
+                if changed != state:
+                    self._write(replace(changed, sequence=state.sequence + 1), replace_file=True)
+        except OSError as error:
+            raise AnchorMissingError(f"the anchor {self.path} cannot be written: {error.strerror}") from None
+
+    def _write(self, state: AnchorState, *, replace_file: bool) -> None:
+        body = seal(self._key(), _padded(_document(state)), self._context())
+        signature = self._keystore.signing_key().sign(self._message(body))
+        data = canonical_json(
+            {
+                "format": ANCHOR_FORMAT,
+                "vault_id": self._vault_id,
+                "body": base64.b64encode(body).decode("ascii"),
+                "signature": base64.b64encode(signature).decode("ascii"),
+            }
+        )
+        try:
+            write_whole(self.path, data, mode=0o600, replace=replace_file)
+        except FileExistsError:
+            raise AnchorExistsError(f"{self.path} exists already") from None
+        except OSError as error:
+            raise AnchorMissingError(f"the anchor {self.path} cannot be written: {error.strerror}") from None
+
+    def _key(self) -> bytes:
+        return hmac.digest(self._keystore.audit_key(), _KEY, "sha256")
+
+    def _context(self) -> SealContext:
+        return SealContext(kind="detail", organisation="", object_id=f"anchor {self._vault_id}")
+
+    def _message(self, body: bytes) -> bytes:
+        name = self._vault_id.encode("utf-8")
+        return _SIGNED + len(name).to_bytes(8, "big") + name + body
+
+
+def state_of(connection: Connection) -> AnchorState:
+    """Return what an anchor remembers of a database; erasures and withdrawals are told to it apart."""
+    last = connection.execute(
+        select(audit.c.position, audit.c.chain, audit.c.at).order_by(audit.c.position.desc()).limit(1)
+    ).first()
+    settings = LogSettings.read(connection)
+    head = AuditHead(positions=0, chain=first_chain(settings.origin), at=settings.started_at)
+    if last is not None:
+        head = AuditHead(positions=last.position + 1, chain=bytes(last.chain), at=last.at)
+    closed = closed_periods(connection)
+    kept: list[ClosedPeriod] = closed[-PERIODS_KEPT:]
+    return AnchorState(
+        head=head,
+        first_period=kept[0].period if kept else 0,
+        periods=tuple(AnchorPeriod(next_position=one.next_position, root=one.root) for one in kept),
+        datasets=versions_of(connection),
+    )
+
+
+def versions_of(connection: Connection) -> dict[str, int]:
+    """Return the version of every dataset."""
+    rows = connection.execute(select(dataset.c.organisation, dataset.c.name, dataset.c.version))
+    return {f"{row.organisation}/{row.name}": row.version for row in rows}
+
+
+def _document(state: AnchorState) -> bytes:
+    periods: list[JsonValue] = [[one.next_position, one.root.hex()] for one in state.periods]
+    return canonical_json(
+        {
+            "sequence": state.sequence,
+            "audit": {
+                "positions": state.head.positions,
+                "chain": state.head.chain.hex(),
+                "at": state.head.at,
+                "first_period": state.first_period,
+                "periods": periods,
+            },
+            "datasets": dict(state.datasets),
+            "erased": sorted(state.erased),
+            "withdrawn": [list(one) for one in sorted(state.withdrawn)],
+            "keystore_sequence": state.keystore_sequence,
+            "ledger_ceiling": state.ledger_ceiling,
+        }
+    )
+
+
+def _parse(opened: bytes) -> AnchorState:
+    """Read what `_document` wrote; the seal says that nobody else did."""
+    document = parse_json(opened.rstrip(b" "), "the anchor")
+    if not isinstance(document, dict):
+        raise BrokenAnchorError("the anchor holds something else than a state")
+    log = document["audit"]
+    return AnchorState(
+        sequence=document["sequence"],
+        head=AuditHead(positions=log["positions"], chain=bytes.fromhex(log["chain"]), at=log["at"]),
+        first_period=log["first_period"],
+        periods=tuple(AnchorPeriod(next_position=at, root=bytes.fromhex(root)) for at, root in log["periods"]),
+        datasets=document["datasets"],
+        erased=frozenset(document["erased"]),
+        withdrawn=frozenset((number, purpose) for number, purpose in document["withdrawn"]),
+        keystore_sequence=document["keystore_sequence"],
+    )
+
+
+def _padded(document: bytes) -> bytes:
+    """Spaces up to the next power of two, from 32 KiB: the size says little of how many were erased (privacy rules 5 and 21)."""
+    return document.ljust(max(_SMALLEST, 1 << (len(document) - 1).bit_length()), b" ")
