@@ -21,8 +21,8 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X
 from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, Suite
 
 from casehaven.vault.context import SealContext, prefixed
-from casehaven.vault.errors import KeySizeError, SealBrokenError
-from casehaven.vault.sealed import KEY_BYTES, new_key, seal, unseal
+from casehaven.vault.errors import KeySizeError
+from casehaven.vault.sealed import KEY_BYTES, broken, new_key, seal, unseal
 
 MAGIC: Final = b"CHENVLOP"
 FORMAT: Final = 1
@@ -94,11 +94,11 @@ def open_with(private_key: bytes, envelope: bytes, context: SealContext) -> byte
     sent = bytes(envelope[HEADER_BYTES : HEADER_BYTES + _HPKE_BYTES])
     private = X25519PrivateKey.from_private_bytes(private_key)
     if header != _PREFIX + key_id(private.public_key().public_bytes_raw()) or len(sent) != _HPKE_BYTES:
-        raise _broken(context)
+        raise broken(context)
     try:
         content_key = _HPKE.decrypt(sent, private, info=_info(header, context))
     except (InvalidTag, ValueError):
-        raise _broken(context) from None
+        raise broken(context) from None
     return unseal(content_key, bytes(envelope[HEADER_BYTES + _HPKE_BYTES :]), context)
 
 
@@ -109,9 +109,3 @@ def _info(header: bytes, context: SealContext) -> bytes:
 def _check(key: bytes) -> None:
     if not isinstance(key, bytes) or len(key) != KEY_BYTES:
         raise KeySizeError(f"an X25519 key has {KEY_BYTES} bytes")
-
-
-def _broken(context: SealContext) -> SealBrokenError:
-    return SealBrokenError(
-        f"a sealed {context.kind} does not open: it was sealed to another key or for another place, or its bytes were changed"
-    )

@@ -109,18 +109,18 @@ def unseal(key: bytes, sealed: bytes, context: SealContext) -> bytes:
     encoded = context.encode()
     header = bytes(sealed[:HEADER_BYTES])
     if len(sealed) < SEALED_OVERHEAD or not header.startswith(_PREFIX):  # rule 6: here other formats branch off
-        raise _broken(context)
+        raise broken(context)
     salt, stated = header[len(_PREFIX) : -_COMMITMENT_BYTES], header[-_COMMITMENT_BYTES:]
     message_key, commitment = _derive(key, salt, encoded)
     if not hmac.compare_digest(stated, commitment):  # rule 1: before decryption
-        raise _broken(context)
+        raise broken(context)
     data = _additional_data(encoded, header)
     cipher = AESGCM(message_key)
     body = memoryview(sealed)[HEADER_BYTES:]
     step = CHUNK_BYTES + _TAG_BYTES
     last = -(-len(body) // step) - 1
     if last > 0 and len(body) - last * step <= _TAG_BYTES:  # only an empty plaintext has an empty last chunk
-        raise _broken(context)
+        raise broken(context)
     try:
         if last == 0:
             return cipher.decrypt(_nonce(0, last=True), body, data)
@@ -129,7 +129,7 @@ def unseal(key: bytes, sealed: bytes, context: SealContext) -> bytes:
             for index in range(last + 1)
         )
     except InvalidTag:
-        raise _broken(context) from None
+        raise broken(context) from None
 
 
 def wrap_key(wrapping: bytes, key: bytes, context: SealContext) -> bytes:
@@ -166,15 +166,15 @@ def unwrap_key(wrapping: bytes, wrapped: bytes, context: SealContext) -> bytes:
     _check_key(wrapping)
     encoded = context.encode()
     if len(wrapped) != WRAPPED_BYTES or wrapped[0] != WRAP_FORMAT:
-        raise _broken(context)
+        raise broken(context)
     head, body = bytes(wrapped[: -(KEY_BYTES + _TAG_BYTES)]), wrapped[-(KEY_BYTES + _TAG_BYTES) :]
     message_key, commitment = _expand(wrapping, head[1 : 1 + _SALT_BYTES], encoded)
     if not hmac.compare_digest(head[-_COMMITMENT_BYTES:], commitment):
-        raise _broken(context)
+        raise broken(context)
     try:
         return AESGCM(message_key).decrypt(_WRAP_NONCE, body, encoded + head)
     except InvalidTag:
-        raise _broken(context) from None
+        raise broken(context) from None
 
 
 def _derive(key: bytes, salt: bytes, encoded: bytes) -> tuple[bytes, bytes]:
@@ -202,7 +202,8 @@ def _check_key(key: bytes) -> None:
         raise KeySizeError(f"a key has {KEY_BYTES} bytes")
 
 
-def _broken(context: SealContext) -> SealBrokenError:
+def broken(context: SealContext) -> SealBrokenError:
+    """The one error of rule 5."""
     return SealBrokenError(
         f"a sealed {context.kind} does not open: it was sealed with another key or for another place, or its bytes were changed"
     )
