@@ -77,7 +77,7 @@ class Snapshot:
                         self.domain,
                         person=self.person,
                         issuer=issuer,
-                        consent=None if self.consent is None else _consent_meaning(self.consent),
+                        consent=None if self.consent is None else consent_meaning(self.consent),
                         consent_column=None if self.consent is None else self.consent.name,
                     )
                 )
@@ -199,7 +199,7 @@ def _consent_attribute(
     return None
 
 
-def _consent_meaning(attribute: SchemaAttribute) -> Callable[[str], int]:
+def consent_meaning(attribute: SchemaAttribute) -> Callable[[str], int]:
     """Return what a consent cell means: 1 yes, -1 refused, 0 not given (the default).
 
     A cell that is not blank and that the schema does not know is a refusal: `withdrawn` must never count as silence.

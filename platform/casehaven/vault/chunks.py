@@ -27,8 +27,8 @@ from casehaven.vault.errors import DamagedChunkError
 from casesynth.domain import Domain
 from casesynth.encode import Codes
 
-ROWS_MAX: Final = 1 << 18
-"""Records of one chunk: what is held in memory at once while a dataset is opened."""
+ROWS_FULL: Final = 1 << 18
+"""Records from which a chunk is full; a chunk holds this many and a batch at most."""
 
 TOKEN_BYTES: Final = 16
 """Of a person token under the vault's linkage key."""

@@ -1,0 +1,421 @@
+"""A case file into the vault: checked, coded, sealed per person, and there whole or not at all.
+
+1. The file is read once. Nothing of it is written in the clear, and no copy of it is kept.
+2. A person who is known by token keeps the key; a new one gets a key. More people than the dataset's people cap are refused before anything is
+   written (privacy rule 8).
+3. Cells of identifiers are not kept unless the steward names them; where the schema has two that tell people apart, an index for possible duplicates is made
+   of them before they are dropped.
+4. Consent is read per purpose from the schema's columns. One refusal in the file keeps the person out. A file may refuse for a person who had agreed; it
+   never agrees for a person who had refused: a file that is exported again must not undo a withdrawal.
+5. The same file twice adds nothing. It is known by an HMAC under a key of the organisation.
+6. Sealed chunks are on disk before the one transaction that writes all rows. Killed before it ends, nothing was taken in, and the next change
+   removes the chunks; once it is committed, everything is there.
+7. Memory: the sealed records of one file and the keys of its people, about 1 KB a record.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+from sqlalchemy import Connection, func, insert, select
+
+from casehaven.core.db import insert_many
+from casehaven.intake.errors import ChangedCaseFileError, PersonColumnError
+from casehaven.intake.files import CaseFile, open_case_file
+from casehaven.intake.snapshot import consent_meaning
+from casehaven.people.matching import blind_values, matching_columns
+from casehaven.vault import models
+from casehaven.vault.chunks import ROWS_FULL, TOKEN_BYTES, ChunkRows, join
+from casehaven.vault.context import prefixed
+from casehaven.vault.datasets import Dataset, now, this_month
+from casehaven.vault.errors import SchemaDiffersError
+from casehaven.vault.keystore import OrganisationKeys
+from casehaven.vault.records import json_texts, random_ids, seal_record, stored_columns
+from casehaven.vault.sealed import KEY_BYTES
+from casehaven.vault.store import Vault, token_index
+from caseschemas import CaseSchema
+from casesynth.encode import encode, text_column
+from casesynth.persons import PeopleCapError, PersonKeyError, first_without_token
+
+Check = Callable[[], None]
+Numbers = NDArray[np.int64]
+
+_AT_ONCE = 500
+_NEITHER, _REFUSED, _GIVEN = 0, -1, 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Upload:
+    """What became of a case file."""
+
+    upload_id: int
+    version: int
+    """Of the dataset, with the file in it."""
+    repeated: bool
+    """The dataset had the file already; nothing was added."""
+
+
+@dataclass(kw_only=True)
+class _People:
+    """The persons of one file; a person is a place in these lists."""
+
+    places: dict[bytes, int] = field(default_factory=dict)
+    """By token index."""
+    numbers: list[int] = field(default_factory=list)
+    deks: list[bytes] = field(default_factory=list)
+    linkage: list[bytes] = field(default_factory=list)
+    """Token of each under the linkage key."""
+    fresh: list[int] = field(default_factory=list)
+    """Places of those who are new."""
+
+
+@dataclass(kw_only=True)
+class _Intake:
+    """One file on its way into a held dataset."""
+
+    vault: Vault
+    dataset: Dataset
+    keys: OrganisationKeys
+    file: CaseFile
+    version: int
+    stored: tuple[str, ...]
+    identifying: tuple[str, ...]
+    people: _People = field(default_factory=_People)
+    records: list[tuple[int, int, int, int, str, bytes]] = field(default_factory=list)
+    chunks: list[dict[str, Any]] = field(default_factory=list)
+    waiting: list[ChunkRows] = field(default_factory=list)
+    chunk_id: str = ""
+    said: dict[str, list[tuple[Numbers, NDArray[np.int8]]]] = field(default_factory=dict)
+    """By purpose: places of persons, and what each record says."""
+    blind: set[tuple[str, bytes, int]] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self.linkage_key = self.vault.keystore.linkage_key()
+        self.token_key = self.keys.index_key("person-token")
+        self.meanings = {
+            purpose: (name, consent_meaning(self.dataset.schema.attribute(name)))
+            for purpose, name in self.dataset.schema.consent.items()
+            if name in self.file.columns
+        }
+        self.index_keys = _CachedKeys(self.keys)
+        with self.vault.database.transaction(writes=False) as connection:
+            self.known = _people(connection, self.dataset)
+
+    def read(self, check: Check) -> None:
+        """Read the file, and seal everything but the rows of the database."""
+        row = 1  # the header
+        for batch in self.file.batches(self._columns()):
+            check()
+            self._batch(pa.Table.from_batches([batch]), row)
+            row += batch.num_rows
+        self._flush()
+
+    def _columns(self) -> list[str]:
+        wanted = {*self.stored, *self.identifying, *(name for name, _ in self.meanings.values())}
+        wanted |= {attribute.name for attribute in self.dataset.domain.attributes} | {_key(self.dataset.schema)}
+        return [name for name in self.file.columns if name in wanted]
+
+    def _batch(self, table: pa.Table, row: int) -> None:
+        coded = encode(table, self.dataset.domain, person=_key(self.dataset.schema))
+        assert coded.persons is not None
+        blank = first_without_token(coded.persons)
+        if blank is not None:
+            raise PersonKeyError(f"{self.file.path.name}: row {row + 1 + blank} has no person key")
+        tokens = pc.dictionary_encode(coded.persons)
+        places = self._places(tokens.dictionary.to_pylist())[np.asarray(tokens.indices)]
+        if not len(places):
+            return
+        records = self._seal(table, places)
+        self.waiting.append(
+            ChunkRows(
+                persons=np.array(self.people.numbers, np.int64)[places],
+                tokens=pa.array(self.people.linkage, pa.binary(TOKEN_BYTES)).take(pa.array(places)),
+                records=records,
+                columns=coded.columns,
+            )
+        )
+        for purpose, (name, meaning) in self.meanings.items():
+            cells = text_column(table.column(name), name)
+            codes = [0 if cell is None else meaning(cell) for cell in cells.dictionary.to_pylist()] + [0]
+            indices = np.asarray(pc.fill_null(cells.indices.cast(pa.int64()), len(codes) - 1))
+            self.said.setdefault(purpose, []).append((places, np.array(codes, np.int8)[indices]))
+        self._index(table, places)
+        if sum(map(len, self.waiting)) >= ROWS_FULL:
+            self._flush()
+
+    def _places(self, tokens: Sequence[str]) -> Numbers:
+        """Return each token's person, and add those who are new."""
+        people = self.people
+        indices = [token_index(self.token_key, self.dataset, token) for token in tokens]
+        unseen = [place for place, index in enumerate(indices) if index not in people.places]
+        there = self._stored([indices[place] for place in unseen]) if self.known else {}
+        ids = os.urandom(8 * len(unseen))
+        keys = os.urandom(KEY_BYTES * len(unseen))
+        for count, place in enumerate(unseen):
+            index = indices[place]
+            people.places[index] = len(people.numbers)
+            if index in there:
+                number, dek = there[index]
+            else:
+                number = int.from_bytes(ids[8 * count : 8 * count + 8], "big") >> 1
+                dek = keys[KEY_BYTES * count : KEY_BYTES * (count + 1)]
+                people.fresh.append(len(people.numbers))
+            people.numbers.append(number)
+            people.deks.append(dek)
+            people.linkage.append(hmac.digest(self.linkage_key, tokens[place].encode(), "sha256")[:TOKEN_BYTES])
+        if self.known + len(people.fresh) > self.dataset.people_cap:
+            raise PeopleCapError(
+                f"{self.dataset.id} would hold more than {self.dataset.people_cap} people, the people_cap that was declared"
+            )
+        return np.array([people.places[index] for index in indices], np.int64)
+
+    def _stored(self, indices: Sequence[bytes]) -> dict[bytes, tuple[int, bytes]]:
+        """Return number and key of those persons whom the dataset has."""
+        person, found = models.person, dict[bytes, tuple[int, bytes]]()
+        with self.vault.database.transaction(writes=False) as connection:
+            for start in range(0, len(indices), _AT_ONCE):
+                some = indices[start : start + _AT_ONCE]
+                where = (person.c.dataset_id == self.dataset.dataset_id, person.c.token_index.in_(some))
+                columns = (person.c.token_index, person.c.person_id, person.c.wrapped_dek, person.c.epoch)
+                for index, number, wrapped, epoch in connection.execute(select(*columns).where(*where)):
+                    dek = self.keys.unwrap_dek(bytes(wrapped), epoch, self._person_key(number))
+                    found[bytes(index)] = number, dek
+        return found
+
+    def _person_key(self, number: int) -> Any:
+        return self.dataset.context("person-key", str(number))
+
+    def _seal(self, table: pa.Table, places: Numbers) -> Numbers:
+        """Seal each record under its person's key, and return their numbers."""
+        self.chunk_id = self.chunk_id or os.urandom(16).hex()
+        numbers = random_ids(len(places))
+        dataset, version, chunk_id, dataset_id = self.dataset, self.version, self.chunk_id, self.dataset.dataset_id
+        people, deks, texts = self.people.numbers, self.people.deks, json_texts(table, self.stored)
+        for place, number, text in zip(places.tolist(), numbers, texts, strict=True):
+            sealed = seal_record(deks[place], dataset, version, number, text)
+            self.records.append((number, people[place], dataset_id, version, chunk_id, sealed))
+        return np.array(numbers, np.int64)
+
+    def _index(self, table: pa.Table, places: Numbers) -> None:
+        """Make the index for possible duplicates from columns that are then dropped (rule 3)."""
+        columns = [name for name in self.identifying if name in table.column_names]
+        if not columns:
+            return
+        cells = [text_column(table.column(name), name).dictionary_decode().to_pylist() for name in columns]
+        for place, row in zip(places.tolist(), zip(*cells, strict=True), strict=True):
+            known = {name: cell for name, cell in zip(columns, row, strict=True) if cell}
+            for name, value in blind_values(self.index_keys, self.dataset.schema, known).items():
+                self.blind.add((name, value, self.people.numbers[place]))
+
+    def _flush(self) -> None:
+        """Write what waits as one sealed chunk."""
+        if self.waiting:
+            rows, self.waiting = join(self.waiting), []
+            self.chunks.append(
+                self.vault.write_chunk(self.dataset, self.keys, rows, version=self.version, chunk_id=self.chunk_id)
+            )
+            self.chunk_id = ""
+
+    # --- the transaction -----------------------------------------------------------------------------------------------
+
+    def write(self, connection: Connection, upload_id: int, digest: bytes, started: str) -> None:
+        """Write all rows (rule 6)."""
+        dataset = self.dataset
+        if _people(connection, dataset) != self.known:
+            raise PeopleCapError(f"{dataset.id} changed while the file was read")
+        insert_many(connection, models.person, _PERSON, sorted(self._persons()))
+        insert_many(
+            connection, models.chunk, [*_CHUNK], [tuple(chunk[name] for name in _CHUNK) for chunk in self.chunks]
+        )
+        self.records.sort(key=lambda record: record[0])
+        insert_many(connection, models.record, _RECORD, self.records)
+        insert_many(connection, models.consent, _CONSENT, self._consents(connection))
+        insert_many(
+            connection,
+            models.blind_index,
+            ("dataset_id", "field", "value", "person_id"),
+            sorted((dataset.dataset_id, *entry) for entry in self.blind),
+        )
+        version = self.vault.raise_version(connection, dataset)
+        connection.execute(
+            insert(models.upload).values(
+                upload_id=upload_id,
+                dataset_id=dataset.dataset_id,
+                file_sha256_hmac=digest,
+                state="committed",
+                started_at=started,
+                committed_at=now(),
+                version=version,
+            )
+        )
+
+    def _persons(self) -> Iterator[tuple[int, int, bytes, bytes, str, str]]:
+        """Rows of new persons. Keys are wrapped here: inside the transaction, under the epoch of now."""
+        people, month, epoch = self.people, this_month(), self.keys.epoch
+        indices = list(people.places)
+        for place in people.fresh:
+            number = people.numbers[place]
+            wrapped = self.keys.wrap_dek(people.deks[place], self._person_key(number))
+            yield number, self.dataset.dataset_id, indices[place], wrapped, epoch, month
+
+    def _consents(self, connection: Connection) -> Iterable[tuple[int, str, int, bool, str, str]]:
+        """Rows of consent: what the file says, where rule 4 lets it."""
+        count, at = len(self.people.numbers), now()
+        is_new = np.zeros(count, bool)
+        is_new[self.people.fresh] = True
+        numbers = np.array(self.people.numbers, np.int64)
+        rows: list[tuple[int, str, int, bool, str, str]] = []
+        flipped: list[tuple[int, str]] = []
+        for purpose, parts in self.said.items():
+            said = np.zeros(count, np.int8)
+            for places, codes in parts:
+                said[places[(codes == _GIVEN) & (said[places] == _NEITHER)]] = _GIVEN
+            for places, codes in parts:
+                said[places[codes == _REFUSED]] = _REFUSED
+            new = (said != _NEITHER) & is_new
+            rows += [
+                (number, purpose, 1, given, "", at)
+                for number, given in zip(numbers[new].tolist(), (said[new] == _GIVEN).tolist(), strict=True)
+            ]
+            old = (said != _NEITHER) & ~is_new
+            latest = _latest(connection, numbers[old].tolist(), purpose)
+            for number, given in zip(numbers[old].tolist(), (said[old] == _GIVEN).tolist(), strict=True):
+                version, before = latest.get(number, (0, None))
+                if before is None or (before and not given):
+                    rows.append((number, purpose, version + 1, given, "", at))
+                    if before:
+                        flipped.append((number, purpose))
+        if flipped:
+            self.vault.anchor.add_withdrawals(*flipped)  # an earlier copy must not bring the yes back
+        return sorted(rows)
+
+
+class _CachedKeys:
+    """The index keys of an organisation, derived once each."""
+
+    def __init__(self, keys: OrganisationKeys) -> None:
+        self._keys = keys
+        self._made: dict[str, bytes] = {}
+
+    def index_key(self, field: str) -> bytes:
+        if field not in self._made:
+            self._made[field] = self._keys.index_key(field)
+        return self._made[field]
+
+
+_PERSON = ("person_id", "dataset_id", "token_index", "wrapped_dek", "epoch", "created_month")
+_RECORD = ("record_id", "person_id", "dataset_id", "version", "chunk_id", "sealed")
+_CONSENT = ("person_id", "purpose", "version", "given", "language", "recorded_at")
+_CHUNK = tuple(column.name for column in models.chunk.c)
+
+
+def take_in(
+    vault: Vault,
+    dataset: Dataset,
+    path: Path,
+    *,
+    keep: Collection[str] = (),
+    ignored: Collection[str] = (),
+    actor: str | None = None,
+    check: Check = lambda: None,
+) -> Upload:
+    """Take a case file into a dataset.
+
+    Args:
+        vault: where.
+        dataset: which; its schema says what the columns mean.
+        path: a .csv or .parquet file with the schema's own columns.
+        keep: identifiers whose cells are to be kept, sealed like the rest.
+        ignored: columns beside the schema's that may be there; they are not read.
+        actor: who; the user of this process unless given.
+        check: called per batch; raises to cancel.
+
+    Raises:
+        CaseFileError: the file cannot be used as it is; says where and why.
+        PersonColumnError: the schema has no person key.
+        PersonKeyError: a record has no person key; names file and row.
+        PeopleCapError: there would be more people than the dataset's people cap.
+        VaultError, DatabaseError, OSError: nothing was taken in.
+    """
+    schema = dataset.schema
+    unknown = sorted(set(keep) - {attribute.name for attribute in schema.attributes})
+    if unknown:
+        raise SchemaDiffersError(f"{schema.id} has no attribute {', '.join(unknown)[:200]}")
+    needed = {attribute.name for attribute in schema.analysis} | {_key(schema)}
+    file = open_case_file(path, schema, needed=needed, ignored=ignored)
+    with vault.locked(dataset) as held:
+        vault.sweep(held)
+        keys, started = vault.keys_of(held), now()
+        sha256 = file.digest()
+        digest = hmac.digest(keys.index_key("upload"), _named(held, sha256), "sha256")
+        with vault.database.transaction(writes=False) as connection:
+            upload = models.upload.c
+            where = (upload.dataset_id == held.dataset_id, upload.file_sha256_hmac == digest)
+            there = connection.execute(select(upload.upload_id, upload.version).where(*where)).first()
+        if there is not None:
+            return Upload(upload_id=there.upload_id, version=there.version, repeated=True)
+        intake = _Intake(
+            vault=vault,
+            dataset=held,
+            keys=keys,
+            file=file,
+            version=held.version + 1,
+            stored=stored_columns(schema, keep={*keep, _key(schema)}),
+            identifying=matching_columns(schema),
+        )
+        upload_id = random_ids(1)[0]
+        try:
+            intake.read(check)
+            if file.digest() != sha256:
+                raise ChangedCaseFileError(f"{path.name} changed while it was being read")
+            with vault.writing() as connection:
+                intake.write(connection, upload_id, digest, started)
+                vault.audit.append(
+                    connection,
+                    action="upload.commit",
+                    object_kind="upload",
+                    object_id=str(upload_id),
+                    organisation=held.organisation,
+                    actor=actor,
+                )
+        except BaseException:
+            vault.sweep(held)
+            raise
+    return Upload(upload_id=upload_id, version=held.version + 1, repeated=False)
+
+
+def _key(schema: CaseSchema) -> str:
+    if schema.person_key is None:
+        raise PersonColumnError(f"{schema.id} names no person key; the vault keeps records by person")
+    return schema.person_key
+
+
+def _named(dataset: Dataset, sha256: str) -> bytes:
+    return hashlib.sha256(prefixed(dataset.name.encode()) + bytes.fromhex(sha256)).digest()
+
+
+def _people(connection: Connection, dataset: Dataset) -> int:
+    query = select(func.count()).where(models.person.c.dataset_id == dataset.dataset_id)
+    return int(connection.scalar(query) or 0)
+
+
+def _latest(connection: Connection, numbers: Sequence[int], purpose: str) -> dict[int, tuple[int, bool]]:
+    """Return version and answer of the latest consent of each person who said anything about a purpose."""
+    consent, found = models.consent.c, dict[int, tuple[int, bool]]()
+    for start in range(0, len(numbers), _AT_ONCE):
+        where = (consent.person_id.in_(numbers[start : start + _AT_ONCE]), consent.purpose == purpose)
+        rows = connection.execute(select(consent.person_id, consent.version, consent.given).where(*where))
+        for number, version, given in rows:
+            if version > found.get(number, (0, False))[0]:
+                found[number] = version, bool(given)
+    return found
