@@ -1,0 +1,66 @@
+"""Possible duplicates: two person tokens of one organisation whose records agree in a compound of identifiers.
+
+1. A proposal says that two records agree in, say, names and date of birth. It does not say that they are one person: twins, borrowed telephones and a case worker's
+   own number agree too. People decide; nothing is merged here.
+2. Only one organisation's datasets are compared, under that organisation's key. Nothing tells whether a person is known elsewhere (privacy rule 2).
+3. Comparing reads the blind index alone. Naming the two by their case references opens their records, for a reason, and is logged for each.
+4. What follows is done at the source: give both the same person token in the case files, and erase the token that goes. A merge inside the vault would come
+   apart with the next file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, and_, select
+
+from casehaven.people.matching import matching_fields
+from casehaven.vault import models
+from casehaven.vault.datasets import Dataset
+
+
+@dataclass(frozen=True, kw_only=True)
+class PossibleDuplicate:
+    """Two persons whose records agree in one or more compounds."""
+
+    first: int
+    second: int
+    """Numbers of the persons; the first is the smaller, which means nothing."""
+    fields: tuple[str, ...]
+    """Names of the compounds, most telling proposals have several."""
+
+    def labels(self, dataset: Dataset) -> tuple[str, ...]:
+        """Return what the two agree in, for people."""
+        known = {field.name: field.label for field in matching_fields(dataset.schema)}
+        return tuple(known.get(name, name) for name in self.fields)
+
+
+def possible_duplicates(connection: Connection, datasets: Sequence[Dataset]) -> tuple[PossibleDuplicate, ...]:
+    """Return every pair of persons that agrees in a compound, those that agree in most first.
+
+    Args:
+        connection: a transaction.
+        datasets: of one organisation.
+    """
+    if len({dataset.organisation for dataset in datasets}) > 1:
+        raise ValueError("possible duplicates are looked for inside one organisation")
+    numbers = [dataset.dataset_id for dataset in datasets]
+    one, other = models.blind_index.alias("one"), models.blind_index.alias("other")
+    query = (
+        select(one.c.person_id.label("first"), other.c.person_id.label("second"), one.c.field)
+        .join(
+            other,
+            and_(one.c.field == other.c.field, one.c.value == other.c.value, one.c.person_id < other.c.person_id),
+        )
+        .where(one.c.dataset_id.in_(numbers), other.c.dataset_id.in_(numbers))
+        .distinct()
+    )
+    pairs: dict[tuple[int, int], set[str]] = {}
+    for row in connection.execute(query):
+        pairs.setdefault((row.first, row.second), set()).add(row.field)
+    found = [
+        PossibleDuplicate(first=first, second=second, fields=tuple(sorted(fields)))
+        for (first, second), fields in pairs.items()
+    ]
+    return tuple(sorted(found, key=lambda pair: (-len(pair.fields), pair.first, pair.second)))
