@@ -64,6 +64,7 @@ _PRAGMAS = (
     "secure_delete = ON",
     "foreign_keys = ON",
     "trusted_schema = OFF",
+    "cache_size = -65536",  # KiB; rows arrive in random order
     "temp_store = MEMORY",  # a sorted or joined row never lands in a temporary file
 )
 

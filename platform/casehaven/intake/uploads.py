@@ -98,6 +98,7 @@ class _Intake:
     said: dict[str, list[tuple[Numbers, NDArray[np.int8]]]] = field(default_factory=dict)
     """By purpose: places of persons, and what each record says."""
     blind: set[tuple[str, bytes, int]] = field(default_factory=set)
+    persons: list[tuple[int, int, bytes, bytes, str, str]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.linkage_key = self.vault.keystore.linkage_key()
@@ -119,6 +120,7 @@ class _Intake:
             self._batch(pa.Table.from_batches([batch]), row)
             row += batch.num_rows
         self._flush()
+        self.persons = sorted(self._persons())
 
     def _columns(self) -> list[str]:
         wanted = {*self.stored, *self.identifying, *(name for name, _ in self.meanings.values())}
@@ -233,7 +235,7 @@ class _Intake:
         dataset = self.dataset
         if _people(connection, dataset) != self.known:
             raise PeopleCapError(f"{dataset.id} changed while the file was read")
-        insert_many(connection, models.person, _PERSON, sorted(self._persons()))
+        insert_many(connection, models.person, _PERSON, self.persons)
         insert_many(
             connection, models.chunk, [*_CHUNK], [tuple(chunk[name] for name in _CHUNK) for chunk in self.chunks]
         )
@@ -260,7 +262,7 @@ class _Intake:
         )
 
     def _persons(self) -> Iterator[tuple[int, int, bytes, bytes, str, str]]:
-        """Rows of new persons. Keys are wrapped here: inside the transaction, under the epoch of now."""
+        """Rows of new persons. The organisation is held, so the epoch that wraps their keys is not retired before they are stored."""
         people, month, epoch = self.people, this_month(), self.keys.epoch
         indices = list(people.places)
         for place in people.fresh:
