@@ -1,10 +1,12 @@
-"""What tests share: a small shelter with the command line in a folder of its own, the real files, and the rule that CI skips nothing."""
+"""What tests share: a small shelter with the command line in a folder of its own, a safe house with a vault, the real files, and the rule that CI skips nothing."""
 
 from __future__ import annotations
 
+import copy
 import csv
 import json
 import os
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +15,12 @@ import pytest
 from click.testing import CliRunner, Result
 
 from casehaven.cli._root import main
+from casehaven.intake.uploads import take_in
+from casehaven.people import People
+from casehaven.vault.datasets import Dataset
+from casehaven.vault.rootkeys import create_file_key, file_key
+from casehaven.vault.store import Vault
+from caseschemas import parse_schema
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
@@ -200,3 +208,95 @@ def _people(count: int, *, start: int = 0) -> list[Record]:
         }
         for i in range(start, start + count)
     ]
+
+
+# --- a vault with people in it ---
+
+HOUSE_CONSENT = {
+    "care": "mayCare",
+    "own_statistics": "mayCount",
+    "pooled_statistics": "mayPool",
+    "synthetic_release": "mayRelease",
+}
+"""Purpose to the column of the safe house's files."""
+
+
+def _house_schema() -> dict[str, object]:
+    """The shelter's schema with a consent column for every purpose, and a group."""
+    document: dict[str, object] = copy.deepcopy({**SCHEMA, "id": "house", "consent": HOUSE_CONSENT})
+    attributes = [attribute for attribute in copy.deepcopy(SCHEMA["attributes"]) if isinstance(attribute, dict)]
+    asked = next(attribute for attribute in attributes if attribute["name"] == "mayRelease")
+    for name in ("mayCare", "mayCount", "mayPool"):
+        attributes.append({**copy.deepcopy(asked), "name": name, "labels": {"en": name}})
+    document["attributes"] = attributes
+    document["groups"] = [{"name": "means", "labels": {"en": "Means"}, "members": ["means"], "answered": "any"}]
+    return document
+
+
+HOUSE_HEADER = (*HEADER, "mayCare", "mayCount", "mayPool")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SafeHouse:
+    """A vault in a folder of its own: one organisation with one dataset, `north/cases`, of the schema `house`."""
+
+    folder: Path
+
+    @property
+    def path(self) -> Path:
+        """The vault's folder; keystore and anchor are beside it."""
+        return self.folder / "vault"
+
+    def open(self) -> Vault:
+        """Open the vault anew, as a later command does."""
+        return Vault.open(self.path, file_key(self.folder / "root.key"))
+
+    def people(self, vault: Vault | None = None, *, name: str = "cases") -> People:
+        """Return the people of a dataset of the organisation."""
+        vault = self.open() if vault is None else vault
+        return People(vault, vault.dataset("north", name))
+
+    def add_dataset(self, name: str, organisation: str = "north") -> Dataset:
+        """Add an empty dataset of the same schema."""
+        return self.open().add_dataset(organisation, name, parse_schema(_house_schema()), 10_000)
+
+    def take_in(self, records: Sequence[Record], *, name: str = "cases", organisation: str = "north") -> None:
+        """Take records into a dataset."""
+        file = self.folder / f"upload-{len(list(self.folder.glob('upload-*')))}.csv"
+        with file.open("w", newline="", encoding="utf-8") as opened:
+            writer = csv.DictWriter(opened, HOUSE_HEADER, restval="")
+            writer.writeheader()
+            writer.writerows(records)
+        vault = self.open()
+        take_in(vault, vault.dataset(organisation, name), file)
+        file.rename(file.with_suffix(".done"))
+
+    def run(self, *arguments: str | Path, given: str | None = None) -> Result:
+        """Run `casehaven` on this vault, in the terminal's way."""
+        places = ["--vault", str(self.path), "--root-key", f"file:{self.folder / 'root.key'}"]
+        return CliRunner().invoke(main, [*(str(argument) for argument in arguments), *places], input=given)
+
+
+@pytest.fixture(scope="session")
+def _empty_house(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("house")
+    vault = Vault.create(folder / "vault", create_file_key(folder / "root.key"))
+    vault.add_dataset("north", "cases", parse_schema(_house_schema()), 10_000)
+    return folder
+
+
+@pytest.fixture
+def make_house(tmp_path: Path, _empty_house: Path) -> Callable[[str], SafeHouse]:
+    """Make a safe house in a folder of its own. Making keys anew for every test takes longer than copying."""
+
+    def make(name: str) -> SafeHouse:
+        shutil.copytree(_empty_house, tmp_path / name)
+        return SafeHouse(folder=tmp_path / name)
+
+    return make
+
+
+@pytest.fixture
+def house(make_house: Callable[[str], SafeHouse]) -> SafeHouse:
+    """One safe house."""
+    return make_house("house")

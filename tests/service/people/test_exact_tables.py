@@ -110,17 +110,17 @@ def made_up(count: int, seed: int) -> list[Person]:
 
 
 @pytest.fixture(scope="module")
-def house() -> CaseSchema:
+def house_schema() -> CaseSchema:
     return parse_schema(DOCUMENT)
 
 
 @pytest.fixture(scope="module")
-def roles(house: CaseSchema) -> Roles:
-    return parse_roles(canonical_json(ROLES), house, name="roles.json")
+def roles(house_schema: CaseSchema) -> Roles:
+    return parse_roles(canonical_json(ROLES), house_schema, name="roles.json")
 
 
-def counted(house: CaseSchema, people: Sequence[Person]) -> CountedPeople:
-    domain = Domain.from_schema(house)
+def counted(house_schema: CaseSchema, people: Sequence[Person]) -> CountedPeople:
+    domain = Domain.from_schema(house_schema)
     builder = PersonTableBuilder(domain)
     builder.add(encode(pd.DataFrame(people, columns=list(DOCUMENT_COLUMNS)), domain, person="token"))
     return CountedPeople(table=builder.build(people_cap=100_000), domain=domain)
@@ -135,8 +135,8 @@ def people() -> list[Person]:
 
 
 @pytest.fixture(scope="module")
-def tables(house: CaseSchema, roles: Roles, people: list[Person]) -> tuple[ExactTable, ...]:
-    return exact_tables(counted(house, people), house, roles)
+def tables(house_schema: CaseSchema, roles: Roles, people: list[Person]) -> tuple[ExactTable, ...]:
+    return exact_tables(counted(house_schema, people), house_schema, roles)
 
 
 def by_name(tables: Sequence[ExactTable], name: str) -> ExactTable:
@@ -211,9 +211,11 @@ def test_values_of_a_multi_value_attribute_are_shares_of_the_people_who_named_an
         assert row.cells[:2] == (part, Percent(part=part, base=base))
 
 
-def test_several_records_of_one_person_are_one_person(house: CaseSchema, roles: Roles, people: list[Person]) -> None:
-    once = exact_tables(counted(house, people), house, roles)
-    thrice = exact_tables(counted(house, [*people, *people, *people[::-1]]), house, roles)
+def test_several_records_of_one_person_are_one_person(
+    house_schema: CaseSchema, roles: Roles, people: list[Person]
+) -> None:
+    once = exact_tables(counted(house_schema, people), house_schema, roles)
+    thrice = exact_tables(counted(house_schema, [*people, *people, *people[::-1]]), house_schema, roles)
     assert once == thrice
 
 
@@ -225,9 +227,9 @@ def test_a_long_list_shows_only_values_that_somebody_has_and_says_how_many_are_l
     assert "21 values that nobody has are left out" in table.base
 
 
-def test_where_nobody_answered_there_is_a_dash_and_no_division(house: CaseSchema, roles: Roles) -> None:
+def test_where_nobody_answered_there_is_a_dash_and_no_division(house_schema: CaseSchema, roles: Roles) -> None:
     silent = [{name: "" for name in DOCUMENT_COLUMNS} | {"token": "p0"}]
-    tables = exact_tables(counted(house, silent), house, roles)
+    tables = exact_tables(counted(house_schema, silent), house_schema, roles)
     table = by_name(tables, "Means of control")
     assert table.rows[0].cells[:2] == (0, Percent(part=0, base=0))
     book = openpyxl.load_workbook(io.BytesIO(workbook(FACTS, tables)))
@@ -235,8 +237,8 @@ def test_where_nobody_answered_there_is_a_dash_and_no_division(house: CaseSchema
     assert any(" -" in line for line in screen(FACTS, tables))
 
 
-def test_a_schema_without_roles_has_percentages_and_no_crosses(house: CaseSchema, people: list[Person]) -> None:
-    tables = exact_tables(counted(house, people), house, None)
+def test_a_schema_without_roles_has_percentages_and_no_crosses(house_schema: CaseSchema, people: list[Person]) -> None:
+    tables = exact_tables(counted(house_schema, people), house_schema, None)
     assert [table.name for table in tables] == [
         FORMULAS[1],
         FORMULAS[5],
