@@ -269,19 +269,34 @@ class AuditLog:
             AuditEntryError: a field is not in the log's form.
             AuditLogMissingError: there is no log in this database.
         """
-        return self._append(connection, None, action, object_kind, object_id, organisation, actor, reason)
+        return self._append(connection, None, "", action, object_kind, object_id, organisation, actor, reason)
 
     def append_after_loss(
-        self, connection: Connection, lost: LostEntries | None, *, actor: str | None = None, reason: str | None = None
+        self,
+        connection: Connection,
+        lost: LostEntries | None,
+        *,
+        not_before: str,
+        actor: str | None = None,
+        reason: str | None = None,
     ) -> int:
-        """Add the entry of a restore, which names the entries that the backup did not have (rule 6)."""
+        """Add the entry of a restore, which names the entries that the backup did not have (rule 6).
+
+        Args:
+            connection: a transaction that may write.
+            lost: the entries; None when none are.
+            not_before: the time of the last entry that was lost.
+            actor: who; the user who runs this process unless given.
+            reason: why; stored sealed.
+        """
         object_id = "lost:none" if lost is None else lost.object_id
-        return self._append(connection, lost, RESTORED, "vault", object_id, "", actor, reason)
+        return self._append(connection, lost, not_before, RESTORED, "vault", object_id, "", actor, reason)
 
     def _append(
         self,
         connection: Connection,
         lost: LostEntries | None,
+        not_before: str,
         action: str,
         object_kind: str,
         object_id: str,
@@ -303,7 +318,7 @@ class AuditLog:
         sealed = None if reason is None else self._reasons.seal(organisation, position, reason)
         entry = AuditEntry(
             position=position,
-            at=max(timestamp(self._clock()), head.at),  # rule 5; the form sorts as text
+            at=max(timestamp(self._clock()), head.at, not_before),  # rule 5; the form sorts as text
             actor=actor,
             action=action,
             organisation=organisation,

@@ -174,6 +174,22 @@ class Anchor:
         present = self._present(connection)
         self._change(lambda state: state.raised(present))
 
+    def rebase(self, connection: Connection) -> None:
+        """Take over a restored database that has gone on from this anchor; erasures and withdrawals stay (rule 2).
+
+        Raises:
+            RolledBackError: it has not gone on from here.
+        """
+        present = self._present(connection)
+
+        def rebased(state: AnchorState) -> AnchorState:
+            raised = state.raised(present)
+            if raised.head != present.head:
+                raise RolledBackError("the restored audit log does not go on from the anchor")
+            return replace(raised, datasets=present.datasets, keystore_sequence=present.keystore_sequence)
+
+        self._change(rebased)
+
     def add_erasures(self, *persons: int) -> None:
         """Remember that people are erased, before it begins (rule 4)."""
         self._change(lambda state: replace(state, erased=state.erased | {*persons}))
