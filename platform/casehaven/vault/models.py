@@ -90,6 +90,13 @@ person = Table(
     Column("created_month", Text, nullable=False),
     UniqueConstraint("dataset_id", "token_index", name="person_once"),
 )
+Index(
+    "person_retained",
+    person.c.dataset_id,
+    person.c.retain_until,
+    sqlite_where=person.c.retain_until.is_not(None),
+    postgresql_where=person.c.retain_until.is_not(None),
+)
 
 chunk = Table(
     "chunk",
@@ -118,6 +125,13 @@ record = Table(
     Column("superseded_by", Identifier),
     Index("record_of_person", "person_id"),
 )
+Index(
+    "record_superseded",
+    record.c.dataset_id,
+    record.c.record_id,
+    sqlite_where=record.c.superseded_by.is_not(None),
+    postgresql_where=record.c.superseded_by.is_not(None),
+)
 
 blind_index = Table(
     "blind_index",
@@ -140,6 +154,8 @@ consent = Table(
     Column("language", Text, nullable=False),  # of the words that the person heard; empty: not recorded
     Column("dated", Date),  # when the person said so, if recorded
     Column("recorded_at", Text, nullable=False),
+    Index("consent_to_purpose", "purpose", "person_id", "version", "given"),
+    sqlite_with_rowid=False,
 )
 
 erasure = Table(

@@ -62,6 +62,10 @@ def upgrade() -> None:
         sa.Column("created_month", sa.Text, nullable=False),
         sa.UniqueConstraint("dataset_id", "token_index", name="person_once"),
     )
+    retained = sa.text("retain_until IS NOT NULL")
+    op.create_index(
+        "person_retained", "person", ["dataset_id", "retain_until"], sqlite_where=retained, postgresql_where=retained
+    )
     op.create_table(
         "chunk",
         sa.Column("chunk_id", sa.Text, primary_key=True),
@@ -86,6 +90,14 @@ def upgrade() -> None:
         sa.Column("superseded_by", IDENTIFIER),
     )
     op.create_index("record_of_person", "record", ["person_id"])
+    superseded = sa.text("superseded_by IS NOT NULL")
+    op.create_index(
+        "record_superseded",
+        "record",
+        ["dataset_id", "record_id"],
+        sqlite_where=superseded,
+        postgresql_where=superseded,
+    )
     op.create_table(
         "blind_index",
         _dataset(),
@@ -104,7 +116,9 @@ def upgrade() -> None:
         sa.Column("language", sa.Text, nullable=False),
         sa.Column("dated", sa.Date),
         sa.Column("recorded_at", sa.Text, nullable=False),
+        sqlite_with_rowid=False,
     )
+    op.create_index("consent_to_purpose", "consent", ["purpose", "person_id", "version", "given"])
     op.create_table(
         "erasure",
         sa.Column("person_id", IDENTIFIER, primary_key=True, autoincrement=False),

@@ -1,0 +1,195 @@
+"""A snapshot of datasets in the vault: who may be counted is settled when it opens, and it opens under a receipt only.
+
+1. Before the charge only public facts are looked at: that the datasets are there, under one schema, and that people_cap covers their own people caps
+   (privacy rule 8). Nothing of a record is read, and nothing depends on how many there are.
+2. Opening counts the records of persons whose latest consent to the purpose is a yes. No answer is no consent. One refusal of a token in any of the
+   datasets keeps the person out of all of them, where tokens are shared.
+3. A record that was corrected does not count; its correction does. Records whose retention is over do not count.
+4. A snapshot is the datasets' versions. When a dataset changed since the check, it does not open.
+5. Consent is read when the snapshot opens (privacy rule 35).
+6. Memory: the coded records of all chunks, about 2 bytes for each column of the domain and 30 more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from sqlalchemy import Connection, Row, Select, select
+
+from casehaven.vault import models
+from casehaven.vault.chunks import TOKEN_BYTES, ChunkRows
+from casehaven.vault.datasets import Dataset
+from casehaven.vault.errors import SchemaDiffersError, SnapshotChangedError
+from casehaven.vault.store import Vault
+from caseschemas import CaseSchema, Purpose
+from casesynth.encode import CodedTable
+from casesynth.persons import PeopleCapError, PersonTable, PersonTableBuilder
+from casesynth.privacy import Receipt
+
+Check = Callable[[], None]
+Tokens = Literal["shared", "separate"]
+
+_ISSUER_BYTES = 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class VaultSnapshot:
+    """Datasets of a vault at their present versions, for one purpose."""
+
+    vault: Vault
+    datasets: tuple[Dataset, ...]
+    purpose: Purpose
+    people_cap: int
+    tokens_are: Tokens
+    """Of several organisations: equal tokens are the same person, or the organisation is part of the token."""
+
+    @property
+    def schema(self) -> CaseSchema:
+        """The one schema of all datasets."""
+        return self.datasets[0].schema
+
+    def open(self, receipt: Receipt, *, check: Check = lambda: None) -> PersonTable:
+        """Open the datasets and return one row per consenting person.
+
+        Args:
+            receipt: proof of the charge that pays for this reading.
+            check: called per chunk; raises to cancel.
+
+        Raises:
+            SnapshotChangedError: a dataset is not at the version that was checked.
+            DamagedChunkError, SealBrokenError: a chunk is not what was written.
+        """
+        if not isinstance(receipt, Receipt):
+            raise TypeError("a snapshot opens under a receipt only")
+        return self._people(check)
+
+    def _people(self, check: Check) -> PersonTable:
+        builder = PersonTableBuilder(self.datasets[0].domain)
+        for dataset, rows, permitted in self._rows(check):
+            tokens: pa.Array = rows.tokens
+            if self.tokens_are == "separate":
+                tokens = _issued(tokens, sorted({d.organisation for d in self.datasets}).index(dataset.organisation))
+            builder.add(CodedTable(columns=rows.columns, persons=tokens, permitted=permitted))
+        return builder.build(people_cap=self.people_cap)
+
+    def _rows(self, check: Check) -> Iterator[tuple[Dataset, ChunkRows, NDArray[np.int8]]]:
+        """Yield every chunk without its corrected records, and what each record's person said about the purpose."""
+        for dataset in self.datasets:
+            chunk = models.chunk
+            with self.vault.database.transaction(writes=False) as connection:
+                current = select(models.dataset.c.version).where(models.dataset.c.dataset_id == dataset.dataset_id)
+                if connection.scalar(current) != dataset.version:
+                    raise SnapshotChangedError(f"{dataset.id} changed since it was checked")
+                answers = _answers(connection, dataset, self.purpose)
+                superseded = _superseded(connection, dataset)
+                rows: Sequence[Row[Any]] = connection.execute(
+                    select(chunk).where(chunk.c.dataset_id == dataset.dataset_id).order_by(chunk.c.chunk_id)
+                ).all()
+            keys = self.vault.keys_of(dataset)
+            for row in rows:
+                check()
+                content = self.vault.read_chunk(dataset, keys, row)
+                if len(superseded):
+                    content = content.only(~np.isin(content.records, superseded))
+                yield dataset, content, answers.of(content.persons)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Answers:
+    """What persons said: 1 yes, -1 refused, 0 nothing."""
+
+    persons: NDArray[np.int64]
+    """In growing order."""
+    said: NDArray[np.int8]
+
+    def of(self, persons: NDArray[np.int64]) -> NDArray[np.int8]:
+        """Return what each of these persons said."""
+        if not len(self.persons):
+            return np.zeros(len(persons), np.int8)
+        place = np.minimum(np.searchsorted(self.persons, persons), len(self.persons) - 1)
+        found: NDArray[np.int8] = np.where(self.persons[place] == persons, self.said[place], 0).astype(np.int8)
+        return found
+
+
+def snapshot(
+    vault: Vault,
+    datasets: Sequence[Dataset],
+    purpose: Purpose,
+    *,
+    people_cap: int | None = None,
+    tokens_are: Tokens = "separate",
+) -> VaultSnapshot:
+    """Return a snapshot that a release or a table may open.
+
+    Args:
+        vault: where they are.
+        datasets: at least one, all under the same schema.
+        purpose: what the records are to be used for.
+        people_cap: public bound on the number of people in all of them together; by default the sum of their own.
+        tokens_are: whether equal tokens of two organisations are one person.
+
+    Raises:
+        SchemaDiffersError: the datasets have different schemas, or none were named.
+        PeopleCapError: people_cap is below the sum of the datasets' own; nothing was read.
+    """
+    if len({dataset.schema.digest() for dataset in datasets}) != 1:
+        raise SchemaDiffersError("a snapshot takes datasets of one schema, and one at least")
+    declared = sum(dataset.people_cap for dataset in datasets)
+    if people_cap is not None and people_cap < declared:
+        raise PeopleCapError(
+            f"people_cap {people_cap} is below {declared}, the sum of the datasets' own people caps; a dataset may hold that many"
+        )
+    return VaultSnapshot(
+        vault=vault,
+        datasets=tuple(datasets),
+        purpose=purpose,
+        people_cap=declared if people_cap is None else people_cap,
+        tokens_are=tokens_are,
+    )
+
+
+def _answers(connection: Connection, dataset: Dataset, purpose: Purpose) -> _Answers:
+    """Return everyone's latest answer; nothing of those in the dataset whose retention is over."""
+    consent, person = models.consent.c, models.person.c
+    said = _numbers(
+        connection, select(consent.person_id, consent.version, consent.given).where(consent.purpose == purpose), 3
+    )
+    over = _numbers(
+        connection,
+        select(person.person_id).where(
+            person.dataset_id == dataset.dataset_id, person.retain_until < datetime.now(UTC).date()
+        ),
+        1,
+    )
+    said = said[np.lexsort((said[:, 1], said[:, 0]))]
+    last = np.append(said[1:, 0] != said[:-1, 0], True) if len(said) else np.zeros(0, bool)
+    latest = said[last & ~np.isin(said[:, 0], over)]
+    return _Answers(persons=latest[:, 0], said=np.where(latest[:, 2] == 1, 1, -1).astype(np.int8))
+
+
+def _superseded(connection: Connection, dataset: Dataset) -> NDArray[np.int64]:
+    record = models.record.c
+    query = select(record.record_id).where(record.dataset_id == dataset.dataset_id, record.superseded_by.is_not(None))
+    return _numbers(connection, query, 1)[:, 0]
+
+
+def _numbers(connection: Connection, query: Select[Any], columns: int) -> NDArray[np.int64]:
+    """Return a result of whole numbers as an array, without an object for each row."""
+    result: Any = connection.execute(query)
+    return np.array(result.cursor.fetchall(), np.int64).reshape(-1, columns)
+
+
+def _issued(tokens: pa.Array, issuer: int) -> pa.Array:
+    """Put a number that stands for the organisation before each token."""
+    flat = np.frombuffer(tokens.buffers()[1], np.uint8)[tokens.offset * TOKEN_BYTES :][: len(tokens) * TOKEN_BYTES]
+    wide = np.empty((len(tokens), _ISSUER_BYTES + TOKEN_BYTES), np.uint8)
+    wide[:, :_ISSUER_BYTES] = np.frombuffer(issuer.to_bytes(_ISSUER_BYTES, "big"), np.uint8)
+    wide[:, _ISSUER_BYTES:] = flat.reshape(-1, TOKEN_BYTES)
+    kind = pa.binary(_ISSUER_BYTES + TOKEN_BYTES)
+    return pa.Array.from_buffers(kind, len(tokens), [None, pa.py_buffer(wide.tobytes())])
