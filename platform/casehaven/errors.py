@@ -172,6 +172,49 @@ OUTCOMES: dict[str, Outcome] = {
     "casehaven.cli.compare.ExistingPageError": Outcome(
         exit_code=EXIT_REFUSED, advice="name another file with -o, or add --replace"
     ),
+    "casehaven.people.errors.PeopleError": Outcome(exit_code=EXIT_REFUSED, advice="see `casehaven person --help`"),
+    "casehaven.people.errors.ReasonNeededError": Outcome(
+        exit_code=EXIT_REFUSED, advice="say in a few words why, with --reason; it is kept sealed"
+    ),
+    "casehaven.people.errors.CorrectionError": Outcome(
+        exit_code=EXIT_REFUSED,
+        advice="see the attributes and what each may hold: `casehaven schema show SCHEMA --attribute NAME`",
+    ),
+    "casehaven.people.errors.SeveralRecordsError": Outcome(
+        exit_code=EXIT_REFUSED, advice="look at them with `casehaven person show`, then add --record NUMBER"
+    ),
+    "casehaven.people.errors.ConsentFactError": Outcome(
+        exit_code=EXIT_REFUSED, advice="correct --purpose, --language or --dated; nothing was recorded"
+    ),
+    "casehaven.people.errors.ExistingPersonFileError": Outcome(
+        exit_code=EXIT_REFUSED,
+        advice="name another file; for the receipt of an erasure that is done: `casehaven person erase --receipt-again NUMBER`",
+    ),
+    "casehaven.people.errors.ExportNameError": Outcome(
+        exit_code=EXIT_REFUSED, advice="name a new file: .txt to read, .json to take elsewhere, .csv to open as a table"
+    ),
+    "casehaven.people.errors.NotConfirmedError": Outcome(
+        exit_code=EXIT_REFUSED, advice="type ERASE in capitals when asked, or add --yes"
+    ),
+    "casehaven.people.errors.RetentionError": Outcome(
+        exit_code=EXIT_REFUSED, advice="give a day from today on, or 1 to 1200 months"
+    ),
+    "casehaven.statistics.errors.StatisticsError": Outcome(
+        exit_code=EXIT_REFUSED, advice="see `casehaven tables --help`"
+    ),
+    "casehaven.statistics.errors.NobodyCountedError": Outcome(
+        exit_code=EXIT_REFUSED,
+        advice="consent for own statistics comes with the case file, or is recorded with `casehaven person consent`",
+    ),
+    "casehaven.statistics.errors.YearError": Outcome(
+        exit_code=EXIT_REFUSED, advice="correct --year, or leave it away to count all years"
+    ),
+    "casehaven.statistics.errors.ExistingTableFileError": Outcome(
+        exit_code=EXIT_REFUSED, advice="name another file with -o, or add --replace"
+    ),
+    "casehaven.statistics.errors.TableFileKindError": Outcome(
+        exit_code=EXIT_REFUSED, advice="name a file that ends in .xlsx for a spreadsheet or .html for a browser"
+    ),
     "casehaven.cli.demo.DemoFolderError": Outcome(
         exit_code=EXIT_REFUSED, advice="name an empty or new folder with --out"
     ),

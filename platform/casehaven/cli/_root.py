@@ -28,8 +28,10 @@ SUBCOMMANDS: dict[str, tuple[str, str]] = {
     "indicators": ("casehaven.cli.indicators", "Write the tables of official statistics from a release."),
     "keys": ("casehaven.cli.keys", "Make a signing key, and say whose signatures are trusted."),
     "ledger": ("casehaven.cli.ledger", "Create the privacy ledger and show what has been spent."),
+    "person": ("casehaven.cli.person", "Find, show, correct and erase one person, and record consent."),
     "release": ("casehaven.cli.release", "Turn case files into a protected, signed release bundle."),
     "schema": ("casehaven.cli.schema", "List, show, document and check case schemas; map records."),
+    "tables": ("casehaven.cli.tables", "Count your own people exactly, for a donor report; not for release."),
     "verify": ("casehaven.cli.verify", "Check that a release bundle is whole and who signed it."),
 }
 """Name of a subcommand: its module, which defines `command`, and the line in the help."""

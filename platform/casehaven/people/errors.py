@@ -40,5 +40,9 @@ class RetentionError(PeopleError):
     """A retention date that is not one, or nothing to do with a timer."""
 
 
-class NotTheSamePersonError(PeopleError):
-    """A proposal of a possible duplicate that is not there."""
+class NotConfirmedError(PeopleError):
+    """An erasure was asked for and not confirmed."""
+
+
+class ExportNameError(PeopleError):
+    """The name of an export does not say what kind of file it is."""

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from casehaven.people.errors import ExistingPersonFileError, PeopleError
+from casehaven.people.errors import ExistingPersonFileError, ExportNameError
 from casehaven.people.view import PersonView, value_of, view_lines
 from casehaven.vault.datasets import Record
 from casesynth._files import write_whole
@@ -29,10 +29,10 @@ def check_target(path: Path) -> Path:
 
     Raises:
         ExistingPersonFileError: something is there.
-        PeopleError: the name does not end as one of `SUFFIXES`.
+        ExportNameError: the name does not end as one of `SUFFIXES`.
     """
     if path.suffix.lower() not in SUFFIXES:
-        raise PeopleError(f"the name of the export must end in {', '.join(SUFFIXES)}")
+        raise ExportNameError(f"the name of the export must end in {', '.join(SUFFIXES)}")
     if path.exists() or path.is_symlink():
         raise ExistingPersonFileError(f"{path} is there already")
     return path

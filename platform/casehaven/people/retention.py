@@ -1,6 +1,6 @@
 """Retention timers: the last day on which a person's records may be kept.
 
-1. A timer never erases by itself: a person decides, with a reason. Until then the records are as they were, and `casehaven person retention` names who is due.
+1. From the day after, the records count in no table and no release. They are erased by a person, with a reason; `casehaven person retention` names who is due.
 2. The last day is included: who may be kept until 31 March is due on 1 April.
 """
 

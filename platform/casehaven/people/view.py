@@ -55,7 +55,7 @@ def view_lines(view: PersonView, *, history: bool = False) -> Iterator[str]:
         if older and not history:
             yield "  (was corrected; see what it replaced with --history)"
         for back, before in enumerate(older, start=1) if history else ():
-            yield f"  before correction {back} back:"
+            yield "  before the last correction:" if back == 1 else "  before the correction before that:"
             yield from _changes(schema, before.cells, (record, *older)[back - 1].cells)
 
 
