@@ -36,13 +36,13 @@ from casehaven.intake.snapshot import consent_meaning
 from casehaven.people.matching import blind_values, matching_columns
 from casehaven.vault import models
 from casehaven.vault.chunks import ROWS_FULL, TOKEN_BYTES, ChunkRows, join
-from casehaven.vault.context import prefixed
+from casehaven.vault.context import SealContext, prefixed
 from casehaven.vault.datasets import Dataset, now, this_month
 from casehaven.vault.errors import SchemaDiffersError
 from casehaven.vault.keystore import OrganisationKeys
 from casehaven.vault.records import json_texts, random_ids, seal_record, stored_columns
 from casehaven.vault.sealed import KEY_BYTES
-from casehaven.vault.store import Vault, token_index
+from casehaven.vault.store import Vault, person_key_context, token_index
 from caseschemas import CaseSchema
 from casesynth.encode import encode, text_column
 from casesynth.persons import PeopleCapError, PersonKeyError, first_without_token
@@ -194,8 +194,8 @@ class _Intake:
                     found[bytes(index)] = number, dek
         return found
 
-    def _person_key(self, number: int) -> Any:
-        return self.dataset.context("person-key", str(number))
+    def _person_key(self, number: int) -> SealContext:
+        return person_key_context(self.dataset, number)
 
     def _seal(self, table: pa.Table, places: Numbers) -> Numbers:
         """Seal each record under its person's key, and return their numbers."""

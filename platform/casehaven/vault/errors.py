@@ -121,6 +121,10 @@ class DamagedChunkError(VaultError):
     """A chunk file is missing, or it is not the one that was written."""
 
 
+class PurposeRefusedError(VaultError):
+    """A snapshot was to be opened without a charge for something that needs one."""
+
+
 class SnapshotChangedError(VaultError):
     """A dataset changed between the check of a snapshot and its opening."""
 

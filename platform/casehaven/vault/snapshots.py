@@ -7,7 +7,9 @@
 3. A record that was corrected does not count; its correction does. Records whose retention is over do not count.
 4. A snapshot is the datasets' versions. When a dataset changed since the check, it does not open.
 5. Consent is read when the snapshot opens (privacy rule 35).
-6. Memory: the coded records of all chunks, about 2 bytes for each column of the domain and 30 more.
+6. The audit log says that the datasets were opened, for which purpose and charge; the entry is on disk before a chunk is read.
+7. An organisation's own people open without a charge for its own statistics alone, because those numbers stay with their owner (privacy rule 5).
+8. Memory: the coded records of all chunks, about 2 bytes for each column of the domain and 30 more.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ from sqlalchemy import Connection, Row, Select, select
 from casehaven.vault import models
 from casehaven.vault.chunks import TOKEN_BYTES, ChunkRows
 from casehaven.vault.datasets import Dataset
-from casehaven.vault.errors import SchemaDiffersError, SnapshotChangedError
+from casehaven.vault.errors import PurposeRefusedError, SchemaDiffersError, SnapshotChangedError
 from casehaven.vault.store import Vault
 from caseschemas import CaseSchema, Purpose
 from casesynth.encode import CodedTable
@@ -67,6 +69,27 @@ class VaultSnapshot:
         """
         if not isinstance(receipt, Receipt):
             raise TypeError("a snapshot opens under a receipt only")
+        with self.vault.writing() as connection:
+            for dataset in self.datasets:
+                self.vault.audit.append(
+                    connection,
+                    action="snapshot.open",
+                    object_kind="dataset",
+                    object_id=dataset.id,
+                    organisation=dataset.organisation,
+                    reason=f"{self.purpose}, charge {receipt.charge_id}",
+                )
+        return self._people(check)
+
+    def open_own(self, *, check: Check = lambda: None) -> PersonTable:
+        """Open one organisation's own people for its own statistics (rule 7); the caller writes the audit log's entry.
+
+        Raises:
+            PurposeRefusedError: another purpose, or several organisations: that needs a charge.
+            SnapshotChangedError: a dataset is not at the version that was checked.
+        """
+        if self.purpose != "own_statistics" or len({dataset.organisation for dataset in self.datasets}) != 1:
+            raise PurposeRefusedError("without a charge, one organisation's records open for its own statistics alone")
         return self._people(check)
 
     def _people(self, check: Check) -> PersonTable:

@@ -28,7 +28,7 @@ from casehaven.core.db import Database
 from casehaven.vault import chunks, models
 from casehaven.vault.anchor import Anchor
 from casehaven.vault.audit_reasons import audit_log
-from casehaven.vault.context import prefixed
+from casehaven.vault.context import SealContext, prefixed
 from casehaven.vault.datasets import Dataset, Person, Record, check_name, now, this_month
 from casehaven.vault.errors import (
     DatasetExistsError,
@@ -460,7 +460,7 @@ class Vault:
             SealBrokenError: the row was changed, or moved from another person.
             EpochError: the epoch that wraps it is gone.
         """
-        context = dataset.context("person-key", str(person.person_id))
+        context = person_key_context(dataset, person.person_id)
         return self.keys_of(dataset).unwrap_dek(person.wrapped_dek, person.epoch, context)
 
     # --- chunks --------------------------------------------------------------------------------------------------------
@@ -491,7 +491,7 @@ class Vault:
             "version": version,
             "generation": generation,
             "path": path,
-            "wrapped_dek": keys.wrap_dek(dek, _chunk_key(dataset, chunk_id, generation)),
+            "wrapped_dek": keys.wrap_dek(dek, chunk_key_context(dataset, chunk_id, generation)),
             "epoch": keys.epoch,
             "sealed_sha256": sha256,
             "created_at": now(),
@@ -505,7 +505,7 @@ class Vault:
             SealBrokenError: it does not open at this place.
         """
         sealed = chunks.read_file(self.folder.chunks / row.path, bytes(row.sealed_sha256))
-        key_context = _chunk_key(dataset, row.chunk_id, row.generation)
+        key_context = chunk_key_context(dataset, row.chunk_id, row.generation)
         dek = keys.unwrap_dek(bytes(row.wrapped_dek), row.epoch, key_context)
         context = dataset.context("chunk", f"{row.chunk_id}/{row.generation}", version=row.version)
         return chunks.unpack(unseal(dek, sealed, context), dataset.domain)
@@ -598,7 +598,13 @@ def _names(dataset: Dataset) -> list[str]:
     return [attribute.name for attribute in dataset.schema.attributes]
 
 
-def _chunk_key(dataset: Dataset, chunk_id: str, generation: int) -> Any:
+def person_key_context(dataset: Dataset, person_id: int) -> SealContext:
+    """The place that a person's key is wrapped for."""
+    return dataset.context("person-key", str(person_id))
+
+
+def chunk_key_context(dataset: Dataset, chunk_id: str, generation: int) -> SealContext:
+    """The place that a chunk's key is wrapped for."""
     return dataset.context("chunk-key", f"{chunk_id}/{generation}")
 
 
