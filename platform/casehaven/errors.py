@@ -218,6 +218,53 @@ OUTCOMES: dict[str, Outcome] = {
     "casehaven.cli.demo.DemoFolderError": Outcome(
         exit_code=EXIT_REFUSED, advice="name an empty or new folder with --out"
     ),
+    "casehaven.core.audit.AuditError": Outcome(exit_code=EXIT_REFUSED, advice="see `casehaven audit --help`"),
+    "casehaven.core.audit_checkpoint.CheckpointError": Outcome(
+        exit_code=EXIT_REFUSED,
+        advice="check that the file is whole and of this vault; if it is, the vault is another one",
+    ),
+    "casehaven.cli.audit.AuditNotWholeError": Outcome(
+        exit_code=EXIT_REFUSED,
+        advice="change nothing; copy the vault as it is, and compare it with the checkpoints that partners keep and with the backups",
+    ),
+    "casehaven.cli.audit.NoCheckpointYetError": Outcome(
+        exit_code=EXIT_REFUSED, advice="ask again when the period is over; checkpoints are made for fixed times only"
+    ),
+    "casehaven.cli.audit.ExistingCheckpointError": Outcome(
+        exit_code=EXIT_REFUSED, advice="name another file with -o; a checkpoint is never overwritten"
+    ),
+    "casehaven.vault.errors.AnchorMissingError": Outcome(
+        exit_code=EXIT_REFUSED,
+        advice="attach the storage that holds the anchor; if it is lost for good, `casehaven audit anchor` makes a new one",
+    ),
+    "casehaven.vault.errors.AnchorExistsError": Outcome(
+        exit_code=EXIT_REFUSED, advice="use the anchor that is there; it remembers what must not be forgotten"
+    ),
+    "casehaven.vault.errors.BrokenAnchorError": Outcome(
+        exit_code=EXIT_REFUSED, advice="find the right copy of the anchor; this one was damaged, or is another vault's"
+    ),
+    "casehaven.vault.errors.RolledBackError": Outcome(
+        exit_code=EXIT_REFUSED,
+        advice="find out who put an earlier copy back; to use a backup, run `casehaven restore` with the newest anchor",
+    ),
+    "casehaven.vault.errors.BackupError": Outcome(
+        exit_code=EXIT_REFUSED, advice="check the folder, its permissions and the space on the disk"
+    ),
+    "casehaven.vault.errors.BackupExistsError": Outcome(
+        exit_code=EXIT_REFUSED, advice="name a folder that does not exist yet; nothing is overwritten"
+    ),
+    "casehaven.vault.errors.DamagedBackupError": Outcome(
+        exit_code=EXIT_REFUSED, advice="use another backup; try backups in time with `casehaven drill`"
+    ),
+    "casehaven.vault.errors.BackupVersionError": Outcome(
+        exit_code=EXIT_REFUSED, advice="use the version of casehaven that wrote this backup, or a newer one"
+    ),
+    "casehaven.vault.errors.BackupEpochError": Outcome(
+        exit_code=EXIT_REFUSED, advice="use a backup from after the epoch began, or the key backup of that time"
+    ),
+    "casehaven.vault.errors.DrillError": Outcome(
+        exit_code=EXIT_REFUSED, advice="make a new backup now, and run the drill on it"
+    ),
     # casesynth
     "casesynth.errors.CasesynthError": Outcome(
         exit_code=EXIT_REFUSED, advice="read the message above; nothing was released"

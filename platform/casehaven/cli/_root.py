@@ -22,14 +22,18 @@ import click
 from casehaven.errors import EXIT_INTERRUPTED, EXIT_REFUSED, EXIT_USAGE, outcome_of
 
 SUBCOMMANDS: dict[str, tuple[str, str]] = {
+    "audit": ("casehaven.cli.audit", "Verify the audit log, write its checkpoints, and say who did what."),
+    "backup": ("casehaven.cli.backup", "Write a sealed backup of the vault."),
     "compare": ("casehaven.cli.compare", "Set two releases side by side and say which changes are real."),
     "demo": ("casehaven.cli.demo", "Show the whole way once, with made-up people."),
+    "drill": ("casehaven.cli.drill", "Try a backup: restore it for a moment, and check everything."),
     "generate": ("casehaven.cli.generate", "Write made-up case records for a schema."),
     "indicators": ("casehaven.cli.indicators", "Write the tables of official statistics from a release."),
     "keys": ("casehaven.cli.keys", "Make a signing key, and say whose signatures are trusted."),
     "ledger": ("casehaven.cli.ledger", "Create the privacy ledger and show what has been spent."),
     "person": ("casehaven.cli.person", "Find, show, correct and erase one person, and record consent."),
     "release": ("casehaven.cli.release", "Turn case files into a protected, signed release bundle."),
+    "restore": ("casehaven.cli.restore", "Make a vault from a backup, with every erasure done again."),
     "schema": ("casehaven.cli.schema", "List, show, document and check case schemas; map records."),
     "tables": ("casehaven.cli.tables", "Count your own people exactly, for a donor report; not for release."),
     "verify": ("casehaven.cli.verify", "Check that a release bundle is whole and who signed it."),

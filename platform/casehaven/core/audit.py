@@ -19,9 +19,9 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import Any, Protocol
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, Select, select, update
 
 from casehaven.core.audit_models import audit, audit_log
 from casehaven.errors import CasehavenError
@@ -388,20 +388,13 @@ class AuditLog:
                 )
 
 
-def entries(
-    connection: Connection, *, start: int = 0, object_kind: str = "", object_id: str = ""
-) -> Iterator[AuditEntry]:
-    """Read entries in order, without holding them all.
+def entries(connection: Connection) -> Iterator[AuditEntry]:
+    """Read all entries in order, without holding them all."""
+    yield from read_entries(connection, select(audit).order_by(audit.c.position))
 
-    Args:
-        connection: a transaction.
-        start: the first position.
-        object_kind: with `object_id`, only entries about one object.
-        object_id: see `object_kind`.
-    """
-    query = select(audit).where(audit.c.position >= start).order_by(audit.c.position)
-    if object_kind:
-        query = query.where(audit.c.object_kind == object_kind, audit.c.object_id == object_id)
+
+def read_entries(connection: Connection, query: Select[Any]) -> Iterator[AuditEntry]:
+    """Read the entries that a query on the table `audit` selects."""
     yield from _entries(connection.execute(query.execution_options(yield_per=2_000)))
 
 

@@ -1,0 +1,226 @@
+"""`casehaven audit`: is the log whole, what partners keep of it, and who did what."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import click
+
+from casehaven.cli._vault import chosen_dataset, dataset_option, open_vault, root_key_option, vault_option
+from casehaven.core.audit import AuditError, timestamp
+from casehaven.core.audit_checkpoint import NOTE_LIMIT, LogSettings, NoteKey, close_periods, parse_checkpoint
+from casehaven.core.audit_report import AuditQuestion, ReportLine, report
+from casehaven.core.audit_verify import AuditVerification, verify_log
+from casehaven.vault.anchor import Anchor
+from casehaven.vault.errors import AnchorExistsError, UnknownPersonError
+from casehaven.vault.rootkeys import parse_root
+from casehaven.vault.store import Vault
+from casesynth._files import FileTooLargeError, NotRegularFileError, read_regular, write_whole
+from casesynth.report.markup import visible
+
+
+class AuditNotWholeError(AuditError):
+    """The log was changed, cut or set back."""
+
+
+class NoCheckpointYetError(AuditError):
+    """No period of the log is over yet."""
+
+
+class ExistingCheckpointError(AuditError):
+    """A file is there already."""
+
+
+reason_option = click.option(
+    "--reason", prompt="Why", help="Why. It is sealed in the audit log; write no names.  [asked for if not given]"
+)
+"""The reason that every reading and every restore gives."""
+
+
+@click.group("audit")
+def command() -> None:
+    """Verify the audit log, write its checkpoints, and say who did what."""
+
+
+@command.command("verify")
+@vault_option
+@root_key_option
+@click.option(
+    "--checkpoint",
+    "files",
+    multiple=True,
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="A checkpoint that was kept outside; may be given several times.",
+)
+@click.option("--without-anchor", is_flag=True, help="Verify a copy that has no anchor; a cut-off end is not noticed.")
+def verify(vault_path: Path, root_spec: str, files: tuple[Path, ...], without_anchor: bool) -> None:
+    """Verify every entry of the log, its checkpoints, and that it is not older than its anchor."""
+    vault = Vault.open(vault_path, parse_root(root_spec), check_anchor=False)
+    anchor = None if without_anchor else vault.anchor.read().head
+    with vault.database.transaction(writes=False) as connection:
+        key = NoteKey(name=LogSettings.read(connection).origin, public_key=vault.keystore.verify_key)
+        checkpoints = [parse_checkpoint(_read(path), key) for path in files]
+        found = verify_log(connection, vault.audit, vault.keystore.verify_key, anchor=anchor, checkpoints=checkpoints)
+    if not found.whole:
+        raise AuditNotWholeError(f"the audit log is not whole: position {found.first_bad}: {found.fault}")
+    click.echo("\n".join(_found(found, len(checkpoints), without_anchor)))
+
+
+@command.command("checkpoint")
+@vault_option
+@root_key_option
+@click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="Write a file.")
+@click.option("--key", "show_key", is_flag=True, help="Print the public key that checkpoints are signed with.")
+def checkpoint(vault_path: Path, root_spec: str, output: Path | None, show_key: bool) -> None:
+    """Write the signed checkpoint of the last day that is over; send it to every partner organisation."""
+    vault = open_vault(vault_path, root_spec)
+    with vault.writing() as connection:
+        closed = close_periods(connection, vault.audit, vault.keystore.signing_key())
+        settings = LogSettings.read(connection)
+    if show_key:
+        click.echo(NoteKey(name=settings.origin, public_key=vault.keystore.verify_key).text)
+        return
+    if closed is None:
+        raise NoCheckpointYetError(f"the first checkpoint is that of {settings.end_of(0)}")
+    if output is None:
+        click.echo(closed.note, nl=False)
+        return
+    try:
+        write_whole(output, closed.note.encode("utf-8"), mode=0o644, replace=False)
+    except FileExistsError:
+        raise ExistingCheckpointError(f"{output} exists already") from None
+    click.echo(f"wrote {output}: the checkpoint of {settings.end_of(closed.period)}")
+
+
+@command.command("report")
+@vault_option
+@root_key_option
+@dataset_option
+@click.option("--person", "reference", help="A case reference of the dataset, or the number of a person.")
+@click.option("--organisation", default="", help="Only what was done to this organisation's records.")
+@click.option("--actor", default="", help="Only what this person did.")
+@click.option("--since", type=click.DateTime(["%Y-%m-%d"]), help="First day.")
+@click.option("--until", type=click.DateTime(["%Y-%m-%d"]), help="Last day.")
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@reason_option
+def report_command(
+    vault_path: Path,
+    root_spec: str,
+    dataset_id: str | None,
+    reference: str | None,
+    organisation: str,
+    actor: str,
+    since: datetime | None,
+    until: datetime | None,
+    as_json: bool,
+    reason: str,
+) -> None:
+    """Say who did what to whose records, when and why. The report stands in the log itself."""
+    vault = open_vault(vault_path, root_spec)
+    person, datasets = _person(vault, dataset_id, reference) if reference else ("", ())
+    question = AuditQuestion(
+        person=person,
+        datasets=datasets,
+        organisation=organisation,
+        actor=actor,
+        since="" if since is None else timestamp(since.replace(tzinfo=UTC)),
+        until="" if until is None else timestamp(until.replace(tzinfo=UTC) + timedelta(days=1)),
+    )
+    with vault.writing() as connection:
+        vault.audit.append(
+            connection,
+            action="audit.report",
+            object_kind="person" if person else "vault",
+            object_id=person or vault.vault_id,
+            organisation=organisation or (datasets[0].partition("/")[0] if datasets else ""),
+            reason=reason,
+        )
+    with vault.database.transaction(writes=False) as connection:
+        lines = [*report(connection, vault.audit, question)]
+    click.echo(_json(lines) if as_json else "\n".join(_table(lines)))
+
+
+@command.command("anchor")
+@vault_option
+@root_key_option
+@reason_option
+def anchor_command(vault_path: Path, root_spec: str, reason: str) -> None:
+    """Make a new anchor where the old one is lost. What it knew beyond the database is lost with it, and the log says so."""
+    vault = Vault.open(vault_path, parse_root(root_spec), check_anchor=False)
+    if vault.anchor.path.exists():
+        raise AnchorExistsError(f"{vault.anchor.path} exists already; nothing is lost")
+    with vault.database.transaction(writes=True) as connection:
+        vault.audit.append(
+            connection, action="anchor.create", object_kind="vault", object_id=vault.vault_id, reason=reason
+        )
+    with vault.database.transaction(writes=False) as connection:
+        Anchor.create(vault.anchor.path, vault.keystore, vault.vault_id, connection)
+    click.echo(f"wrote {vault.anchor.path}")
+
+
+def _found(found: AuditVerification, checkpoints: int, without_anchor: bool) -> list[str]:
+    lines = ["the audit log is whole" + ("; its end was not compared with the anchor" if without_anchor else "")]
+    if checkpoints:
+        lines.append("it is the log of " + ("this checkpoint" if checkpoints == 1 else "these checkpoints"))
+    lines += [f"a restore lost the entries {lost.first} to {lost.last}" for lost in found.lost]
+    return lines
+
+
+def _person(vault: Vault, dataset_id: str | None, reference: str) -> tuple[str, Sequence[str]]:
+    """The person's number and dataset: by number, for an erased person too, else by case reference."""
+    if reference.isascii() and reference.isdecimal() and len(reference) > 12:
+        try:
+            return reference, (vault.dataset_of(vault.person(int(reference))).id,)
+        except UnknownPersonError:
+            return reference, ()
+    dataset = chosen_dataset(vault, dataset_id)
+    person = vault.person_by_token(dataset, reference)
+    if person is None:
+        raise UnknownPersonError(f"{dataset.id} has no such person, or no longer; an erased person has a number only")
+    return str(person.person_id), (dataset.id,)
+
+
+def _why(line: ReportLine) -> str:
+    return "(erased with the person)" if line.reason_gone else visible(line.reason)
+
+
+def _table(lines: Sequence[ReportLine]) -> list[str]:
+    if not lines:
+        return ["the log has no such entry"]
+    rows = [("when", "who", "what", "on", "why")]
+    for line in lines:
+        entry = line.entry
+        rows.append((entry.at, entry.actor, entry.action, f"{entry.object_kind} {entry.object_id}", _why(line)))
+    widths = [max(len(row[column]) for row in rows) for column in range(4)]
+    return [
+        "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[4]]).rstrip()
+        for row in rows
+    ]
+
+
+def _json(lines: Sequence[ReportLine]) -> str:
+    listed = [
+        {
+            "position": line.entry.position,
+            "at": line.entry.at,
+            "actor": line.entry.actor,
+            "action": line.entry.action,
+            "organisation": line.entry.organisation,
+            "object_kind": line.entry.object_kind,
+            "object_id": line.entry.object_id,
+            "reason": line.reason,
+            "reason_gone": line.reason_gone,
+        }
+        for line in lines
+    ]
+    return json.dumps({"format": "casehaven-audit-report/1", "entries": listed}, indent=2, ensure_ascii=False)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return read_regular(path, limit=NOTE_LIMIT, follow=True)
+    except (FileTooLargeError, NotRegularFileError) as error:
+        raise AuditError(str(error)) from None
