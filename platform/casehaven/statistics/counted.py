@@ -59,6 +59,11 @@ class CountedPeople:
             {code for place, code in enumerate(found.values) if place not in found.missing and code.startswith(starts)},
         )
 
+    def only(self, kept: Mask) -> CountedPeople:
+        """Return some of the people."""
+        columns = tuple(column[kept] for column in self.table.columns)
+        return CountedPeople(table=PersonTable(columns=columns), domain=self.domain)
+
     def _any(self, attribute: Attribute, codes: set[str]) -> Mask:
         mask = np.zeros(self.table.people, dtype=bool)
         for column, held in zip(self.domain.columns, self.table.columns, strict=True):

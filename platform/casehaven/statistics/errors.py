@@ -17,5 +17,9 @@ class YearError(StatisticsError):
     """Years were asked for and the schema records no year of registration, or not that year."""
 
 
-class ExistingWorkbookError(StatisticsError):
+class ExistingTableFileError(StatisticsError):
     """A file of that name exists and was not to be replaced."""
+
+
+class TableFileKindError(StatisticsError):
+    """The name of a file of tables does not say what kind of file it is."""
