@@ -1,11 +1,11 @@
 """The objective of the latent class model and its gradient: misfit to the contrasts, weighted by precision, plus the prior.
 
-With classes k, weights w = softmax(a), value shares p = softmax(L) and features z = basis (p - 1/C), the model's contrast of a set S is
+With classes k, weights w = softmax(a), shares p = softmax(L) of the scores and features z (`casesynth._features`), the model's contrast of a set S is
 n sum_k w_k prod_{i in S} z_ki. The objective is
 
     1/2 sum_S q_S |model_S - c_S|^2 + stiffness sum_k w_k sum_i KL(p_ki || b_i) + |L - log b|^2 / (2 tau^2) - 1/K sum_k log w_k.
 
-Arrays are laid out (features or values) x classes, float32: the work is matrix products.
+Arrays are laid out (features or scores) x classes, float32: the work is matrix products.
 """
 
 from __future__ import annotations
@@ -15,9 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from casesynth.contrasts import Contrasts, Layout, basis
-
-F32 = NDArray[np.float32]
+from casesynth._features import F32, Features, Projected
 
 TAU = 4.0
 """Standard deviation of the log shares around the log of the prior shares."""
@@ -30,26 +28,23 @@ class Gradient:
     logits: F32
     """By the class logits a, shape (K,)."""
     scores: F32
-    """By the value scores L, shape (values, K)."""
+    """By the scores L, shape (scores, K)."""
 
 
 class Objective:
     """Misfit of a latent class model to one set of contrasts."""
 
-    def __init__(self, contrasts: Contrasts, shares: F32) -> None:
-        layout = contrasts.layout
-        self.layout = layout
-        self.people = np.float32(max(contrasts.people, 1.0))
-        self.starts = np.cumsum([0, *layout.sizes])[:-1]
-        self.column_of = np.repeat(np.arange(len(layout.sizes)), layout.sizes)
-        self.to_features = block_basis(layout)
-        self.log_shares = np.log(shares).astype(np.float32)
-        self.c1, self.q1 = contrasts.c1.astype(np.float32), contrasts.q1.astype(np.float32)
-        self.c2, self.q2 = contrasts.c2.astype(np.float32), contrasts.q2.astype(np.float32)
-        self.c3, self.q3 = contrasts.c3.astype(np.float32), contrasts.q3.astype(np.float32)
-        self.first, self.second = layout.row_features()
-        self._first_sum = _SortedSum(self.first, layout.features)
-        self._second_sum = _SortedSum(self.second, layout.features)
+    def __init__(self, features: Features, target: Projected) -> None:
+        self.people = np.float32(target.people)
+        self.starts, self.column_of = features.starts, features.column_of
+        self.to_features = features.to_features
+        self.log_shares = np.log(features.prior).astype(np.float32)
+        self.c1, self.q1 = target.c1, target.q1
+        self.c2, self.q2 = target.c2, target.q2
+        self.c3, self.q3 = target.c3, target.q3
+        self.first, self.second = features.first, features.second
+        self._first_sum = _SortedSum(self.first, features.count)
+        self._second_sum = _SortedSum(self.second, features.count)
 
     def probabilities(self, scores: F32) -> F32:
         """Return the value shares of each class: softmax within each column."""
@@ -137,13 +132,3 @@ def softmax(logits: F32) -> F32:
     raised = np.exp(logits - logits.max())
     result: F32 = (raised / raised.sum()).astype(np.float32)
     return result
-
-
-def block_basis(layout: Layout) -> F32:
-    """Return the matrix from value shares to features, shape (features, values)."""
-    matrix = np.zeros((layout.features, sum(layout.sizes)), dtype=np.float32)
-    row = column = 0
-    for size in layout.sizes:
-        matrix[row : row + size - 1, column : column + size] = basis(size)[1:]
-        row, column = row + size - 1, column + size
-    return matrix

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from casesynth.contrasts import Floats
-from casesynth.domain import Domain
+from casesynth.domain import Domain, known_values
 from casesynth.intervals import ErrorScale
 from casesynth.model import LatentClassModel
 from casesynth.progress import Progress, silent
@@ -64,14 +64,6 @@ class AggregateTable:
         """Number of values in each combination."""
         result: NDArray[np.int64] = (self.columns != ABSENT).sum(axis=1)
         return result
-
-
-def known_values(domain: Domain) -> tuple[NDArray[np.int64], ...]:
-    """Return, per column, the positions of the values that are not missing."""
-    return tuple(
-        np.array([place for place in range(column.size) if place not in column.missing], dtype=np.int64)
-        for column in domain.columns
-    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from casesynth._objective import F32
+from casesynth._features import F32
 from casesynth.contrasts import Floats
 from casesynth.progress import Progress, silent
 

@@ -1,9 +1,10 @@
 """Noisy tables combined into independent centred contrasts with their precisions.
 
 For every set S of one to three columns, c_S is the S-marginal in an orthonormal basis of each column's centred space (Helmert rows).
-Each measured table that contains S gives an unbiased estimate of c_S with independent noise of equal variance; they are combined by
-inverse variance. Contrasts of different S are orthogonal projections, so for Gaussian noise they are independent: nothing is lost,
-nothing is counted twice, and a triple of flags costs one number in place of eight.
+Each measured table whose signs are the binary columns of S and whose axes hold the others gives an unbiased estimate of c_S with
+independent noise of equal variance; they are combined by inverse variance. Contrasts of different S are orthogonal projections, so for
+Gaussian noise they are independent: nothing is lost, and nothing is counted twice. A sign is the one Helmert contrast of a binary column
+times the root of two.
 
 Columns are laid out by ascending size, so that the two smaller columns of a triple form the rows of the third-order array.
 """
@@ -19,6 +20,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from casesynth.marginals import axes_of, signed_shape
 from casesynth.measure import Measurement
 
 Floats = NDArray[np.float64]
@@ -73,18 +75,6 @@ class Layout:
             rows += (ordered[pair[0]] - 1) * (ordered[pair[1]] - 1)
         return cls(order=order, sizes=ordered, offsets=offsets, row_offsets=row_offsets, rows=rows)
 
-    def row_features(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Return, for each third-order row, the features of its first and of its second column."""
-        first, second = [], []
-        for i, j in self.row_offsets:
-            a = self.offsets[i] + np.arange(self.sizes[i] - 1)
-            b = self.offsets[j] + np.arange(self.sizes[j] - 1)
-            first.append(np.repeat(a, len(b)))
-            second.append(np.tile(b, len(a)))
-        if not first:
-            return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
-        return np.concatenate(first), np.concatenate(second)
-
 
 @dataclass(frozen=True, kw_only=True)
 class Contrasts:
@@ -136,6 +126,14 @@ class Contrasts:
         table: Floats = result.transpose(position)
         return table
 
+    def of(self, columns: Sequence[int]) -> tuple[Floats, Floats]:
+        """Return the contrasts of one column or a pair and their precisions; one axis per column, in the order given."""
+        places = [self.layout.order.index(column) for column in columns]
+        ordered = sorted(places)
+        blocks = [slice(self.layout.offsets[p], self.layout.offsets[p] + self.layout.sizes[p] - 1) for p in ordered]
+        values, precisions = self._block(ordered, blocks, tuple(range(len(ordered))))
+        return (values, precisions) if ordered == places else (values.T, precisions.T)
+
     def _block(self, places: Sequence[int], blocks: Sequence[slice], axes: tuple[int, ...]) -> tuple[Floats, Floats]:
         """Return the contrasts of one set of columns and their precisions, one axis per column."""
         layout = self.layout
@@ -170,7 +168,7 @@ def combine(measurements: Sequence[Measurement], sizes: Sequence[int]) -> Contra
     """Combine noisy tables into contrasts.
 
     Args:
-        measurements: noisy tables; together they measure every pair of columns.
+        measurements: noisy signed tables; together they measure the number of people, every column and every pair of columns.
         sizes: number of values of each column of the domain.
     """
     layout = Layout.make(sizes, [measurement.clique for measurement in measurements])
@@ -179,30 +177,33 @@ def combine(measurements: Sequence[Measurement], sizes: Sequence[int]) -> Contra
     weights = {order: np.zeros_like(array) for order, array in sums.items()}
     people_sum = people_weight = 0.0
     place = {column: position for position, column in enumerate(layout.order)}
-    groups: dict[tuple[tuple[int, ...], int], list[Measurement]] = {}
+    groups: dict[tuple[tuple[int, ...], int, int], list[Measurement]] = {}
     for measurement in measurements:
-        places = sorted(place[column] for column in measurement.clique)
-        groups.setdefault((tuple(layout.sizes[p] for p in places), measurement.nano_rho), []).append(measurement)
-    for (shape, _), group in groups.items():
-        precision = 1 / group[0].scale ** 2
-        places_of = np.array([sorted(place[column] for column in m.clique) for m in group])
-        stacked = np.stack([_by_place(m, place) for m in group]).astype(np.float64)
+        shape = tuple(sorted(signed_shape(measurement.clique, sizes)))
+        groups.setdefault((shape, len(measurement.clique), measurement.nano_rho), []).append(measurement)
+    for (shape, length, _), group in groups.items():
+        signs = length - len(shape)
+        precision = 2.0**signs / group[0].scale ** 2
+        # in the layout binary columns, the smallest, come first: a clique's places are its signs, then its axes
+        places_of = np.array([sorted(place[column] for column in m.clique) for m in group], dtype=np.int64)
+        stacked = np.stack([_by_place(m, place, sizes) for m in group]).astype(np.float64) / 2 ** (signs / 2)
         for axis, size in enumerate(shape):
             stacked = np.moveaxis(np.tensordot(stacked, basis(size), axes=(axis + 1, 1)), -1, axis + 1)
-        for order in range(min(3, len(shape)) + 1):
+        for order in range(len(shape) + 1):
             for axes in itertools.combinations(range(len(shape)), order):
                 rest = math.prod(size for axis, size in enumerate(shape) if axis not in axes)
                 index = tuple(slice(1, None) if axis in axes else 0 for axis in range(len(shape)))
                 values = stacked[(slice(None), *index)].reshape(len(group), -1) * math.sqrt(rest)
                 q = precision / rest
-                if order == 0:
+                if signs + order == 0:
                     people_sum += q * float(values.sum())
                     people_weight += q * len(group)
                     continue
-                flat = _indices(layout, places_of[:, axes]).ravel()
-                length = len(sums[order])
-                sums[order] += np.bincount(flat, weights=q * values.ravel(), minlength=length)
-                weights[order] += np.bincount(flat, weights=np.full(flat.size, q), minlength=length)
+                kept = [*range(signs), *(signs + axis for axis in axes)]
+                flat = _indices(layout, places_of[:, kept]).ravel()
+                length_of = signs + order
+                sums[length_of] += np.bincount(flat, weights=q * values.ravel(), minlength=len(sums[length_of]))
+                weights[length_of] += np.bincount(flat, weights=np.full(flat.size, q), minlength=len(sums[length_of]))
     means = {order: sums[order] / np.where(weights[order] > 0, weights[order], 1.0) for order in sums}
     return Contrasts(
         layout=layout,
@@ -217,10 +218,10 @@ def combine(measurements: Sequence[Measurement], sizes: Sequence[int]) -> Contra
     )
 
 
-def _by_place(measurement: Measurement, place: dict[int, int]) -> NDArray[np.int64]:
+def _by_place(measurement: Measurement, place: dict[int, int], sizes: Sequence[int]) -> NDArray[np.int64]:
     """Return the table with its axes in the layout's order."""
-    axes = sorted(range(len(measurement.clique)), key=lambda axis: place[measurement.clique[axis]])
-    return measurement.values.transpose(axes)
+    axes = axes_of(measurement.clique, sizes)
+    return measurement.values.transpose(sorted(range(len(axes)), key=lambda axis: place[axes[axis]]))
 
 
 def _indices(layout: Layout, places: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -1,11 +1,11 @@
-"""Exact counting: coded columns in, integer histograms out.
+"""Exact counting: coded columns in, integer tables out.
 
-1. Output is integers only, and each person adds one to exactly one cell of every table.
+1. Output is integers only, and each person changes exactly one cell of every table, by one.
 2. It takes batches and holds one at a time, beside the tables; this is the seam where a distributed engine plugs in. The person table that the batches
    are slices of does grow: about 2 bytes for each column of a person.
-3. Tables of up to three columns are counted with `bincount` on packed keys that neighbouring tables share. Tables of four binary
-   columns come from one matrix product of pair indicators over the distinct rows: every four-way count at once, exact because
-   all partial sums stay below 2^24 where float32 holds integers exactly.
+3. Plain tables are counted with `bincount` on packed keys that neighbouring tables share.
+4. Signed tables over the same axes are counted together: the people are sorted by their cell once, and products of the signs in each cell give
+   all its sums of one, two or three signs. Exact, because partial sums stay below 2^24 where float32 holds integers exactly.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from casesynth.encode import Codes
-from casesynth.marginals import Clique, Marginal
+from casesynth.marginals import Clique, Marginal, axes_of, signed_shape, signs_of
 
-_CHUNK = 1 << 15
-"""Distinct rows per matrix product."""
+_PEOPLE = 1 << 18
+"""People per product of signs; far below 2^24."""
 
-_PEOPLE = 1 << 22
-"""People per matrix product; float32 holds whole numbers exactly up to 2^24."""
+LENGTH_MAX = 3
+"""Most columns of a table."""
 
 Check = Callable[[], None]
 """Called now and then during long work; raises to cancel."""
@@ -40,29 +40,20 @@ def count(
 
     Args:
         batches: coded columns of one row per person; every batch has all columns.
-        cliques: ascending column positions; cliques of four or more columns must be binary throughout.
+        cliques: ascending column positions, one to three.
         sizes: number of values of each column.
         check: called between tables.
     """
-    small = [clique for clique in cliques if len(clique) <= 3]
-    large = [clique for clique in cliques if len(clique) > 3]
-    totals = {clique: np.zeros(int(np.prod([sizes[i] for i in clique])), dtype=np.int64) for clique in small}
-    binary = sorted({i for clique in large for i in clique})
-    if any(sizes[i] != 2 for i in binary) or any(len(clique) != 4 for clique in large):
-        raise ValueError("tables of more than three columns must be quadruples of binary columns")
-    products = _PairProducts(binary)
+    if any(not 1 <= len(clique) <= LENGTH_MAX for clique in cliques):
+        raise ValueError(f"tables must have 1 to {LENGTH_MAX} columns")
+    totals = {clique: np.zeros(int(np.prod([sizes[i] for i in clique])), dtype=np.int64) for clique in cliques}
     for batch in batches:
-        if len(batch[0]) == 0:
-            continue
-        _count_small(batch, totals, sizes, check)
-        if binary:
-            products.add(batch, check)
-    quadruples = products.tables(large) if large else {}
-    found = {**{c: totals[c].reshape([sizes[i] for i in c]) for c in small}, **quadruples}
-    return [Marginal(clique=clique, counts=found[clique]) for clique in cliques]
+        if len(batch[0]):
+            _count_batch(batch, totals, sizes, check)
+    return [Marginal(clique=clique, counts=totals[clique].reshape([sizes[i] for i in clique])) for clique in cliques]
 
 
-def _count_small(
+def _count_batch(
     batch: tuple[Codes, ...], totals: dict[Clique, NDArray[np.int64]], sizes: Sequence[int], check: Check
 ) -> None:
     rows = len(batch[0])
@@ -84,61 +75,85 @@ def _count_small(
                 totals[clique] += np.bincount(key, minlength=len(totals[clique]))
 
 
-class _PairProducts:
-    """Counts, for every four binary columns, the people who have a one in all of them."""
+def count_signed(
+    batches: Iterable[tuple[Codes, ...]],
+    cliques: Sequence[Clique],
+    sizes: Sequence[int],
+    *,
+    check: Check = lambda: None,
+) -> list[Marginal]:
+    """Return the exact signed marginal of every clique, in the order given.
 
-    def __init__(self, columns: Sequence[int]) -> None:
-        self._columns = list(columns)
-        self._place = {column: place for place, column in enumerate(self._columns)}
-        self._pairs = list(itertools.combinations_with_replacement(range(len(self._columns)), 2))
-        self._pair_place = {pair: place for place, pair in enumerate(self._pairs)}
-        self._joint = np.zeros((len(self._pairs), len(self._pairs)), dtype=np.int64)
-        self._people = 0
-
-    def add(self, batch: tuple[Codes, ...], check: Check) -> None:
-        """Count one batch."""
+    Args:
+        batches: coded columns of one row per person; every batch has all columns.
+        cliques: ascending column positions, none to three.
+        sizes: number of values of each column.
+        check: called between tables.
+    """
+    if any(len(clique) > LENGTH_MAX for clique in cliques):
+        raise ValueError(f"tables must have at most {LENGTH_MAX} columns")
+    binary = sorted({column for clique in cliques for column in signs_of(clique, sizes)})
+    deepest: dict[Clique, int] = {}
+    for clique in cliques:
+        axes = axes_of(clique, sizes)
+        deepest[axes] = max(deepest.get(axes, 0), len(clique) - len(axes))
+    groups = [_SignedSums(axes, sizes, len(binary), depth) for axes, depth in deepest.items()]
+    for batch in batches:
         for start in range(0, len(batch[0]), _PEOPLE):
-            self._add([batch[i][start : start + _PEOPLE] for i in self._columns], check)
+            part = [column[start : start + _PEOPLE] for column in batch]
+            signs = np.empty((len(part[0]), len(binary)), dtype=np.float32)
+            for place, column in enumerate(binary):
+                if len(part[column]) and int(part[column].max()) > 1:
+                    raise ValueError(f"column {column} holds a code beyond its two values")
+                np.subtract(1, 2 * part[column].astype(np.float32), out=signs[:, place])
+            for group in groups:
+                check()
+                group.add(part, signs)
+    place_of = {column: place for place, column in enumerate(binary)}
+    found = {group.axes: group for group in groups}
+    return [
+        Marginal(
+            clique=clique,
+            counts=found[axes_of(clique, sizes)]
+            .sums([place_of[column] for column in signs_of(clique, sizes)])
+            .reshape(signed_shape(clique, sizes)),
+        )
+        for clique in cliques
+    ]
 
-    def _add(self, columns: Sequence[Codes], check: Check) -> None:
-        ones = np.stack(columns, axis=1).astype(bool)
-        self._people += len(ones)
-        bits = np.packbits(ones, axis=1)
-        words = np.zeros(
-            (len(bits), -(-bits.shape[1] // 8)), dtype=np.uint64
-        )  # whole words sort much faster than bytes
-        words.view(np.uint8)[:, : bits.shape[1]] = bits
-        keys = words[:, 0] if words.shape[1] == 1 else words.view([("", np.uint64)] * words.shape[1]).ravel()
-        distinct, weights = np.unique(keys, return_counts=True)
-        rows = distinct.view(np.uint8).reshape(len(distinct), -1)
-        first = np.array([a for a, _ in self._pairs])
-        second = np.array([b for _, b in self._pairs])
-        for start in range(0, len(rows), _CHUNK):
-            check()
-            part = np.unpackbits(rows[start : start + _CHUNK], axis=1, count=len(self._columns)).astype(np.float32)
-            weight = weights[start : start + _CHUNK].astype(np.float32)
-            product = part[:, first] * part[:, second]
-            self._joint += np.rint((product * weight[:, None]).T @ product).astype(np.int64)
 
-    def _ones(self, places: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return the number of people with a one in all given columns; places of shape (tables, 1 to 4), ascending."""
-        padded = np.concatenate([places, np.repeat(places[:, -1:], 4 - places.shape[1], axis=1)], axis=1)
-        size = len(self._columns)
-        lookup = np.zeros((size, size), dtype=np.int64)
-        for (a, b), place in self._pair_place.items():
-            lookup[a, b] = lookup[b, a] = place
-        result: NDArray[np.int64] = self._joint[lookup[padded[:, 0], padded[:, 1]], lookup[padded[:, 2], padded[:, 3]]]
-        return result
+class _SignedSums:
+    """Sums of products of signs in every cell of a table over some axes."""
 
-    def tables(self, cliques: Sequence[Clique]) -> dict[Clique, NDArray[np.int64]]:
-        """Return the 2 x 2 x 2 x 2 table of each clique, by inclusion and exclusion over the counts of ones."""
-        places = np.array([[self._place[i] for i in clique] for clique in cliques])
-        tables = np.zeros((len(cliques), 2, 2, 2, 2), dtype=np.int64)
-        for chosen in itertools.product((0, 1), repeat=4):
-            axes = [axis for axis in range(4) if chosen[axis]]
-            ones = self._ones(places[:, axes]) if axes else np.full(len(cliques), self._people, dtype=np.int64)
-            tables[:, chosen[0], chosen[1], chosen[2], chosen[3]] = ones
-        for axis in range(1, 5):  # turn "at least these ones" into "exactly these ones", one column at a time
-            by_axis = np.moveaxis(tables, axis, 0)
-            by_axis[0] -= by_axis[1]
-        return dict(zip(cliques, tables, strict=True))
+    def __init__(self, axes: Clique, sizes: Sequence[int], signs: int, depth: int) -> None:
+        self.axes = axes
+        self._sizes = [sizes[column] for column in axes]
+        self._cells = int(np.prod(self._sizes, dtype=np.int64)) if axes else 1
+        self._totals = [np.zeros((self._cells, *[signs] * length), dtype=np.int64) for length in range(depth + 1)]
+
+    def add(self, part: Sequence[Codes], signs: NDArray[np.float32]) -> None:
+        """Count one part of a batch; `signs` has one row per person and one column per binary column."""
+        key = np.zeros(len(signs), dtype=np.int64)
+        for column, size in zip(self.axes, self._sizes, strict=True):
+            key = key * size + part[column]
+        inside = np.bincount(key, minlength=self._cells)
+        self._totals[0] += inside
+        if len(self._totals) == 1 or not len(key):
+            return
+        ordered = signs[np.argsort(key.astype(np.min_scalar_type(self._cells)), kind="stable")] if self.axes else signs
+        filled = np.flatnonzero(inside)
+        starts = np.concatenate([[0], np.cumsum(inside[filled])])
+        self._totals[1][filled] += np.rint(np.add.reduceat(ordered, starts[:-1], axis=0)).astype(np.int64)
+        for cell, first, last in zip(filled, starts[:-1], starts[1:], strict=True) if len(self._totals) > 2 else ():
+            rows = ordered[first:last]
+            self._totals[2][cell] += np.rint(rows.T @ rows).astype(np.int64)
+            for one in range(rows.shape[1] if len(self._totals) > 3 else 0):
+                rest = rows[:, one + 1 :]
+                products = (rest * rows[:, one : one + 1]).T @ rest
+                self._totals[3][cell, one, one + 1 :, one + 1 :] += np.rint(products).astype(np.int64)
+
+    def sums(self, places: Sequence[int]) -> NDArray[np.int64]:
+        """Return the sum over each cell of the product of the signs at ascending places; shape (cells,)."""
+        index: tuple[slice | int, ...] = (slice(None), *places)
+        sums: NDArray[np.int64] = self._totals[len(places)][index]
+        return sums

@@ -15,6 +15,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal, TypeAlias
 
+import numpy as np
+from numpy.typing import NDArray
+
 from caseschemas import CaseSchema, SchemaAttribute
 from casesynth.errors import CasesynthError
 
@@ -255,4 +258,12 @@ def _from_schema_attribute(attribute: SchemaAttribute) -> Attribute:
         blank=outside if blank is None else blank,
         outside=outside,
         read=read,
+    )
+
+
+def known_values(domain: Domain) -> tuple[NDArray[np.int64], ...]:
+    """Return, per column, the positions of the values that are not missing."""
+    return tuple(
+        np.array([place for place in range(column.size) if place not in column.missing], dtype=np.int64)
+        for column in domain.columns
     )

@@ -2,7 +2,7 @@
 
 All of it is post-processing; nothing real is read.
 
-1. People are drawn independently from the fitted model and measured with simulated noise of the plan's scales; the model is fitted
+1. Judged are combinations of known values, the ones that are published: those of missing values are large, many and easy. People are drawn independently from the fitted model and measured with simulated noise of the plan's scales; the model is fitted
    again to those numbers, and again with other people until enough combinations were judged. There the truth is known, so the errors of the refit show what noise, fitting and the roughness of whole
    people do to an estimate of a given length and size.
 2. The half width for a length and size is the 95 % quantile of those errors among estimates of about that size. One refit has one
@@ -25,7 +25,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from casesynth.contrasts import Floats, combine
-from casesynth.counting import count
+from casesynth.counting import count, count_signed
+from casesynth.domain import known_values
 from casesynth.marginals import Clique, Marginal
 from casesynth.measure import Measurement
 from casesynth.model import FitSettings, LatentClassModel, refit
@@ -98,18 +99,23 @@ def judge(
         measurements: the noisy tables that it was fitted to.
         plan: the plan whose noise is simulated.
         seed: digest of the measurements.
-        settings: how hard the refit is fitted; as the model was.
+        settings: what the model was fitted with.
         progress: called often; raising from it cancels.
     """
     sizes = plan.domain.sizes
+    settings = settings or FitSettings()
+    settings = settings.harder(
+        len(model.weights) / (settings.classes * settings.starts)
+    )  # as hard as the model was fitted
     judged = _judged_cliques(len(sizes), generator(seed, "judged"))
-    real = _gaps(model, judged, combine(measurements, sizes).table)
+    known = known_values(plan.domain)
+    real = _gaps(model, judged, known, combine(measurements, sizes).table)
     errors: list[tuple[_Gaps, _Gaps, _Gaps]] = []
     drawn: list[tuple[_Gaps, _Gaps, _Gaps]] = []
     enough = 0
     while len(errors) < ROUNDS_MAX and enough < CELLS_ENOUGH:
         random = generator(seed, f"intervals {len(errors)}")
-        error, gap = _round(model, plan, judged, seed + b"again %d" % len(errors), random, settings, progress)
+        error, gap = _round(model, plan, judged, known, seed + b"again %d" % len(errors), random, settings, progress)
         errors.append(error)
         drawn.append(gap)
         enough += len(error[min(len(sizes), 2) - 1].gaps) or CELLS_ENOUGH  # nothing to judge: more rounds show no more
@@ -128,34 +134,34 @@ def _round(
     model: LatentClassModel,
     plan: ReleasePlan,
     judged: Sequence[Clique],
+    known: Sequence[NDArray[np.int64]],
     seed: bytes,
     random: np.random.Generator,
-    settings: FitSettings | None,
+    settings: FitSettings,
     progress: Progress,
 ) -> tuple[tuple[_Gaps, _Gaps, _Gaps], tuple[_Gaps, _Gaps, _Gaps]]:
     """Draw people, measure them, fit again; return how far the refit is from the truth, and from the direct tables."""
     people = draw_people(model, random)
     sizes = plan.domain.sizes
     cliques = [table.clique for table in plan.tables]
-    marginals = count([people], cliques, sizes, check=lambda: progress("aggregate", None))
+    marginals = count_signed([people], cliques, sizes, check=lambda: progress("aggregate", None))
     contrasts = combine(simulate(plan, marginals, random), sizes)
     again = refit(
         contrasts,
         seed,
         stiffness=model.stiffness,
         settings=replace(
-            settings or FitSettings(), starts=1
+            settings, starts=1
         ),  # a little worse than the union of starts: the safe side, and half the work
         progress=lambda _, share: progress("aggregate", share),
     )
-    truth = {m.clique: m.counts for m in marginals if len(m.clique) <= 3}
-    truth |= {m.clique: m.counts for m in count([people], [c for c in judged if c not in truth], sizes)}
+    truth = {m.clique: m.counts for m in count([people], judged, sizes)}
     off = len(people[0]) - again.people
 
     def with_that_many_people(clique: Clique) -> Floats:
         return np.asarray(truth[clique] - off / truth[clique].size, dtype=np.float64)
 
-    return _gaps(again, judged, with_that_many_people), _gaps(again, judged, contrasts.table)
+    return _gaps(again, judged, known, with_that_many_people), _gaps(again, judged, known, contrasts.table)
 
 
 def _judged_cliques(columns: int, random: np.random.Generator) -> list[Clique]:
@@ -188,9 +194,10 @@ class _Gaps:
 def _gaps(
     model: LatentClassModel,
     judged: Sequence[Clique],
+    known: Sequence[NDArray[np.int64]],
     reference: Callable[[Clique], NDArray[np.int64] | Floats | None],
 ) -> tuple[_Gaps, _Gaps, _Gaps]:
-    """Compare estimates of at least the smallest judged size with a reference; one result per length."""
+    """Compare estimates of known values, of at least the smallest judged size, with a reference; one result per length."""
     estimates: tuple[list[Floats], ...] = ([], [], [])
     gaps: tuple[list[Floats], ...] = ([], [], [])
     portions: tuple[list[Floats], ...] = ([], [], [])
@@ -198,11 +205,13 @@ def _gaps(
         expected = reference(clique)
         if expected is None:
             continue
-        guess = model.marginal(clique).ravel()
+        whole = model.marginal(clique)
+        published = np.ix_(*(known[column] for column in clique))
+        guess = whole[published].ravel()
         large = guess >= math.exp(_EDGES[0])
         estimates[len(clique) - 1].append(guess[large])
-        gaps[len(clique) - 1].append(expected.ravel()[large] - guess[large])
-        portions[len(clique) - 1].append(np.full(int(large.sum()), 1 / guess.size))
+        gaps[len(clique) - 1].append(expected[published].ravel()[large] - guess[large])
+        portions[len(clique) - 1].append(np.full(int(large.sum()), 1 / whole.size))
     none = [np.zeros(0)]
     one, two, three = (
         _Gaps(estimates=np.concatenate(e or none), gaps=np.concatenate(g or none), portions=np.concatenate(p or none))

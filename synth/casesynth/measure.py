@@ -17,7 +17,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from casesynth.counting import count
+from casesynth.counting import count_signed
 from casesynth.errors import CasesynthError
 from casesynth.marginals import Clique
 from casesynth.persons import PersonTable
@@ -43,7 +43,7 @@ class Measurement:
 
     clique: Clique
     values: NDArray[np.int64]
-    """Noisy counts, one axis per column of the clique; may be negative."""
+    """Noisy signed marginal: one axis per column of the clique that is not binary; may be negative."""
     nano_rho: int
 
     @property
@@ -67,7 +67,7 @@ def measure(
     people = open_people(receipt)
     progress("count", 0.0)
     cliques = [table.clique for table in plan.tables]
-    marginals = count(people.batches(), cliques, plan.domain.sizes, check=lambda: progress("count", None))
+    marginals = count_signed(people.batches(), cliques, plan.domain.sizes, check=lambda: progress("count", None))
     del people
     groups: dict[int, list[int]] = {}
     for place, table in enumerate(plan.tables):

@@ -2,8 +2,9 @@
 
 Everything here is post-processing of noisy measurements.
 
-1. Prior shares b come from the noisy one-way contrasts.
-2. The prior's stiffness is chosen by Gaussian thinning: fit one part of the noise, validate on an independent part. That reads noisy numbers only and costs no budget (privacy rule 6).
+1. Prior shares come from the noisy one-way contrasts; values that nobody seems to have share one score (`casesynth._features`).
+2. The prior's stiffness is chosen by Gaussian thinning: fit one part of the noise, validate on an independent part. How many classes and steps
+   are worth their time is chosen by what the best pilot leaves unsaid. Both read noisy numbers only and cost no budget (privacy rule 6).
 3. The released model is the union of the classes of several starts, their weights divided.
 """
 
@@ -11,12 +12,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from casesynth._objective import F32, Objective, softmax
-from casesynth.contrasts import Contrasts, Floats, basis
+from casesynth._features import F32, Features
+from casesynth._objective import Objective, softmax
+from casesynth.contrasts import Contrasts, Floats
 from casesynth.progress import Progress, silent
 from casesynth.seeded import generator
 from casesynth.threads import WORKERS, Check, side_by_side
@@ -29,6 +31,11 @@ LADDER = (0.04, 0.02, 0.01, 0.005, 0.002, 0.0005)
 """Stiffness per person tried by the pilots, stiffest first."""
 CHI_RISE = 10.0
 """The pilots stop when the validation chi-square has risen by this."""
+EFFORTS = ((1.05, 1.0), (1.5, 1.5), (math.inf, 2.0))
+"""Up to which order-2 residual of the best pilot, in units of the noise, how many times the classes are fitted: what a hundred classes cannot
+say shows in the noisy numbers."""
+STEPS_MOST = 1.5
+"""Most times the steps."""
 STIFFER = 1.5
 """Counts of rare combinations want a stiffer prior than the chi-square does."""
 
@@ -37,11 +44,15 @@ STIFFER = 1.5
 class FitSettings:
     """How hard to fit; public constants."""
 
-    classes: int = 150
+    classes: int = 100
     steps: int = 400
     starts: int = 2
     pilot_classes: int = 100
     pilot_steps: int = 200
+
+    def harder(self, effort: float) -> FitSettings:
+        """Return settings with `effort` times the classes, and steps to match."""
+        return replace(self, classes=round(self.classes * effort), steps=round(self.steps * min(effort, STEPS_MOST)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,22 +84,6 @@ class LatentClassModel:
             pair = (parts[0][:, None, :] * parts[1][None, :, :]).reshape(-1, len(w))
             result = ((pair * w) @ parts[2].T).reshape(len(parts[0]), len(parts[1]), -1)
         return result
-
-
-def prior_shares(contrasts: Contrasts) -> F32:
-    """Return the prior share of every value from noisy one-way contrasts, concatenated in layout order.
-
-    Shares below half a standard error are raised to it: noise must not make a value impossible.
-    """
-    shares = []
-    people = max(contrasts.people, 1.0)
-    for offset, size in zip(contrasts.layout.offsets, contrasts.layout.sizes, strict=True):
-        c = contrasts.c1[offset : offset + size - 1]
-        sigma = 1 / math.sqrt(contrasts.q1[offset])
-        raw = (basis(size)[1:].T @ c) / people + 1 / size
-        clipped = np.maximum(raw, sigma / (2 * people))
-        shares.append(clipped / clipped.sum())
-    return np.concatenate(shares).astype(np.float32)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,27 +135,22 @@ def fit(
         progress: called often; raising from it cancels.
     """
     settings = settings or FitSettings()
-    shares = prior_shares(contrasts)
-    stiffness = _choose(contrasts, shares, seed, settings, progress)
-    return _released(contrasts, shares, seed, stiffness, settings, progress)
+    features = Features.of(contrasts)
+    stiffness, effort = _choose(contrasts, features, seed, settings, progress)
+    return _released(contrasts, features, seed, stiffness, settings.harder(effort), progress)
 
 
 def refit(
-    contrasts: Contrasts,
-    seed: bytes,
-    *,
-    stiffness: float,
-    settings: FitSettings | None = None,
-    progress: Progress = silent,
+    contrasts: Contrasts, seed: bytes, *, stiffness: float, settings: FitSettings, progress: Progress = silent
 ) -> LatentClassModel:
-    """Fit with a stiffness that is already chosen."""
-    return _released(contrasts, prior_shares(contrasts), seed, stiffness, settings or FitSettings(), progress)
+    """Fit with a stiffness and an effort that are already chosen."""
+    return _released(contrasts, Features.of(contrasts), seed, stiffness, settings, progress)
 
 
 def _released(
-    contrasts: Contrasts, shares: F32, seed: bytes, stiffness: float, settings: FitSettings, progress: Progress
+    contrasts: Contrasts, features: Features, seed: bytes, stiffness: float, settings: FitSettings, progress: Progress
 ) -> LatentClassModel:
-    objective = Objective(contrasts, shares)
+    objective = Objective(features, features.project(contrasts))
 
     def start(place: int) -> Callable[[Check], _Point]:
         return lambda check: _descend(
@@ -174,16 +164,19 @@ def _released(
         )
 
     points = side_by_side([start(place) for place in range(settings.starts)], lambda: progress("fit", None))
-    return _union(contrasts, objective, points, stiffness)
+    return _union(contrasts, features, objective, points, stiffness)
 
 
-def _choose(contrasts: Contrasts, shares: F32, seed: bytes, settings: FitSettings, progress: Progress) -> float:
-    """Choose the stiffness per person by Gaussian thinning."""
+def _choose(
+    contrasts: Contrasts, features: Features, seed: bytes, settings: FitSettings, progress: Progress
+) -> tuple[float, float]:
+    """Choose the stiffness per person by Gaussian thinning, and the effort by what the best pilot could not say."""
     part, rest = contrasts.thinned(generator(seed, "thinning"))
-    objective, judge = Objective(part, shares), Objective(rest, shares)
+    objective, judge = (Objective(features, features.project(half)) for half in (part, rest))
+    pairs = max(int((objective.q2 > 0).sum()), 1)
 
-    def pilot(stiffness: float) -> Callable[[Check], float]:
-        def run(check: Check) -> float:
+    def pilot(stiffness: float) -> Callable[[Check], tuple[float, float]]:
+        def run(check: Check) -> tuple[float, float]:
             point = _descend(
                 objective,
                 classes=settings.pilot_classes,
@@ -193,42 +186,45 @@ def _choose(contrasts: Contrasts, shares: F32, seed: bytes, settings: FitSetting
                 random=generator(seed, "pilot"),
                 check=check,
             )
-            return sum(judge.chi_square(point.logits, point.scores))
+            left = math.sqrt(objective.chi_square(point.logits, point.scores)[1] / pairs)
+            return sum(judge.chi_square(point.logits, point.scores)), left
 
         return run
 
-    best, best_chi = LADDER[0], math.inf
+    best, best_chi, best_left = LADDER[0], math.inf, 1.0
     for first in range(0, len(LADDER), WORKERS):
         rungs = LADDER[first : first + WORKERS]
         found = side_by_side([pilot(rung) for rung in rungs], lambda: progress("fit", None))
-        for stiffness, chi in zip(rungs, found, strict=True):
+        for stiffness, (chi, left) in zip(rungs, found, strict=True):
             if chi > best_chi + CHI_RISE:
-                return STIFFER * best
+                return STIFFER * best, _effort(best_left)
             if chi < best_chi:
-                best, best_chi = stiffness, chi
-    return STIFFER * best
+                best, best_chi, best_left = stiffness, chi, left
+    return STIFFER * best, _effort(best_left)
 
 
-def _union(contrasts: Contrasts, objective: Objective, points: Sequence[_Point], stiffness: float) -> LatentClassModel:
+def _effort(left: float) -> float:
+    return next(effort for most, effort in EFFORTS if left <= most)
+
+
+def _union(
+    contrasts: Contrasts, features: Features, objective: Objective, points: Sequence[_Point], stiffness: float
+) -> LatentClassModel:
     """Return the released model: the classes of all starts together."""
     logits = np.concatenate([np.log(softmax(point.logits)) for point in points]).astype(np.float32)
     scores = np.concatenate([point.scores for point in points], axis=1)
     weights = softmax(logits).astype(np.float64)
     weights /= weights.sum()
-    values = objective.probabilities(scores).astype(np.float64)
-    layout = contrasts.layout
-    by_column: dict[int, Floats] = {}
-    for column, start, size in zip(layout.order, objective.starts, layout.sizes, strict=True):
-        part = values[start : start + size]
-        by_column[column] = part / part.sum(axis=0)
+    values = features.by_column(objective.probabilities(scores).astype(np.float64))
+    by_column = dict(zip(contrasts.layout.order, values, strict=True))
     chi = objective.chi_square(logits, scores)
-    counts = [int((q > 0).sum()) for q in (contrasts.q1, contrasts.q2, contrasts.q3)]
+    counts = [int((q > 0).sum()) for q in (objective.q1, objective.q2, objective.q3)]
     residual = tuple(math.sqrt(c / max(m, 1)) for c, m in zip(chi, counts, strict=True))
     return LatentClassModel(
         people=contrasts.people,
         people_sigma=math.sqrt(contrasts.people_variance),
         weights=weights,
-        shares=tuple(by_column[i] for i in range(len(layout.order))),
+        shares=tuple(by_column[i] for i in range(len(by_column))),
         stiffness=stiffness,
         residual=(residual[0], residual[1], residual[2]),
     )

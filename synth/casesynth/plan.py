@@ -2,10 +2,10 @@
 
 1. The plan depends on public facts only: the sizes of the value lists, the budget, people_cap (privacy rule 6). It is made, and can
    be printed, before anything is charged or opened.
-2. Tables: all pairs; all triples of at most `TRIPLE_CELLS` cells; where there are four or more binary columns, all quadruples of
-   them instead of their triples: the same pair information, more triple information.
-3. Shares: proportional to the square root of the number of cells, which minimises the total variance for a fixed budget
-   (Lagrange on sum of cells / rho_T). Rounded down to integer nano-rho, so the sum never passes the budget.
+2. Tables are signed marginals: the number of people, all single columns, all pairs, and the smallest triples, as long as all tables together
+   have at most `CELLS` cells. A binary column is a sign and no axis, so what a table costs and takes is decided by its other columns.
+3. Shares: a fixed part of the budget for each length, within it proportional to the square root of the number of cells, which minimises
+   the total variance (Lagrange on sum of cells / rho_T). Rounded down to integer nano-rho, so the sum never passes the budget.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from functools import cached_property
 
 from casesynth.domain import Domain
 from casesynth.errors import CasesynthError
-from casesynth.marginals import Clique
+from casesynth.marginals import Clique, signed_shape
 from casesynth.privacy.accounting import check_delta, default_delta, epsilon_for, rho_for
 from casesynth.privacy.loss import PrivacyLoss
 from casesynth.privacy.mechanisms import gaussian_scale
@@ -25,14 +25,14 @@ from casesynth.privacy.mechanisms import gaussian_scale
 PAIR_CELLS_MAX = 2_000_000
 """Most cells that all pair tables may have together."""
 
-TRIPLE_CELLS = 2_000
+TRIPLE_CELLS = 4_000
 """Most cells of a triple that is measured."""
 
-TRIPLE_SHARE = 0.6
-"""Share of the budget for triples and quadruples."""
+CELLS = 240_000
+"""Triples are measured, smallest first, while all tables together have no more cells than this: noise takes time by the cell."""
 
-QUADRUPLES_MAX = 12_000
-"""Most quadruples of binary columns; with more binary columns their triples are measured."""
+LENGTH_SHARES = (0.03, 0.13, 0.33, 0.51)
+"""Parts of the budget for the number of people, single columns, pairs and triples; what has no table leaves its part to the others."""
 
 PEOPLE_CAP_MAX = 1 << 40
 
@@ -47,6 +47,7 @@ class PlannedTable:
 
     clique: Clique
     cells: int
+    """Of the signed marginal."""
     nano_rho: int
 
     @property
@@ -116,7 +117,9 @@ class ReleasePlan:
         shares = _shares(domain.sizes)
         tables = tuple(
             PlannedTable(
-                clique=clique, cells=math.prod(domain.sizes[i] for i in clique), nano_rho=math.floor(budget * share)
+                clique=clique,
+                cells=math.prod(signed_shape(clique, domain.sizes)),
+                nano_rho=math.floor(budget * share),
             )
             for clique, share in shares.items()
         )
@@ -147,25 +150,28 @@ def _check_width(domain: Domain) -> None:
 def _shares(sizes: tuple[int, ...]) -> dict[Clique, float]:
     """Return each table's share of the budget; the shares sum to 1."""
     columns = range(len(sizes))
-    if len(sizes) == 1:
-        return {(0,): 1.0}
 
-    def root(clique: Clique) -> float:
-        return math.sqrt(math.prod(sizes[i] for i in clique))
+    def cells(clique: Clique) -> int:
+        return math.prod(signed_shape(clique, sizes))
 
-    binary = [i for i in columns if sizes[i] == 2]
-    pairs: dict[Clique, float] = {pair: root(pair) for pair in itertools.combinations(columns, 2)}
-    triples: dict[Clique, float] = {
-        triple: root(triple)
-        for triple in itertools.combinations(columns, 3)
-        if math.prod(sizes[i] for i in triple) <= TRIPLE_CELLS
-    }
-    triple_share = TRIPLE_SHARE if triples else 0.0
-    pair_roots, triple_roots = sum(pairs.values()), sum(triples.values())
-    shares: dict[Clique, float] = {c: (1 - triple_share) * w / pair_roots for c, w in pairs.items()}
-    shares |= {c: triple_share * w / triple_roots for c, w in triples.items()}
-    if len(binary) >= 4 and math.comb(len(binary), 4) <= QUADRUPLES_MAX:
-        freed = sum(shares.pop(triple) for triple in itertools.combinations(binary, 3))
-        quadruples: list[Clique] = [*itertools.combinations(binary, 4)]
-        shares |= dict.fromkeys(quadruples, freed / len(quadruples))
+    chosen: list[list[Clique]] = [
+        [()] if 2 in sizes else []
+    ]  # other columns' tables tell the number of people themselves
+    chosen += [list(itertools.combinations(columns, length)) for length in (1, 2)]
+    room = CELLS - sum(cells(clique) for group in chosen for clique in group)
+    by_cells: dict[int, list[Clique]] = {}
+    for triple in itertools.combinations(columns, 3):
+        by_cells.setdefault(cells(triple), []).append(triple)
+    triples: list[Clique] = []
+    for size in sorted(size for size in by_cells if size <= TRIPLE_CELLS):
+        room -= size * len(by_cells[size])
+        if room < 0:
+            break
+        triples += by_cells[size]
+    chosen.append(triples)
+    whole = sum(part for part, group in zip(LENGTH_SHARES, chosen, strict=True) if group)
+    shares: dict[Clique, float] = {}
+    for part, group in zip(LENGTH_SHARES, chosen, strict=True):
+        roots = [math.sqrt(cells(clique)) for clique in group]
+        shares |= {clique: part / whole * root / sum(roots) for clique, root in zip(group, roots, strict=True)}
     return shares

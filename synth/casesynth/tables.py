@@ -24,11 +24,11 @@ from casesynth.domain import Domain
 from casesynth.encode import Codes
 from casesynth.errors import CasesynthError
 from casesynth.intervals import ErrorScale
-from casesynth.marginals import Clique
+from casesynth.marginals import Clique, axes_of, signed_shape
 from casesynth.measure import Measurement
 from casesynth.model import LatentClassModel
 
-MEASUREMENTS_FORMAT = "casesynth-measurements/1"
+MEASUREMENTS_FORMAT = "casesynth-measurements/2"
 MODEL_FORMAT = "casesynth-model/2"
 
 _FORMULA_STARTS = tuple("=+-@\t\r\0＝＋－＠")
@@ -110,13 +110,22 @@ def write_frame(frame: pd.DataFrame, folder: Path, stem: str) -> None:
 
 
 def write_measurements(measurements: Sequence[Measurement], domain: Domain, path: Path) -> None:
-    """Write the noisy tables: one row per cell, table by table, cells in row-major order of the columns named in the header."""
+    """Write the noisy tables: one row per cell, table by table, cells in row-major order of the `axes` that the header names.
+
+    A table is a signed marginal of its `columns`: those that are no axes are binary, and are signs (`casesynth.marginals`).
+    """
     names = [column.name for column in domain.columns]
     header = {
         "format": MEASUREMENTS_FORMAT,
         "columns": [{"name": column.name, "values": list(column.values)} for column in domain.columns],
         "tables": [
-            {"columns": [names[i] for i in m.clique], "nano_rho": m.nano_rho, "scale": m.scale} for m in measurements
+            {
+                "columns": [names[i] for i in m.clique],
+                "axes": [names[i] for i in axes_of(m.clique, domain.sizes)],
+                "nano_rho": m.nano_rho,
+                "scale": m.scale,
+            }
+            for m in measurements
         ],
     }
     counts = [m.values.size for m in measurements]
@@ -144,7 +153,7 @@ def read_measurements(path: Path, domain: Domain) -> tuple[Measurement, ...]:
     measurements, counts, start = [], [], 0
     for entry in _listed(header, "tables", path):
         clique, nano_rho = _table_entry(entry, place, path)
-        shape = [domain.sizes[i] for i in clique]
+        shape = signed_shape(clique, domain.sizes)
         size = math.prod(shape)
         part = values[start : start + size]
         if len(part) != size:
@@ -163,7 +172,7 @@ def read_measurements(path: Path, domain: Domain) -> tuple[Measurement, ...]:
 def _table_entry(entry: object, place: Mapping[str, int], path: Path) -> tuple[Clique, int]:
     """Return the clique and share of one table of the header."""
     names, nano_rho = (entry.get("columns"), entry.get("nano_rho")) if isinstance(entry, dict) else (None, None)
-    if isinstance(names, list) and names and all(isinstance(name, str) and name in place for name in names):
+    if isinstance(names, list) and all(isinstance(name, str) and name in place for name in names):
         clique = tuple(place[name] for name in names)
         if all(a < b for a, b in itertools.pairwise(clique)) and type(nano_rho) is int and nano_rho > 0:
             return clique, nano_rho

@@ -9,8 +9,8 @@ from typing import TypeAlias
 import numpy as np
 import pytest
 
-from casesynth.aggregates import ABSENT, LENGTH, MINIMUM, AggregateTable, aggregate, known_values, large_cells
-from casesynth.domain import Attribute, Domain, Multi
+from casesynth.aggregates import ABSENT, LENGTH, MINIMUM, AggregateTable, aggregate, large_cells
+from casesynth.domain import Attribute, Domain, Multi, known_values
 from casesynth.intervals import ErrorScale
 from casesynth.model import LatentClassModel
 

@@ -18,7 +18,7 @@ from casesynth.domain import Domain
 from casesynth.intervals import simulate
 from casesynth.marginals import Marginal
 from casesynth.measure import Measurement
-from casesynth.model import LADDER, STIFFER, FitSettings, LatentClassModel, fit, prior_shares, refit
+from casesynth.model import LADDER, STIFFER, FitSettings, LatentClassModel, fit, refit
 from casesynth.plan import ReleasePlan
 from casesynth.privacy.loss import Receipt
 from casesynth.synthesis import recompute

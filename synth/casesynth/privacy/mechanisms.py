@@ -59,20 +59,21 @@ def add_gaussian_noise(counts: IntegerCounts, *, nano_rho: int, people_cap: int)
     """Return `counts` with discrete Gaussian noise on every cell.
 
     Args:
-        counts: exact counts, int64, any shape. Adding or removing one person changes the whole array by at most 1 in L2: the
-            caller counts each person in exactly one cell per table and passes tables whose own shares are `nano_rho` each.
+        counts: exact counts, plain or signed, int64, any shape. Adding or removing one person changes each table in it by at most 1 in L2:
+            the caller counts each person in exactly one cell per table, as plus or minus one, and passes tables whose own shares are
+            `nano_rho` each.
         nano_rho: zCDP share of one table.
         people_cap: public bound on the number of people.
 
     Raises:
-        MechanismError: counts are not int64, lie outside [0, people_cap], or could saturate (privacy rule 8).
+        MechanismError: counts are not int64, lie further than people_cap from zero, or could saturate (privacy rule 8).
     """
     if counts.dtype != np.int64:
         raise MechanismError(f"counts must be int64, got {counts.dtype}")
     if people_cap + _TAIL * gaussian_scale(nano_rho) >= _LIMIT:
         raise MechanismError("people_cap and noise together pass 2^62: lower people_cap or raise epsilon")
-    if counts.size and (int(counts.min()) < 0 or int(counts.max()) > people_cap):
-        raise MechanismError("a count lies outside zero and people_cap")
+    if counts.size and (int(counts.min()) < -people_cap or int(counts.max()) > people_cap):
+        raise MechanismError("a count lies further than people_cap from zero")
     measurement = _measurement(nano_rho)
     flat = counts.ravel()
     halves = [part.tolist() for part in np.array_split(flat, 2)] if flat.size > 2048 else [flat.tolist()]

@@ -1,21 +1,24 @@
-"""Do the synthetic records say what the noisy measurements say? Counts against cells, in units of the noise.
+"""Do the synthetic records say what the noisy measurements say? In units of the noise.
 
 1. Records are synthetic and measurements are protected, so this is post-processing and tells nothing about a person.
 2. If the records had exactly the counts of the people, the differences would be the noise alone: root mean square 1 in
    units of its scale, and 95.4 % of them within 2. What is above that is what the records get wrong.
-3. Pairs are compared with their own tables as measured. Single columns have no table of their own; the best estimate
-   that all tables together give is used, with its scale.
+3. Compared are contrasts: what a column's counts say beyond the number of people, and what a pair's counts say beyond its two columns.
+   All tables that hold the column or pair are combined in them, and their noise is independent from number to number.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
 
-from casesynth.contrasts import Contrasts, Floats, combine
+from casesynth.contrasts import Contrasts, Floats, basis, combine
 from casesynth.counting import count
+from casesynth.marginals import Clique, Marginal
 from casesynth.synthesis import Synthesis
 
 WITHIN_EXPECTED = 0.9545
@@ -27,6 +30,8 @@ STANDS_OUT = 4.0
 NAMED = 10
 """Most tables that are named."""
 
+NORMAL = NormalDist()
+
 EDGES: Floats = np.array([-np.inf, -3, -2.5, -2, -1.5, -1, -0.5, 0, 0.5, 1, 1.5, 2, 2.5, 3, np.inf])
 
 
@@ -36,11 +41,12 @@ class Agreement:
 
     kind: str
     tables: int
-    cells: int
+    numbers: int
+    """Contrasts that were compared."""
     within: float
-    """Share of cells whose difference lies within two noise scales."""
+    """Share of them that lie within two standard errors of the noise."""
     root_mean_square: float
-    """Of the differences, in noise scales."""
+    """Of the differences, in standard errors."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,74 +65,50 @@ class Comparison:
     strays: tuple[StrayTable, ...]
     """Worst first."""
     histogram: tuple[float, ...]
-    """Share of pair cells by difference in noise scales, between the `EDGES`; empty without pairs."""
+    """Share of the pairs' contrasts by difference in standard errors, between the `EDGES`; empty without pairs."""
 
 
 def compare(synthesis: Synthesis) -> Comparison:
     """Compare the synthetic records with the noisy measurements."""
     domain = synthesis.plan.domain
-    pairs = [m for m in synthesis.measurements if len(m.clique) == 2]
-    singles = [(column,) for column in range(len(domain.columns))]
-    counts = count([synthesis.records], [*singles, *(m.clique for m in pairs)], domain.sizes)
     contrasts = combine(synthesis.measurements, domain.sizes)
-    alone = []
-    for marginal in counts[: len(singles)]:
-        estimate = contrasts.table(marginal.clique)
-        if estimate is not None:
-            alone.append((marginal.counts - estimate) / single_scale(contrasts, marginal.clique[0]))
-    together = [((c.counts - m.values) / m.scale).ravel() for c, m in zip(counts[len(singles) :], pairs, strict=True)]
-    agreements = [_agreement("single columns", alone)]
+    columns = range(len(domain.columns))
+    cliques: list[Clique] = [(column,) for column in columns]
+    cliques += list(itertools.combinations(columns, 2))
+    gaps = {
+        marginal.clique: _gaps(contrasts, marginal) for marginal in count([synthesis.records], cliques, domain.sizes)
+    }
+    together = {clique: found for clique, found in gaps.items() if len(clique) == 2}
+    agreements = [_agreement("single columns", [found for clique, found in gaps.items() if len(clique) == 1])]
     histogram: tuple[float, ...] = ()
     if together:
-        agreements.append(_agreement("pairs of columns", together))
-        every = np.concatenate(together)
-        histogram = _shares(every, np.ones(len(every)))
+        agreements.append(_agreement("pairs of columns", list(together.values())))
+        every = np.concatenate(list(together.values()))
+        found, _ = np.histogram(every, bins=EDGES)
+        histogram = tuple(float(share) for share in found / len(every))
     strays = []
-    for measurement, gaps in zip(pairs, together, strict=True):
-        square = float((gaps**2).mean())
-        if (square - 1) / math.sqrt(2 / len(gaps)) > STANDS_OUT:
-            first, second = (domain.columns[place].name for place in measurement.clique)
+    for clique, gap in together.items():
+        square = float((gap**2).mean())
+        if (square - 1) / math.sqrt(2 / len(gap)) > STANDS_OUT:
+            first, second = (domain.columns[place].name for place in clique)
             strays.append(StrayTable(columns=(first, second), root_mean_square=math.sqrt(square)))
     strays.sort(key=lambda stray: (-stray.root_mean_square, stray.columns))
     return Comparison(agreements=tuple(agreements), strays=tuple(strays), histogram=histogram)
 
 
-def expected_histogram(synthesis: Synthesis) -> tuple[float, ...]:
-    """Return the shares between the `EDGES` that the noise of the pair tables alone would give."""
-    points, weights = [], []
-    cells: dict[float, int] = {}
-    for measurement in synthesis.measurements:
-        if len(measurement.clique) == 2:
-            cells[measurement.scale] = cells.get(measurement.scale, 0) + measurement.values.size
-    for scale, number in cells.items():
-        step = max(1, round(scale / 100))  # a fine grid is as good as every whole number
-        grid = np.arange(-math.ceil(8 * scale / step), math.ceil(8 * scale / step) + 1) * step / scale
-        density = np.exp(-(grid**2) / 2)
-        points.append(grid)
-        weights.append(density * number / density.sum())
-    return _shares(np.concatenate(points), np.concatenate(weights)) if points else ()
+def expected_histogram() -> tuple[float, ...]:
+    """Return the shares between the `EDGES` that noise alone would give."""
+    return tuple(NORMAL.cdf(high) - NORMAL.cdf(low) for low, high in itertools.pairwise(EDGES.tolist()))
 
 
-def _shares(values: Floats, weights: Floats) -> tuple[float, ...]:
-    """Return the shares between the `EDGES`; what lies on an edge counts half on each side."""
-    sides = [np.searchsorted(EDGES, values, side="right"), np.searchsorted(EDGES, values, side="left")]
-    sums = sum(np.bincount(places - 1, weights=weights, minlength=len(EDGES) - 1) for places in sides)
-    return tuple(float(share) for share in sums / (2 * weights.sum()))
-
-
-def single_scale(contrasts: Contrasts, column: int) -> float:
-    """Return the noise scale of one cell of the combined table over one column.
-
-    The cell is the total over C, plus its centred part; both are independent. The centred part has C - 1 contrasts of
-    precision q, spread evenly over C cells.
-    """
-    layout = contrasts.layout
-    place = layout.order.index(column)
-    size = layout.sizes[place]
-    if size == 1:
-        return math.sqrt(contrasts.people_variance)
-    q = float(contrasts.q1[layout.offsets[place]])
-    return math.sqrt(contrasts.people_variance / size**2 + (size - 1) / size / q)
+def _gaps(contrasts: Contrasts, marginal: Marginal) -> Floats:
+    """Return the contrasts of a table of records minus the measured ones, in standard errors."""
+    found = marginal.counts.astype(np.float64)
+    for axis, size in enumerate(found.shape):
+        found = np.moveaxis(np.tensordot(found, basis(size)[1:], axes=(axis, 1)), -1, axis)
+    values, precisions = contrasts.of(marginal.clique)
+    gaps: Floats = ((found - values) * np.sqrt(precisions)).ravel()
+    return gaps
 
 
 def _agreement(kind: str, gaps: list[Floats]) -> Agreement:
@@ -134,7 +116,7 @@ def _agreement(kind: str, gaps: list[Floats]) -> Agreement:
     return Agreement(
         kind=kind,
         tables=len(gaps),
-        cells=len(every),
+        numbers=len(every),
         within=float((np.abs(every) <= 2).mean()),
         root_mean_square=float(np.sqrt((every**2).mean())),
     )

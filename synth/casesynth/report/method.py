@@ -10,10 +10,13 @@ from casesynth.synthesis import Synthesis
 def method_steps(synthesis: Synthesis, notes: ReleaseNotes) -> tuple[str, ...]:
     """Return the steps of the method for this release."""
     plan = synthesis.plan
-    kinds = {length: sum(len(table.clique) == length for table in plan.tables) for length in (1, 2, 3, 4)}
-    nouns = {1: "single column", 2: "pair of columns", 3: "triple", 4: "quadruple of columns with two values"}
-    plurals = {1: "single columns", 2: "pairs of columns", 3: "triples", 4: "quadruples of columns with two values"}
-    tables = ", ".join(counted(kinds[length], nouns[length], plurals[length]) for length in kinds if kinds[length])
+    kinds = {length: sum(len(table.clique) == length for table in plan.tables) for length in (1, 2, 3)}
+    nouns = {
+        1: ("single column", "single columns"),
+        2: ("pair of columns", "pairs of columns"),
+        3: ("triple", "triples"),
+    }
+    tables = ", ".join(counted(kinds[length], *nouns[length]) for length in kinds if kinds[length])
     scales = [table.scale for table in plan.tables]
     return (
         (
@@ -24,7 +27,8 @@ def method_steps(synthesis: Synthesis, notes: ReleaseNotes) -> tuple[str, ...]:
         _merging(notes),
         f"A plan was made from public facts: {tables}. Its cost was charged to the ledger before a cell of a record became a number.",
         (
-            f"The tables were counted, and each of their {whole(plan.cells)} cells got its own random noise of scale "
+            "The tables were counted. A column with two values took no room in them: people with its first value were added, people with its "
+            f"second taken away. Each of the {whole(plan.cells)} cells got its own random noise of scale "
             f"{short(min(scales))} to {short(max(scales))} people. From here on no real record was used."
         ),
         (

@@ -253,21 +253,22 @@ def _records(synthesis: Synthesis, labels: ReportLabels) -> Html:
     parts = [
         tag(
             "p",
-            "The synthetic records were counted and compared with the noisy measurements, cell by cell, in units of "
-            f"the noise. If they were as good as the real records, {percent(WITHIN_EXPECTED)} of the cells would lie "
-            "within two units and the root mean square would be 1.",
+            "The synthetic records were counted and compared with the noisy measurements, in units of the noise: what a "
+            "column says beyond the number of people, and what a pair says beyond its two columns. If the records were as good "
+            f"as the real ones, {percent(WITHIN_EXPECTED)} of these numbers would lie within two units and the root mean "
+            "square would be 1.",
         ),
         table(
             "Records against measurements",
-            ("Tables over", "Tables", "Cells", "Within two units", "Root mean square"),
+            ("Tables over", "Tables", "Numbers", "Within two units", "Root mean square"),
             [
-                (row.kind, whole(row.tables), whole(row.cells), percent(row.within, 1), f"{row.root_mean_square:.2f}")
+                (row.kind, whole(row.tables), whole(row.numbers), percent(row.within, 1), f"{row.root_mean_square:.2f}")
                 for row in comparison.agreements
             ],
         ),
     ]
     if comparison.histogram:
-        parts.append(_differences(comparison.histogram, expected_histogram(synthesis)))
+        parts.append(_differences(comparison.histogram, expected_histogram()))
     if comparison.strays:
         more = len(comparison.strays) - STRAYS_NAMED
         parts += [
@@ -311,7 +312,7 @@ def _differences(shares: Sequence[float], expected: Sequence[float]) -> Html:
         f"{inner[-1]:g} and above",
     ]
     behind = table(
-        "Share of the cells of all pair tables by difference",
+        "Share of the numbers of all pairs by difference",
         ("Difference, in units of the noise", "Observed", "Noise alone"),
         [
             (name, percent(share, 1), percent(wanted, 1))
@@ -326,8 +327,8 @@ def _differences(shares: Sequence[float], expected: Sequence[float]) -> Html:
         ticks,
         title="Synthetic records minus measurements",
         description=(
-            "Columns show the share of cells by difference in units of the noise, strokes what noise alone would "
-            f"give. {percent(within, 1)} of the cells lie between minus two and two."
+            "Columns show the share of numbers by difference in units of the noise, strokes what noise alone would "
+            f"give. {percent(within, 1)} of them lie between minus two and two."
         ),
         x_name="records minus measurement, in units of the noise",
     )
@@ -335,7 +336,7 @@ def _differences(shares: Sequence[float], expected: Sequence[float]) -> Html:
         "differences-plot",
         plot,
         behind,
-        "Columns: what was found, over the cells of all pairs. Strokes: what noise alone would give.",
+        "Columns: what was found, over the numbers of all pairs. Strokes: what noise alone would give.",
     )
 
 

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from casesynth.aggregates import LENGTH, MINIMUM, known_values
+from casesynth.aggregates import LENGTH, MINIMUM
+from casesynth.domain import known_values
 from casesynth.intervals import ErrorScale
 from casesynth.synthesis import Synthesis
 

@@ -16,8 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from caseschemas import CaseSchema
-from casesynth.aggregates import known_values
-from casesynth.domain import Domain
+from casesynth.domain import Domain, known_values
 
 MATRIX_MOST = 30
 """Most facts of a dimension that the matrix offers."""
