@@ -35,7 +35,7 @@ from casehaven.vault.errors import (
 )
 from casehaven.vault.keystore import Keystore
 from casehaven.vault.locks import held
-from casehaven.vault.models import dataset, person
+from casehaven.vault.models import consent, dataset, erasure, person
 from casehaven.vault.sealed import seal, unseal
 from casesynth._files import FileTooLargeError, NotRegularFileError, read_regular, write_whole
 from casesynth.canonical import JsonFaultError, JsonValue, canonical_json, parse_json
@@ -117,14 +117,15 @@ class Anchor:
 
     @classmethod
     def create(cls, path: Path, keystore: Keystore, vault_id: str, connection: Connection) -> Anchor:
-        """Write the first anchor of a vault, from its database.
+        """Write the first anchor of a vault, or a new one where it was lost, from what the database knows.
 
         Raises:
             AnchorExistsError: a file is there already.
             AnchorMissingError: it cannot be written.
         """
         anchor = cls(path, keystore, vault_id)
-        anchor._write(replace(anchor._present(connection), sequence=1), replace_file=False)
+        state = replace(anchor._present(connection), sequence=1, withdrawn=withdrawn_of(connection))
+        anchor._write(state, replace_file=False)
         return anchor
 
     def read(self) -> AnchorState:
@@ -281,7 +282,7 @@ class Anchor:
 
 
 def state_of(connection: Connection) -> AnchorState:
-    """Return what an anchor remembers of a database; erasures and withdrawals are told to it apart."""
+    """Return what an anchor remembers of a database; erasures that begin, and withdrawals, are told to it apart."""
     last = connection.execute(
         select(audit.c.position, audit.c.chain, audit.c.at).order_by(audit.c.position.desc()).limit(1)
     ).first()
@@ -296,7 +297,19 @@ def state_of(connection: Connection) -> AnchorState:
         first_period=kept[0].period if kept else 0,
         periods=tuple(AnchorPeriod(next_position=one.next_position, root=one.root) for one in kept),
         datasets=versions_of(connection),
+        erased=frozenset(connection.scalars(select(erasure.c.person_id))),
     )
+
+
+def withdrawn_of(connection: Connection) -> frozenset[tuple[int, str]]:
+    """Return the consents that were given once and do not count any more."""
+    latest: dict[tuple[int, str], bool] = {}
+    given = set[tuple[int, str]]()
+    for row in connection.execute(select(consent).order_by(consent.c.version)):
+        latest[row.person_id, row.purpose] = row.given
+        if row.given:
+            given.add((row.person_id, row.purpose))
+    return frozenset(one for one in given if not latest[one])
 
 
 def versions_of(connection: Connection) -> dict[str, int]:
