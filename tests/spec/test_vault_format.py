@@ -8,8 +8,10 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import itertools
 import json
 import struct
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,10 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 
 from casehaven.vault.context import SealContext
+from casehaven.vault.custodian import CustodianKey
 from casehaven.vault.envelope import open_with
+from casehaven.vault.escrow import answer_request, open_packet, request_opening
+from casehaven.vault.escrow_packet import parse_packet
 from casehaven.vault.keystore import Keystore
 from casehaven.vault.rootkeys import HeldKey, RootKey, passphrase_key
 from casehaven.vault.sealed import _seal, _wrap_key, unseal, unwrap_key
@@ -29,9 +34,12 @@ FOLDER = Path(__file__).resolve().parents[1] / "vectors" / "vault"
 FORMAT_1: dict[str, Any] = json.loads((FOLDER / "format-1.json").read_text(encoding="utf-8"))
 FIXTURES_1: dict[str, Any] = json.loads((FOLDER / "fixtures-1.json").read_text(encoding="utf-8"))
 
+ESCROW_1: dict[str, Any] = json.loads((FOLDER / "escrow-1.json").read_text(encoding="utf-8"))
+
 FROZEN = {
     "format-1.json": "9bd49f9291b0e7ff858dde05fc5201d11fc32452005ff96adf8d27214aa1383e",
     "fixtures-1.json": "5442c6c44956487c57f432100ab8e33256775ddc202ecb885a82e4973d96f06b",
+    "escrow-1.json": "6c4ba703c669a7907d3f81a60f3fd7e2a0919617921694f7aa38d0bfe1e4a266",
 }
 """SHA-256 of the published files. A format that changes gets new files; these stay, and stay readable."""
 
@@ -253,3 +261,42 @@ def test_the_second_reader_finds_the_same_keys_in_a_keystore(fixture: dict[str, 
     assert expand(keys["index"], info, "sha512", 32).hex() == fixture["index_key_of_case_reference"]
     detail = fields("detail", "north", "", 0, "1")
     assert read_sealed(keys["detail"], bytes.fromhex(fixture["detail"]), detail) == b"a reason"
+
+
+@pytest.mark.parametrize("pair", [(0, 1), (0, 2), (1, 2)], ids=str)
+def test_the_second_reader_opens_an_escrow_packet_with_any_two_of_three_custodians(pair: tuple[int, int]) -> None:
+    packet = dict(ESCROW_1["packet"])
+    envelopes = [base64.b64decode(each) for each in packet.pop("shares")]
+    body = base64.b64decode(packet.pop("body"))
+    head = json.dumps(packet, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+
+    def context(number: int) -> bytes:
+        named = {"kind": "escrow", "organisation": "north", "dataset": packet["keystore_id"], "version": number}
+        return encode({**named, "object_id": packet["packet_id"], "schema": hashlib.sha256(head).hexdigest()})
+
+    groups = list(itertools.combinations(range(3), packet["threshold"]))
+    total = 0
+    for number in pair:
+        private = bytes.fromhex(ESCROW_1["custodians"][number])
+        shares = read_envelope(private, envelopes[number], context(number + 1))
+        mine = [group for group in groups if number in group]
+        assert len(shares) == 32 * len(mine)
+        cut = [shares[32 * index : 32 * index + 32] for index in range(len(mine))]
+        label = lp(b"casehaven-escrow-share/1")
+        assert [hashlib.sha256(label + lp(share)).hexdigest() for share in cut] == packet["digests"][number]
+        total ^= int.from_bytes(cut[mine.index(pair)], "big")
+    keys = read_sealed(total.to_bytes(32, "big"), body, context(0))
+    assert keys.hex() == ESCROW_1["epoch_key"] + ESCROW_1["index_secret"] + ESCROW_1["detail_key"]
+
+
+@pytest.mark.parametrize("pair", [(0, 1), (2, 1)], ids=str)
+def test_an_escrow_packet_of_format_1_opens(pair: tuple[int, int]) -> None:
+    packet = parse_packet(json.dumps(ESCROW_1["packet"]).encode())
+    told: dict[str, Any] = {"log": lambda _: None, "notify": lambda _: None}
+    request, key = request_opening(packet, requester="x", reason="x", wait=timedelta(0), **told)
+    custodians = [CustodianKey(bytes.fromhex(ESCROW_1["custodians"][number])) for number in pair]
+    answers = [answer_request(packet, request, custodian, **told) for custodian in custodians]
+    keys = open_packet(packet, request, key, answers, **told)
+    assert keys.epoch_key.hex() == ESCROW_1["epoch_key"]
+    assert keys.index_secret.hex() == ESCROW_1["index_secret"]
+    assert keys.detail_key.hex() == ESCROW_1["detail_key"]

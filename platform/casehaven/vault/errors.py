@@ -70,6 +70,10 @@ class EscrowError(VaultError):
     """An escrow packet, request or answer that is malformed, does not fit the others, or comes from too few custodians."""
 
 
+class CustodianKeyError(EscrowError):
+    """A custodian's key that is missing, malformed, readable by others, or does not open with the passphrase."""
+
+
 class EscrowExpiredError(EscrowError):
     """The time in which the request may be answered or opened is over, or has not begun."""
 

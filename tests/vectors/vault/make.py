@@ -15,8 +15,10 @@ from dataclasses import asdict
 from pathlib import Path
 
 from casehaven.vault.context import SealContext
+from casehaven.vault.custodian import Custodian, CustodianKey
 from casehaven.vault.envelope import public_key_of, seal_to
-from casehaven.vault.keystore import Keystore
+from casehaven.vault.escrow import create_packet
+from casehaven.vault.keystore import Keystore, RecoveredKeys
 from casehaven.vault.rootkeys import HeldKey, PassphraseCost, RootKey, passphrase_key
 from casehaven.vault.sealed import CHUNK_BYTES, _seal, _wrap_key
 
@@ -125,10 +127,36 @@ def fixtures() -> dict[str, object]:
     }
 
 
+def escrow() -> dict[str, object]:
+    """A packet that two of three custodians open."""
+    held = [CustodianKey(numbered(f"custodian {number}")) for number in range(3)]
+    custodians = [
+        Custodian(name=f"Office {number}", organisation=f"keeper-{number}", public_key=key.public_key)
+        for number, key in enumerate(held)
+    ]
+    keys = RecoveredKeys(
+        organisation="north",
+        epoch=MONTHS[1],
+        epoch_key=numbered("epoch"),
+        index_secret=numbered("index"),
+        detail_key=numbered("detail"),
+    )
+    told: list[object] = []
+    packet = create_packet(keys, numbered("keystore").hex()[:32], custodians, 2, log=told.append, notify=told.append)
+    return {
+        "custodians": [key.private.hex() for key in held],
+        "packet": json.loads(packet.to_bytes()),
+        "epoch_key": keys.epoch_key.hex(),
+        "index_secret": keys.index_secret.hex(),
+        "detail_key": keys.detail_key.hex(),
+    }
+
+
 def main() -> None:
-    """Write format-1.json (from inputs) and fixtures-1.json (to be opened)."""
+    """Write format-1.json (from inputs), fixtures-1.json and escrow-1.json (to be opened)."""
     folder = Path(sys.argv[1])
-    for name, content in (("format-1.json", deterministic()), ("fixtures-1.json", fixtures())):
+    made = (("format-1.json", deterministic()), ("fixtures-1.json", fixtures()), ("escrow-1.json", escrow()))
+    for name, content in made:
         with (folder / name).open("x", encoding="utf-8") as file:
             json.dump(content, file, indent=1, ensure_ascii=True)
             file.write("\n")
