@@ -233,6 +233,72 @@ OUTCOMES: dict[str, Outcome] = {
     "casehaven.cli.audit.ExistingCheckpointError": Outcome(
         exit_code=EXIT_REFUSED, advice="name another file with -o; a checkpoint is never overwritten"
     ),
+    "casehaven.core.errors.DatabaseError": Outcome(
+        exit_code=EXIT_REFUSED, advice="read the message above; nothing was written by halves"
+    ),
+    "casehaven.core.errors.DatabaseMissingError": Outcome(
+        exit_code=EXIT_REFUSED, advice="check the vault's folder, or that the database server runs and lets you in"
+    ),
+    "casehaven.core.errors.DatabaseExistsError": Outcome(
+        exit_code=EXIT_REFUSED, advice="name an empty database with --database, or leave it away"
+    ),
+    "casehaven.core.errors.DatabaseBusyError": Outcome(
+        exit_code=EXIT_REFUSED, advice="run the same command again when the other work is done"
+    ),
+    "casehaven.core.errors.DatabaseStorageError": Outcome(
+        exit_code=EXIT_REFUSED, advice="free space or repair the folder's permissions, then run the same command again"
+    ),
+    "casehaven.core.errors.DatabaseDamagedError": Outcome(
+        exit_code=EXIT_REFUSED,
+        advice="change nothing; copy the vault as it is, and restore a backup with `casehaven restore`",
+    ),
+    "casehaven.core.errors.DatabaseVersionError": Outcome(
+        exit_code=EXIT_REFUSED,
+        advice="older tables: make a backup, then `casehaven vault upgrade`; newer ones: use the newer casehaven",
+    ),
+    "casehaven.vault.errors.VaultError": Outcome(exit_code=EXIT_REFUSED, advice="see `casehaven vault --help`"),
+    "casehaven.vault.errors.VaultMissingError": Outcome(
+        exit_code=EXIT_REFUSED,
+        advice="name the vault with --vault or CASEHAVEN_VAULT, or make one with `casehaven vault create`",
+    ),
+    "casehaven.vault.errors.VaultExistsError": Outcome(
+        exit_code=EXIT_REFUSED,
+        advice="use the vault that is there, or name another folder; a vault is never overwritten",
+    ),
+    "casehaven.vault.errors.VaultFormatError": Outcome(
+        exit_code=EXIT_REFUSED,
+        advice="use the version of casehaven that made this vault, with the database that belongs to it",
+    ),
+    "casehaven.vault.errors.VaultBusyError": Outcome(
+        exit_code=EXIT_REFUSED, advice="run the same command again when the other work is done"
+    ),
+    "casehaven.vault.errors.DatasetNameError": Outcome(
+        exit_code=EXIT_REFUSED, advice="write the dataset as organisation/dataset in small letters"
+    ),
+    "casehaven.vault.errors.DatasetExistsError": Outcome(
+        exit_code=EXIT_REFUSED, advice="see what is there with `casehaven vault status`"
+    ),
+    "casehaven.vault.errors.DatasetMissingError": Outcome(
+        exit_code=EXIT_REFUSED, advice="see what is there with `casehaven vault status`"
+    ),
+    "casehaven.vault.errors.SchemaDiffersError": Outcome(
+        exit_code=EXIT_REFUSED, advice="use the schema of the dataset, which `casehaven vault status` names"
+    ),
+    "casehaven.vault.errors.UnknownPersonError": Outcome(
+        exit_code=EXIT_REFUSED, advice="look the person up again with `casehaven person find`"
+    ),
+    "casehaven.vault.errors.UnknownRecordError": Outcome(
+        exit_code=EXIT_REFUSED, advice="look at the person's records again with `casehaven person show`"
+    ),
+    "casehaven.vault.errors.DamagedChunkError": Outcome(
+        exit_code=EXIT_REFUSED, advice="change nothing; restore a backup with `casehaven restore`"
+    ),
+    "casehaven.vault.errors.PurposeRefusedError": Outcome(
+        exit_code=EXIT_REFUSED, advice="use `casehaven release`, which charges the ledger first"
+    ),
+    "casehaven.vault.errors.SnapshotChangedError": Outcome(
+        exit_code=EXIT_REFUSED, advice="run the same command again when nobody else changes the dataset"
+    ),
     "casehaven.vault.errors.AnchorMissingError": Outcome(
         exit_code=EXIT_REFUSED,
         advice="attach the storage that holds the anchor; if it is lost for good, `casehaven audit anchor` makes a new one",

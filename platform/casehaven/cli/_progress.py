@@ -15,6 +15,7 @@ SENTENCES = {
     "aggregate": "judging errors, reading aggregates",
     "sample": "drawing synthetic records",
     "write": "writing the bundle",
+    "seal": "sealing records",
 }
 """What each phase does, in words."""
 

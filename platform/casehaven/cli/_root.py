@@ -29,13 +29,15 @@ SUBCOMMANDS: dict[str, tuple[str, str]] = {
     "drill": ("casehaven.cli.drill", "Try a backup: restore it for a moment, and check everything."),
     "generate": ("casehaven.cli.generate", "Write made-up case records for a schema."),
     "indicators": ("casehaven.cli.indicators", "Write the tables of official statistics from a release."),
+    "intake": ("casehaven.cli.intake", "Take case files into the vault, sealed person by person."),
     "keys": ("casehaven.cli.keys", "Make a signing key, and say whose signatures are trusted."),
     "ledger": ("casehaven.cli.ledger", "Create the privacy ledger and show what has been spent."),
     "person": ("casehaven.cli.person", "Find, show, correct and erase one person, and record consent."),
-    "release": ("casehaven.cli.release", "Turn case files into a protected, signed release bundle."),
+    "release": ("casehaven.cli.release", "Turn case files, or the vault's, into a protected, signed bundle."),
     "restore": ("casehaven.cli.restore", "Make a vault from a backup, with every erasure done again."),
     "schema": ("casehaven.cli.schema", "List, show, document and check case schemas; map records."),
-    "tables": ("casehaven.cli.tables", "Count your own people exactly, for a donor report; not for release."),
+    "tables": ("casehaven.cli.tables", "Count your own people exactly; for donor reports, not for release."),
+    "vault": ("casehaven.cli.vault", "Make a vault for case records, and look after it and its keys."),
     "verify": ("casehaven.cli.verify", "Check that a release bundle is whole and who signed it."),
 }
 """Name of a subcommand: its module, which defines `command`, and the line in the help."""

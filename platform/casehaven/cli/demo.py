@@ -18,6 +18,9 @@ PEOPLE = 20_000
 PEOPLE_CAP = 50_000
 EPSILON = "2"
 LEDGER_EPSILON = "2.5"
+ORGANISATIONS = ("north", "south")
+ROOT_KEY = "file:root.key"
+"""Beside the vault, for a demonstration; in earnest it is kept elsewhere."""
 
 
 class DemoFolderError(CasehavenError):
@@ -33,7 +36,7 @@ class DemoFolderError(CasehavenError):
     help="An empty or new folder.",
 )
 def command(out: Path) -> None:
-    """Show the whole way with made-up people: two organisations' files, a ledger, a release, its check, and a refusal."""
+    """Show the whole way with made-up people: two organisations' files, a vault, a ledger, a release, its check, and a refusal."""
     out.mkdir(parents=True, exist_ok=True)
     if any(out.iterdir()):
         raise DemoFolderError(f"{out} is not empty; name another folder")
@@ -41,11 +44,19 @@ def command(out: Path) -> None:
         out
     ):  # the demonstration is one process; its folder holds ledger, key and trust store by their default names
         _run(f"generate --people {PEOPLE} --seed 1 --organisations 2 -o cases.csv")
+        _run(f"vault create --root-key {ROOT_KEY}")
+        for number, organisation in enumerate(ORGANISATIONS, start=1):
+            _run(
+                f"intake cases-{number}.csv --organisation {organisation} --dataset cases --schema ctdc-global "
+                f"--people-cap {PEOPLE_CAP // 2} --root-key {ROOT_KEY}"
+            )
+            Path(f"cases-{number}.csv").unlink()  # what is in the vault has no business outside it
+        _run(f"vault status --check --root-key {ROOT_KEY}")
         _run(f"ledger create --epsilon {LEDGER_EPSILON}")
         _run("keys create")
         release = (
-            f"release cases-1.csv cases-2.csv --open-accounts --organisation north --organisation south --person-tokens shared "
-            f"--schema ctdc-global --epsilon {EPSILON} --people-cap {PEOPLE_CAP} --title 'Demonstration with made-up people'"
+            f"release --from north/cases --from south/cases --root-key {ROOT_KEY} --open-accounts --person-tokens shared "
+            f"--epsilon {EPSILON} --title 'Demonstration with made-up people'"
         )
         _run(f"{release} --out release")
         fingerprint = load_signing_key(DEFAULT_KEY).public_key.fingerprint

@@ -1,4 +1,4 @@
-"""`casehaven release`: case files in, a protected and signed bundle out."""
+"""`casehaven release`: case files or datasets of the vault in, a protected and signed bundle out."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ import math
 import shlex
 import time
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import click
 
 from casehaven.cli._progress import PhaseLine
+from casehaven.cli._vault import root_key_option, vault_option
 from casehaven.cli.keys import key_option, load_signing_key
 from casehaven.cli.ledger import ledger_option
 from casehaven.errors import EXIT_INTERRUPTED
@@ -22,27 +23,38 @@ from casehaven.ledger import (
     Ledger,
     LedgerError,
 )
-from casehaven.releases import ReleaseDraft, release_case_files
-from caseschemas import load_schema
+from casehaven.releases import ReleaseDraft, release_case_files, release_vault_datasets
+from caseschemas import CaseSchema, load_schema
 from casesynth.bundle import people_interval
 from casesynth.report.precision import typical
 from casesynth.synthesis import Synthesis
 
+if TYPE_CHECKING:
+    from casehaven.vault.store import Vault
+
 
 @click.command("release")
-@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILE...")
-@click.option("--schema", "schema_name", required=True, help="Id of a shipped schema, or a schema file.")
+@click.argument("files", nargs=-1, type=click.Path(path_type=Path), metavar="[FILE...]")
+@click.option(
+    "--from",
+    "sources",
+    multiple=True,
+    metavar="ORGANISATION/DATASET",
+    help="A dataset of the vault, in place of FILEs. Can be repeated.",
+)
+@click.option("--schema", "schema_name", help="Of FILEs: id of a shipped schema, or a schema file.")
 @click.option("--epsilon", type=float, required=True, help="Privacy loss for one person token, 0.001 to 100.")
 @click.option("--delta", type=float, help="Default: the smaller of 1e-6 and 1 / (10 people_cap).")
 @click.option(
-    "--people-cap", type=int, required=True, help="Public bound on the number of people in all files together."
+    "--people-cap",
+    type=int,
+    help="Public bound on the number of people in all files together.  [default, from the vault: the datasets' own]",
 )
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of the bundle; must not exist.")
 @click.option(
     "--organisation",
     "organisations",
     multiple=True,
-    required=True,
     help="Who contributes a file, one per FILE in the same order. The account that pays is theirs, whatever the file is called.",
 )
 @click.option("--open-accounts", is_flag=True, help="The datasets are new to this ledger: open their accounts.")
@@ -75,14 +87,17 @@ from casesynth.synthesis import Synthesis
 @click.option(
     "--idempotency-key", "request", help="The key of an attempt that did not finish: try again at no further charge."
 )
+@vault_option
+@root_key_option
 @ledger_option
 @key_option
 def command(
     files: tuple[Path, ...],
-    schema_name: str,
+    sources: tuple[str, ...],
+    schema_name: str | None,
     epsilon: float,
     delta: float | None,
-    people_cap: int,
+    people_cap: int | None,
     out: Path,
     organisations: tuple[str, ...],
     open_accounts: bool,
@@ -97,20 +112,26 @@ def command(
     private_decision: bool,
     title: str | None,
     request: str | None,
+    vault_path: Path,
+    root_spec: str,
     path: Path,
     key_path: Path,
 ) -> None:
-    """Release case FILEs as a protected, signed bundle.
+    """Release case FILEs, or datasets of the vault, as a protected, signed bundle.
 
-    The files' structure and person keys are checked first. The charge is committed to the ledger before a cell becomes a number, and
+    The files' structure and person keys are checked first. From the vault, people count whose latest consent to synthetic release is a yes. The charge is committed to the ledger before a cell becomes a number, and
     it stands whatever happens after. Nothing that is printed or
     written depends on a single person by more than the guarantee allows.
     """
     started = time.monotonic()
+    vault, schema, people_cap = _source(
+        sources, bool(files), schema_name, people_cap, vault_path=vault_path, root_spec=root_spec
+    )
     draft = ReleaseDraft(
         files=files,
         organisations=organisations,
-        schema=load_schema(schema_name),
+        vault_datasets=sources,
+        schema=schema,
         epsilon=epsilon,
         delta=delta,
         people_cap=people_cap,
@@ -139,7 +160,10 @@ def command(
             click.echo(f"new        {dataset_id}: accounts with a budget of their own", err=True)
     line = PhaseLine()
     try:
-        outcome = release_case_files(draft, ledger, signing_key, idempotency, progress=line)
+        if vault is None:
+            outcome = release_case_files(draft, ledger, signing_key, idempotency, progress=line)
+        else:
+            outcome = release_vault_datasets(draft, vault, ledger, signing_key, idempotency, progress=line)
     except KeyboardInterrupt:
         line.close()
         advice = _say_what_stands(ledger, idempotency)
@@ -166,6 +190,33 @@ def command(
     click.echo(
         f"next       open {shlex.quote(str(outcome.folder / 'showcase.html'))} in a browser, and check the bundle: casehaven verify {shlex.quote(str(outcome.folder))}"
     )
+
+
+def _source(
+    sources: tuple[str, ...],
+    files: bool,
+    schema_name: str | None,
+    people_cap: int | None,
+    *,
+    vault_path: Path,
+    root_spec: str,
+) -> tuple[Vault | None, CaseSchema, int]:
+    """Return the vault, if records come from it, with the schema and the people cap that hold for this release."""
+    if files == bool(sources):
+        raise click.UsageError("name case FILEs, or datasets of the vault with --from; not both")
+    if files:
+        if schema_name is None or people_cap is None:
+            raise click.UsageError("case FILEs need --schema and --people-cap")
+        return None, load_schema(schema_name), people_cap
+    if schema_name is not None:
+        raise click.UsageError("datasets of the vault bring their schema; leave --schema away")
+    from casehaven.cli._vault import open_vault  # a release of files opens no vault
+    from casehaven.vault.datasets import parse_dataset_id
+
+    vault = open_vault(vault_path, root_spec)
+    datasets = [vault.dataset(*parse_dataset_id(source)) for source in sources]
+    declared = sum(dataset.people_cap for dataset in datasets)
+    return vault, datasets[0].schema, declared if people_cap is None else people_cap
 
 
 def _say_what_stands(ledger: Ledger, request: IdempotencyKey) -> str | None:

@@ -8,6 +8,7 @@ from casehaven.releases.service import (
     RequestBusyError,
     UnknownDatasetError,
     release_case_files,
+    release_vault_datasets,
 )
 
 __all__ = [
@@ -18,4 +19,5 @@ __all__ = [
     "RequestBusyError",
     "UnknownDatasetError",
     "release_case_files",
+    "release_vault_datasets",
 ]

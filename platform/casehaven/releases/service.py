@@ -1,6 +1,6 @@
-"""The release of case files, from draft to bundle.
+"""The release of case files, or of datasets in a vault, from draft to bundle.
 
-1. Everything public is checked first: policy, plan, files' structure, place of the bundle. What fails there costs nothing.
+1. Everything public is checked first: policy, plan, files' structure or the vault's datasets, place of the bundle. What fails there costs nothing.
 2. The charge is committed to every contributing dataset and block before a cell becomes a code (privacy rules 2, 12 and 14).
 3. A draw is announced to the ledger before the snapshot opens, and the result's digest before its first byte is on disk. Interrupted
    before that, the charge stands and the same request may draw once more under it; cut short after it, the bundle is finished from
@@ -14,15 +14,15 @@ import difflib
 import fcntl
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Final, Literal, Protocol
 
 from casehaven.errors import CasehavenError
-from casehaven.intake import Snapshot, snapshot
+from casehaven.intake import snapshot
 from casehaven.ledger import AlreadyRevealedError, ChargeRecord, ChargeState, IdempotencyKey, Ledger
 from caseschemas import CaseSchema
 from casesynth.bundle import BundleExistsError, stated_measurements, write_bundle
@@ -37,7 +37,10 @@ from casesynth.signing import SigningKey
 from casesynth.synthesis import Synthesis, recompute, synthesise
 from casesynth.unfinished import Stages, find_unfinished, remove_work_folders
 
-PURPOSE = "synthetic_release"
+if TYPE_CHECKING:
+    from casehaven.vault.store import Vault
+
+PURPOSE: Final = "synthetic_release"
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 
 
@@ -61,9 +64,12 @@ class UnknownDatasetError(CasehavenError):
 class ReleaseDraft:
     """What a steward asks to release; public choices only, made before any record is read."""
 
-    files: tuple[Path, ...]
-    organisations: tuple[str, ...]
+    files: tuple[Path, ...] = ()
+    """Case files; none where datasets of a vault are released."""
+    organisations: tuple[str, ...] = ()
     """One per file: the organisation whose dataset pays."""
+    vault_datasets: tuple[str, ...] = ()
+    """Datasets of a vault, `organisation/dataset`; each pays for itself."""
     schema: CaseSchema
     epsilon: float
     people_cap: int
@@ -92,11 +98,13 @@ class ReleaseDraft:
     title: str | None = None
 
     def __post_init__(self) -> None:
-        if not self.files:
-            raise DraftError("a release needs at least one case file")
-        if len(self.organisations) != len(self.files):
+        if bool(self.files) == bool(self.vault_datasets):
+            raise DraftError("a release needs at least one case file, or at least one dataset of a vault")
+        if self.vault_datasets:
+            self._check_vault_datasets()
+        elif len(self.organisations) != len(self.files):
             raise DraftError(f"{len(self.files)} files but {len(self.organisations)} organisations; name one per file")
-        for name in {*self.organisations, self.dataset or self.schema.id}:
+        for name in {*self.contributors, self.dataset or self.schema.id}:
             if not _NAME.fullmatch(name):
                 raise DraftError(
                     f"{name[:60]!r} cannot name an organisation or dataset: use 1 to 64 of the characters a-z 0-9 . _ - "
@@ -123,6 +131,23 @@ class ReleaseDraft:
                 "that needs a reason (--tokens-reason)"
             )
 
+    def _check_vault_datasets(self) -> None:
+        if len(set(self.vault_datasets)) != len(self.vault_datasets):
+            raise DraftError("a dataset is named twice")
+        if self.organisations or self.dataset or self.person_key or self.ignored_columns:
+            raise DraftError("datasets of a vault bring their organisation, schema and person key with them")
+        if self.row_is_person:
+            raise DraftError("a vault keeps records by person; one row cannot be declared one person")
+        if self.legal_basis is not None:
+            raise DraftError("a vault knows for each person what the person agreed to; no other ground is taken")
+
+    @property
+    def contributors(self) -> tuple[str, ...]:
+        """The organisation of each file or dataset."""
+        if self.vault_datasets:
+            return tuple(dataset.partition("/")[0] for dataset in self.vault_datasets)
+        return self.organisations
+
     @property
     def person(self) -> str | None:
         """Column with the person token; None when one row is one person."""
@@ -131,7 +156,7 @@ class ReleaseDraft:
     @property
     def default_tokens(self) -> int:
         """Number of contributing organisations, linked or not."""
-        return len(set(self.organisations))
+        return len(set(self.contributors))
 
     @property
     def tokens(self) -> int:
@@ -141,6 +166,8 @@ class ReleaseDraft:
     @property
     def datasets(self) -> tuple[str, ...]:
         """Ids of the datasets that pay, each once."""
+        if self.vault_datasets:
+            return self.vault_datasets
         name = self.dataset or self.schema.id
         return tuple(dict.fromkeys(f"{organisation}/{name}" for organisation in self.organisations))
 
@@ -195,12 +222,93 @@ def release_case_files(
         DrawRefusedError, AlreadyRevealedError: the request was drawn before and cannot be drawn again.
         OSError: the disk is full; the charge stands, no half bundle is left, one more attempt is free.
     """
+    if draft.vault_datasets:
+        raise DraftError("this draft names datasets of a vault, and no files")
+
+    def checked() -> Source:
+        opened = snapshot(
+            draft.files,
+            draft.schema,
+            people_cap=draft.people_cap,
+            person=draft.person,
+            organisations=draft.organisations if draft.tokens_are == "separate" else None,
+            legal_basis=draft.legal_basis,
+            ignored=draft.ignored_columns,
+            check=lambda: progress("check", None),
+        )
+        return Source(open=opened.open, consent_applied=opened.consent is not None)
+
     with _alone(ledger, request):
-        return _release(draft, ledger, key, request, progress)
+        return _release(draft, checked, ledger, key, request, progress)
+
+
+def release_vault_datasets(
+    draft: ReleaseDraft,
+    vault: Vault,
+    ledger: Ledger,
+    key: SigningKey,
+    request: IdempotencyKey,
+    *,
+    progress: Progress = silent,
+) -> Outcome:
+    """Charge the ledger and release datasets of a vault as a signed bundle.
+
+    Counted are the people whose latest consent to synthetic release is a yes.
+
+    Args:
+        draft: what to release; it names datasets of the vault.
+        vault: where they are.
+        ledger: what pays.
+        key: signs the bundle.
+        request: the same for every attempt at this release.
+        progress: called with each phase; raising from it cancels, and a charge that was made stands.
+
+    Raises:
+        DatasetMissingError, SchemaDiffersError, PeopleCapError, PlanError, BundleExistsError: nothing was charged.
+        SnapshotChangedError: a dataset changed after the charge; the charge stands, one more attempt is free.
+        BudgetExhaustedError, UnknownDatasetError, DrawRefusedError, AlreadyRevealedError, OSError: as for case files.
+    """
+    from casehaven.vault.datasets import parse_dataset_id  # a release of files needs no vault
+    from casehaven.vault.snapshots import snapshot as vault_snapshot
+
+    def checked() -> Source:
+        datasets = [vault.dataset(*parse_dataset_id(dataset)) for dataset in draft.vault_datasets]
+        for dataset in datasets:
+            if dataset.schema.digest() != draft.schema.digest():
+                raise DraftError(f"{dataset.id} has the schema {dataset.schema.id} {dataset.schema.version}")
+        opened = vault_snapshot(
+            vault, datasets, PURPOSE, people_cap=draft.people_cap, tokens_are=draft.tokens_are or "separate"
+        )
+        return Source(open=opened.open, consent_applied=True)
+
+    with _alone(ledger, request):
+        return _release(draft, checked, ledger, key, request, progress)
+
+
+class OpenPeople(Protocol):
+    """Opens the people of a snapshot."""
+
+    def __call__(self, receipt: Receipt, *, check: Callable[[], None]) -> PersonTable:
+        """Return one row per person, for a receipt."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """Checked people of a release: files or a vault."""
+
+    open: OpenPeople
+    consent_applied: bool
+    """Whether consent decided who is counted."""
 
 
 def _release(
-    draft: ReleaseDraft, ledger: Ledger, key: SigningKey, request: IdempotencyKey, progress: Progress
+    draft: ReleaseDraft,
+    checked: Callable[[], Source],
+    ledger: Ledger,
+    key: SigningKey,
+    request: IdempotencyKey,
+    progress: Progress,
 ) -> Outcome:
     plan = draft.plan()
     known = ledger.find(request)
@@ -225,22 +333,13 @@ def _release(
         charge(plan.loss)  # refuses another request under the same key
         return _finish(draft, plan, ledger, key, written, progress)
     progress("check", None)
-    opened = snapshot(
-        draft.files,
-        draft.schema,
-        people_cap=draft.people_cap,
-        person=draft.person,
-        organisations=draft.organisations if draft.tokens_are == "separate" else None,
-        legal_basis=draft.legal_basis,
-        ignored=draft.ignored_columns,
-        check=lambda: progress("check", None),
-    )
-    notes = _notes(draft, opened)
+    source = checked()
+    notes = _notes(draft, source)
     _open_accounts(draft, ledger)
 
     def open_people(receipt: Receipt) -> PersonTable:
         ledger.begin_draw(receipt)
-        return opened.open(receipt, check=lambda: progress("count", None))
+        return source.open(receipt, check=lambda: progress("count", None))
 
     synthesis = synthesise(plan, charge=charge, open_people=open_people, progress=progress)
     receipt = synthesis.receipt
@@ -317,14 +416,14 @@ def _open_accounts(draft: ReleaseDraft, ledger: Ledger) -> None:
         ledger.open_dataset(dataset, draft.blocks)
 
 
-def _notes(draft: ReleaseDraft, opened: Snapshot) -> ReleaseNotes:
+def _notes(draft: ReleaseDraft, source: Source) -> ReleaseNotes:
     lowered = draft.tokens < draft.default_tokens
     return ReleaseNotes(
         title=draft.title or f"Protected release of case records ({draft.schema.id} {draft.schema.version})",
         created=datetime.now(UTC).date().isoformat(),
         organisations=draft.default_tokens,
         unit="record" if draft.row_is_person else "person token",
-        consent_applied=opened.consent is not None,
+        consent_applied=source.consent_applied,
         legal_basis=(draft.legal_basis or "").strip() or None,
         person_tokens=draft.tokens_are if draft.default_tokens > 1 else None,
         tokens_reason=draft.tokens_reason if lowered else None,
@@ -335,8 +434,9 @@ def _notes(draft: ReleaseDraft, opened: Snapshot) -> ReleaseNotes:
 def _body(draft: ReleaseDraft, plan: ReleasePlan) -> dict[str, JsonValue]:
     """Return what makes this request this request: public choices only, nothing of the files; only its hash is stored."""
     return {
+        **({"vault_datasets": list(draft.vault_datasets)} if draft.vault_datasets else {}),
         "schema": draft.schema.digest(),
-        "organisations": list(draft.organisations),
+        "organisations": list(draft.contributors),
         "epsilon": plan.epsilon,
         "delta": plan.delta,
         "people_cap": plan.people_cap,

@@ -30,6 +30,7 @@ from casehaven.vault.anchor import Anchor
 from casehaven.vault.audit_reasons import audit_log
 from casehaven.vault.context import SealContext, prefixed
 from casehaven.vault.datasets import Dataset, Person, Record, check_name, now, this_month
+from casehaven.vault.erasure import ErasureReceipt
 from casehaven.vault.errors import (
     DatasetExistsError,
     DatasetMissingError,
@@ -434,12 +435,15 @@ class Vault:
         def told(connection: Connection) -> None:
             there = select(models.erasure.c.person_id).where(models.erasure.c.person_id == person_id)
             if connection.scalar(there) is None:
+                receipt = ErasureReceipt(
+                    vault_id=self.vault_id, dataset=dataset.id, person_id=person_id, erased_month=this_month()
+                )
                 connection.execute(
                     insert(models.erasure).values(
                         person_id=person_id,
                         dataset_id=dataset.dataset_id,
-                        erased_month=this_month(),
-                        receipt_sha256=b"",  # nobody was there to be given one
+                        erased_month=receipt.erased_month,
+                        receipt_sha256=receipt.sha256(),
                     )
                 )
             self.audit.append(
