@@ -51,7 +51,7 @@ lock:
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
 	  --no-annotate --no-header --quiet pyproject.toml requirements/build.in --extra server --output-file requirements/run.lock
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
-	  --no-annotate --no-header --quiet pyproject.toml requirements/build.in --extra server --extra test --output-file requirements/test.lock
+	  --no-annotate --no-header --quiet pyproject.toml requirements/build.in --extra server --extra postgres --extra pkcs11 --extra test --output-file requirements/test.lock
 
 clean:
 	rm -rf $(VENV) demo .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -12,6 +12,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
@@ -259,6 +260,8 @@ def _begin(connection: Connection) -> None:
 
 
 def _postgres(url: str) -> Database:
+    if importlib.util.find_spec("psycopg") is None:
+        raise DatabaseError("a Postgres database needs the driver psycopg: pip install 'casehaven[server,postgres]'")
     engine = create_engine(
         make_url(url).set(drivername="postgresql+psycopg"),
         poolclass=NullPool,
