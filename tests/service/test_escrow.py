@@ -46,9 +46,7 @@ PERSON = SealContext(kind="person-key", organisation="north", dataset="cases", o
 
 
 def _recovered() -> RecoveredKeys:
-    return RecoveredKeys(
-        organisation="north", epoch="2026-11", epoch_key=new_key(), index_secret=new_key(), detail_key=new_key()
-    )
+    return RecoveredKeys(organisation="north", epoch="2026-11", epoch_key=new_key(), index_secret=new_key())
 
 
 @dataclass
@@ -182,8 +180,6 @@ def test_recovered_keys_open_the_organisations_data_keys_in_a_new_keystore(tmp_p
     north = lost.add_organisation("north", epoch="2026-11")
     dek = new_key()
     wrapped, index = north.wrap_dek(dek, PERSON), north.index_key("person-token")
-    detail_context = SealContext(kind="detail", organisation="north", object_id="1")
-    detail = north.seal_detail(b"why", detail_context)
     held = [CustodianKey.create() for _ in range(3)]
     escrow = Escrow(north.for_escrow(), held)
     escrow.packet = create_packet(
@@ -198,7 +194,6 @@ def test_recovered_keys_open_the_organisations_data_keys_in_a_new_keystore(tmp_p
     again = new.adopt(recovered)
     assert again.unwrap_dek(wrapped, "2026-11", PERSON) == dek
     assert again.index_key("person-token") == index
-    assert again.open_detail(detail, detail_context) == b"why"
     assert new.linkage_key() != lost.linkage_key()
     with pytest.raises(KeystoreError, match="already"):
         new.adopt(recovered)
@@ -217,7 +212,7 @@ def test_a_packet_holds_the_epoch_in_use_only(tmp_path: Path) -> None:
     new = north.for_escrow()
     assert new.epoch == "2026-11"
     assert new.epoch_key != old.epoch_key
-    assert old.epoch_key not in (new.index_secret, new.detail_key)
+    assert old.epoch_key != new.index_secret
 
 
 # who may not
@@ -458,7 +453,7 @@ def test_no_key_and_no_share_is_in_the_packet_the_papers_the_log_or_a_repr(escro
     written = [escrow.packet.to_bytes(), escrow.request.to_bytes(), *(answer.to_bytes() for answer in answers)]
     written += [path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()]
     written += [f"{escrow.packet!r} {escrow.request!r} {escrow.keys!r} {escrow.held!r} {answers!r}".encode()]
-    secrets = [escrow.keys.epoch_key, escrow.keys.index_secret, escrow.keys.detail_key]
+    secrets = [escrow.keys.epoch_key, escrow.keys.index_secret]
     secrets += [escrow.requester.private, *(key.private for key in escrow.held)]
     for secret in secrets:
         for form in (secret, secret.hex().encode(), base64.b64encode(secret)[:42], repr(secret).encode()):

@@ -45,7 +45,6 @@ OTHER = HeldKey(key=new_key())
 DEK = new_key()
 PERSON = SealContext(kind="person-key", organisation="north", dataset="cases", object_id="7")
 UPLOAD = SealContext(kind="upload", organisation="north", dataset="cases", object_id="u1")
-DETAIL = SealContext(kind="detail", organisation="north", object_id="12")
 
 
 @pytest.fixture
@@ -71,14 +70,9 @@ def _document(folder: Path) -> dict[str, Any]:
 
 def test_what_was_wrapped_and_sealed_opens_after_the_keystore_is_opened_again(folder: Path) -> None:
     north = _north(folder)
-    wrapped, detail, upload = (
-        north.wrap_dek(DEK, PERSON),
-        north.seal_detail(b"why", DETAIL),
-        seal_to(north.public_key, b"file", UPLOAD),
-    )
+    wrapped, upload = north.wrap_dek(DEK, PERSON), seal_to(north.public_key, b"file", UPLOAD)
     again = _north(folder)
     assert again.unwrap_dek(wrapped, "2026-10", PERSON) == DEK
-    assert again.open_detail(detail, DETAIL) == b"why"
     assert again.open_upload(upload, UPLOAD) == b"file"
     assert again.index_key("case_reference") == north.index_key("case_reference")
 
@@ -111,7 +105,6 @@ def test_an_organisations_keys_take_its_own_contexts_only(folder: Path, kind: An
     uses: dict[str, Callable[[], object]] = {
         "person-key": lambda: north.wrap_dek(DEK, context),
         "chunk-key": lambda: north.wrap_dek(DEK, context),
-        "detail": lambda: north.seal_detail(b"", context),
         "upload": lambda: north.seal_upload(b"", context),
     }
     for wanted, use in uses.items():
@@ -166,9 +159,9 @@ def test_no_key_stands_in_the_folder_in_any_writing(folder: Path) -> None:
     secrets = [ROOT.key, keystore.linkage_key(), keystore.audit_key(), keystore.signing_key().private_bytes_raw()]
     for name in keystore.organisations:
         held = keystore.organisation(name).for_escrow()
-        secrets += [held.epoch_key, held.index_secret, held.detail_key]
+        secrets += [held.epoch_key, held.index_secret]
     secrets += [key for key in keystore._unwrapped.values()]
-    assert len(set(secrets)) > 10
+    assert len(set(secrets)) == 10
     for path in folder.iterdir():
         data = path.read_bytes()
         for secret in secrets:
@@ -180,7 +173,7 @@ def test_no_key_is_in_a_repr(folder: Path) -> None:
     keystore = Keystore.open(folder, ROOT)
     held = keystore.organisation("north").for_escrow()
     shown = f"{keystore!r} {keystore.organisation('north')!r} {held!r}"
-    for secret in (ROOT.key, held.epoch_key, held.index_secret, held.detail_key):
+    for secret in (ROOT.key, held.epoch_key, held.index_secret):
         assert repr(secret) not in shown
         assert secret.hex() not in shown
 
@@ -247,7 +240,7 @@ def test_every_edit_of_the_file_is_refused(folder: Path) -> None:
 def test_exchanging_two_keys_of_the_file_is_refused(folder: Path) -> None:
     document = _document(folder)
     organisations = document["organisations"]
-    for name in ("key", "index", "detail", "uploads", "epochs"):
+    for name in ("key", "index", "uploads", "epochs"):
         changed = json.loads(json.dumps(document))
         north, south = changed["organisations"]["north"], changed["organisations"]["south"]
         north[name], south[name] = south[name], north[name]
@@ -347,7 +340,7 @@ def test_an_organisations_rotation_changes_its_wrapped_keys_and_no_key_itself(fo
     after = _document(folder)["organisations"]
     assert after["south"] == before["south"]
     assert after["north"]["version"] == 2
-    for name in ("key", "index", "detail"):
+    for name in ("key", "index"):
         assert after["north"][name] != before["north"][name]
     assert after["north"]["epochs"][0]["key"] != before["north"]["epochs"][0]["key"]
     for again in (north, _north(folder)):
@@ -361,6 +354,7 @@ def test_an_epoch_is_begun_used_and_retired(folder: Path) -> None:
     old = north.wrap_dek(DEK, PERSON)
     assert north.begin_epoch("2026-11") == "2026-11"
     assert north.epochs == ("2026-10", "2026-11")
+    assert north.wrap_dek_with_epoch(DEK, PERSON)[0] == "2026-11"
     new = north.wrap_dek(north.unwrap_dek(old, "2026-10", PERSON), PERSON)
     with pytest.raises(SealBrokenError):
         north.unwrap_dek(new, "2026-10", PERSON)

@@ -1,8 +1,8 @@
 """Escrow: an organisation's keys in a packet that m of n custodians in different organisations can open together, and nobody else.
 
-1. A packet holds what opens the organisation's present data: the key of the epoch in use, the index secret, the detail key. It holds no older
-   epoch, no key of the vault, and not the organisation key. When the epoch is retired the packet opens nothing in the database any more; a
-   new packet is made. (An old packet with an old backup does: custodians destroy old packets. That is a named limit.)
+1. A packet holds what opens the organisation's present data: the key of the epoch in use and the index secret. It holds no older epoch, no key
+   of the vault, and not the organisation key. When the epoch is retired the packet opens nothing in the database any more; a new packet is
+   made. (An old packet with an old backup does: custodians destroy old packets. That is a named limit.)
 2. The keys are sealed with a fresh escrow key. It is split as in `casehaven.vault.shares`; each custodian's shares are sealed to the
    custodian's public key. Custodians are in different organisations, two at least are needed.
 3. It is opened in the light: somebody writes a *request* with a reason and two times, custodians see it and *answer* it, the requester opens
@@ -112,7 +112,7 @@ def create_packet(
         seal_to(custodian.public_key, b"".join(made.shares[number]), packet.context(number + 1))
         for number, custodian in enumerate(custodians)
     )
-    content = keys.epoch_key + keys.index_secret + keys.detail_key
+    content = keys.epoch_key + keys.index_secret
     packet = replace(packet, shares=envelopes, body=seal(escrow_key, content, packet.context(0)))
     _tell(_event("escrow.create", packet, at=packet.created_at), log, notify)
     return packet
@@ -232,13 +232,12 @@ def open_packet(
         )
     _tell(_event("escrow.open", packet, request, at=written(moment), numbers=sorted(given)), log, notify)
     content = unseal(escrow_key, packet.body, packet.context(0))
-    epoch_key, index_secret, detail_key = _cut(content)
+    epoch_key, index_secret = _cut(content)
     return RecoveredKeys(
         organisation=packet.organisation,
         epoch=packet.epoch,
         epoch_key=epoch_key,
         index_secret=index_secret,
-        detail_key=detail_key,
     )
 
 

@@ -3,7 +3,7 @@
     root key (elsewhere)
       ├ keys of the vault: linkage, audit, signing, document
       └ organisation key, one per organisation
-          ├ index secret, detail key, key pairs for uploads
+          ├ index secret, key pairs for uploads
           └ epoch key, one per month
               └ data keys (DEK): one per person, one per chunk file; they stand in the database
 
@@ -55,7 +55,7 @@ from casehaven.vault.keystore_file import (
     parse_document,
 )
 from casehaven.vault.rootkeys import RootKey
-from casehaven.vault.sealed import KEY_BYTES, new_key, seal, unseal, unwrap_key, wrap_key
+from casehaven.vault.sealed import KEY_BYTES, new_key, unwrap_key, wrap_key
 from casesynth._files import write_whole
 
 __all__ = ["Keystore", "OrganisationKeys", "RecoveredKeys", "epoch_of_month", "seal_to"]
@@ -76,8 +76,6 @@ class RecoveredKeys:
     """Opens the data keys of that epoch."""
     index_secret: bytes = field(repr=False)
     """Finds people in the organisation's indexes."""
-    detail_key: bytes = field(repr=False)
-    """Opens the reasons in the audit log."""
 
 
 class OrganisationKeys:
@@ -113,13 +111,23 @@ class OrganisationKeys:
     def wrap_dek(self, dek: bytes, context: SealContext) -> bytes:
         """Wrap a data key under the epoch in use; see rule 5 on when.
 
+        Who stores the epoch beside it and does not hold off rotation takes `wrap_dek_with_epoch`: another epoch may begin between two calls.
+
+        Raises:
+            SealContextError: the context is not one of a data key of this organisation.
+        """
+        return self.wrap_dek_with_epoch(dek, context)[1]
+
+    def wrap_dek_with_epoch(self, dek: bytes, context: SealContext) -> tuple[str, bytes]:
+        """Wrap a data key under the epoch in use, and return that epoch with it.
+
         Raises:
             SealContextError: the context is not one of a data key of this organisation.
         """
         self._check(context, _DEK_KINDS)
         entry = self._entry
         epoch = next(reversed(entry.epochs))
-        return wrap_key(self._keystore._below(self.organisation, entry, "epoch-key", epoch), dek, context)
+        return epoch, wrap_key(self._keystore._below(self.organisation, entry, "epoch-key", epoch), dek, context)
 
     def unwrap_dek(self, wrapped: bytes, epoch: str, context: SealContext) -> bytes:
         """Unwrap a data key of an epoch.
@@ -140,25 +148,6 @@ class OrganisationKeys:
         secret = self._keystore._below(self.organisation, self._entry, "index-key", "index")
         info = _INDEX_LABEL + prefixed(field.encode())
         return HKDFExpand(algorithm=hashes.SHA512(), length=KEY_BYTES, info=info).derive(secret)
-
-    def seal_detail(self, plaintext: bytes, context: SealContext) -> bytes:
-        """Seal a text that only this organisation may read, such as the reason in an audit entry; no rotation changes its key.
-
-        Raises:
-            SealContextError: the context is not one of a detail of this organisation.
-        """
-        self._check(context, ("detail",))
-        return seal(self._keystore._below(self.organisation, self._entry, "index-key", "detail"), plaintext, context)
-
-    def open_detail(self, sealed: bytes, context: SealContext) -> bytes:
-        """Open what `seal_detail` sealed.
-
-        Raises:
-            SealBrokenError: it does not open in this context.
-            SealContextError: the context is not one of a detail of this organisation.
-        """
-        self._check(context, ("detail",))
-        return unseal(self._keystore._below(self.organisation, self._entry, "index-key", "detail"), sealed, context)
 
     def seal_upload(self, plaintext: bytes, context: SealContext) -> bytes:
         """Seal an upload to this organisation; the same as `seal_to` its public key.
@@ -262,7 +251,6 @@ class OrganisationKeys:
             epoch=epoch,
             epoch_key=self._keystore._below(self.organisation, entry, "epoch-key", epoch),
             index_secret=self._keystore._below(self.organisation, entry, "index-key", "index"),
-            detail_key=self._keystore._below(self.organisation, entry, "index-key", "detail"),
         )
 
     @property
@@ -429,7 +417,7 @@ class Keystore:
         def added(document: KeystoreDocument) -> KeystoreDocument:
             if organisation in document.organisations:
                 return document
-            return self._with_keys(document, organisation, epoch or epoch_of_month(), new_key(), new_key(), new_key())
+            return self._with_keys(document, organisation, epoch or epoch_of_month(), new_key(), new_key())
 
         self._change(added)
         return OrganisationKeys(self, organisation)
@@ -445,7 +433,7 @@ class Keystore:
         def adopted(document: KeystoreDocument) -> KeystoreDocument:
             if recovered.organisation in document.organisations:
                 raise KeystoreError(f"{recovered.organisation} has keys in this keystore already; use a new keystore")
-            keys = recovered.epoch_key, recovered.index_secret, recovered.detail_key
+            keys = recovered.epoch_key, recovered.index_secret
             return self._with_keys(document, recovered.organisation, recovered.epoch, *keys)
 
         self._change(adopted)
@@ -503,7 +491,6 @@ class Keystore:
                     version=version,
                     key=self._root.wrap(key, context),
                     index=again("index-key", "index", entry.index),
-                    detail=again("index-key", "detail", entry.detail),
                     uploads={p: again("hpke-key", p.hex(), w) for p, w in entry.uploads.items()},
                     epochs={name: again("epoch-key", name, w) for name, w in entry.epochs.items()},
                 ),
@@ -633,7 +620,6 @@ class Keystore:
         epoch: str,
         epoch_key: bytes,
         index_secret: bytes,
-        detail_key: bytes,
     ) -> KeystoreDocument:
         """The document with a new organisation that has these keys, a new organisation key and a new key pair."""
         key = new_key()
@@ -648,7 +634,6 @@ class Keystore:
                 key, _organisation_context(document.keystore_id, document.root_version, organisation, 1)
             ),
             index=below("index-key", "index", index_secret),
-            detail=below("index-key", "detail", detail_key),
             uploads={public: below("hpke-key", public.hex(), private)},
             epochs={epoch: below("epoch-key", epoch, epoch_key)},
         )
@@ -721,7 +706,6 @@ def _all_below(entry: OrganisationEntry) -> tuple[tuple[Kind, str, bytes], ...]:
     """Every key that the organisation's key wraps, with its kind and name."""
     return (
         ("index-key", "index", entry.index),
-        ("index-key", "detail", entry.detail),
         *(("hpke-key", public.hex(), wrapped) for public, wrapped in entry.uploads.items()),
         *(("epoch-key", name, wrapped) for name, wrapped in entry.epochs.items()),
     )
@@ -731,7 +715,7 @@ def _find(entry: OrganisationEntry, kind: Kind, name: str) -> bytes:
     if kind == "epoch-key":
         return entry.epochs[name]
     if kind == "index-key":
-        return entry.index if name == "index" else entry.detail
+        return entry.index
     return entry.uploads[bytes.fromhex(name)]
 
 

@@ -59,8 +59,6 @@ class OrganisationEntry:
     """The organisation key, wrapped with the root key."""
     index: bytes
     """The index secret, wrapped with the organisation key, like all below."""
-    detail: bytes
-    """The detail key."""
     uploads: dict[bytes, bytes]
     """Public key for uploads to its private key; the last one is in use."""
     epochs: dict[str, bytes]
@@ -74,7 +72,6 @@ class OrganisationEntry:
             "version": self.version,
             "key": _text(self.key),
             "index": _text(self.index),
-            "detail": _text(self.detail),
             "uploads": [{"public": _text(p), "private": _text(w)} for p, w in self.uploads.items()],
             "epochs": [{"name": name, "key": _text(wrapped)} for name, wrapped in self.epochs.items()],
             "retired": list(self.retired),
@@ -170,7 +167,7 @@ def parse_document(unverified: bytes) -> tuple[KeystoreDocument, str]:
 
 
 def _entry(fields: Any) -> OrganisationEntry:
-    _fields(fields, "version key index detail uploads epochs retired")
+    _fields(fields, "version key index uploads epochs retired")
     for upload in fields["uploads"]:
         _fields(upload, "public private")
     for epoch in fields["epochs"]:
@@ -179,7 +176,6 @@ def _entry(fields: Any) -> OrganisationEntry:
         version=_number(fields["version"]),
         key=_bytes(fields["key"]),
         index=_bytes(fields["index"]),
-        detail=_bytes(fields["detail"]),
         uploads={_bytes(upload["public"], 32): _bytes(upload["private"]) for upload in fields["uploads"]},
         epochs={_epoch(epoch["name"]): _bytes(epoch["key"]) for epoch in fields["epochs"]},
         retired=tuple(_epoch(name) for name in fields["retired"]),

@@ -100,7 +100,6 @@ def fixtures() -> dict[str, object]:
             wrapped = {MONTHS[0]: north.wrap_dek(numbered("dek"), dek_context).hex()}
             north.begin_epoch(MONTHS[1])
             wrapped[MONTHS[1]] = north.wrap_dek(numbered("dek"), dek_context).hex()
-            detail = north.seal_detail(b"a reason", SealContext(kind="detail", organisation="north", object_id="1"))
             made.append(
                 {
                     "root": kind,
@@ -111,7 +110,6 @@ def fixtures() -> dict[str, object]:
                     "wrapped_deks": wrapped,
                     "index_key_of_case_reference": north.index_key("case_reference").hex(),
                     "linkage_key": keystore.linkage_key().hex(),
-                    "detail": detail.hex(),
                 }
             )
     return {
@@ -139,7 +137,6 @@ def escrow() -> dict[str, object]:
         epoch=MONTHS[1],
         epoch_key=numbered("epoch"),
         index_secret=numbered("index"),
-        detail_key=numbered("detail"),
     )
     told: list[object] = []
     packet = create_packet(keys, numbered("keystore").hex()[:32], custodians, 2, log=told.append, notify=told.append)
@@ -148,7 +145,6 @@ def escrow() -> dict[str, object]:
         "packet": json.loads(packet.to_bytes()),
         "epoch_key": keys.epoch_key.hex(),
         "index_secret": keys.index_secret.hex(),
-        "detail_key": keys.detail_key.hex(),
     }
 
 
