@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from casehaven.cli._vault import open_vault, root_key_option, vault_option
-from casehaven.core.migrate import HEAD, migrate
+from casehaven.core.migrate import HEAD
 from casehaven.vault import models
 from casehaven.vault.chunks import read_file
 from casehaven.vault.folder import VaultFolder
@@ -83,7 +83,7 @@ def status(vault_path: Path, root_spec: str, check: bool) -> None:
 def upgrade(vault_path: Path, root_spec: str) -> None:
     """Bring the tables of a vault that an earlier version wrote to today's; all of it or nothing. Make a backup before."""
     folder = VaultFolder.open(vault_path)
-    migrate(folder.open_database())
+    folder.upgrade(parse_root(root_spec))
     open_vault(vault_path, root_spec)
     click.echo(f"upgraded   {folder.path} to tables of version {HEAD}")
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -130,13 +130,8 @@ def padded_size(size: int) -> int:
     return -(-size // step) * step
 
 
-def write_file(path: Path, content: bytes, *, note: Callable[[str], None] = lambda _: None) -> bytes:
+def write_file(path: Path, content: bytes) -> bytes:
     """Write a sealed file whole or not at all, and return its SHA-256 (rule 5).
-
-    Args:
-        path: where; nothing is there.
-        content: sealed bytes.
-        note: called with the name of each step; a test stops there.
 
     Raises:
         OSError: the disk is full or failing; nothing is left.
@@ -146,7 +141,6 @@ def write_file(path: Path, content: bytes, *, note: Callable[[str], None] = lamb
     try:
         with open(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600), "wb") as file:
             file.write(content)
-            note("written")
             file.flush()
             os.fsync(file.fileno())
         temporary.rename(path)
@@ -154,7 +148,6 @@ def write_file(path: Path, content: bytes, *, note: Callable[[str], None] = lamb
         temporary.unlink(missing_ok=True)
         raise
     sync_folder(path.parent)
-    note("renamed")
     return hashlib.sha256(content).digest()
 
 

@@ -23,8 +23,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from sqlalchemy import insert, select
+from sqlalchemy import func, insert, select
 
+from casehaven.core.audit_models import audit
 from casehaven.core.db import Database, is_postgres, without_password
 from casehaven.core.migrate import check_version, migrate
 from casehaven.vault import models
@@ -176,6 +177,20 @@ class VaultFolder:
             if connection.scalars(select(models.vault.c.vault_id)).all() != [self.vault_id]:
                 raise VaultFormatError(f"the database of {self.path} is another vault's")
         return store, keys
+
+    def upgrade(self, root: RootKey, *, keystore: Path | None = None) -> None:
+        """Bring the tables that an earlier version wrote to today's, all of it or nothing.
+
+        A vault from before there were anchors gets one: its audit log is empty, so there is nothing that could be rolled back.
+        """
+        keys = Keystore.open(self.keystore_path if keystore is None else keystore, root)
+        store = self.open_database()
+        migrate(store)
+        if self.anchor_path.exists():
+            return
+        with store.transaction(writes=False) as connection:
+            if connection.scalar(select(func.count()).select_from(audit)) == 0:
+                Anchor.create(self.anchor_path, keys, self.vault_id, connection)
 
     def open_database(self) -> Database:
         """Open the database, whatever its version."""

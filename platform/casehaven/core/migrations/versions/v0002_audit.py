@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import sqlalchemy as sa
 from alembic import op
@@ -74,6 +75,10 @@ def upgrade() -> None:
         sa.Column("next_position", IDENTIFIER, nullable=False),
         sa.Column("period_root", sa.LargeBinary, nullable=False),
         sa.Column("note", sa.Text, nullable=False),
+    )
+    op.execute(  # a vault that is there already begins its log today
+        "INSERT INTO audit_log (id, origin, started_at, period_seconds, leaves_per_period) "
+        f"SELECT 1, 'casehaven/' || vault_id, '{datetime.now(UTC):%Y-%m-%d}T00:00:00Z', 86400, 1024 FROM vault"
     )
     for statement in _triggers(op.get_bind().dialect.name):
         op.execute(statement)
