@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
@@ -18,10 +19,10 @@ People: TypeAlias = tuple[NDArray[np.uint16], ...]
 """Coded columns, one row per person."""
 
 Brute: TypeAlias = Callable[[Sequence[NDArray[np.uint16]], Sequence[int], Sequence[int]], NDArray[np.int64]]
-"""Columns, clique and sizes to the histogram, counted person by person."""
+"""Columns, clique and sizes to a table, counted person by person: plain, or signed."""
 
 Exact: TypeAlias = Callable[[People, Sequence[tuple[int, ...]], Sequence[int], int], list[Measurement]]
-"""People, cliques, sizes and nano-rho to tables without noise, dressed up as measurements."""
+"""People, cliques, sizes and nano-rho to signed tables without noise, dressed up as measurements."""
 
 
 def _brute(columns: Sequence[NDArray[np.uint16]], clique: Sequence[int], sizes: Sequence[int]) -> NDArray[np.int64]:
@@ -31,10 +32,20 @@ def _brute(columns: Sequence[NDArray[np.uint16]], clique: Sequence[int], sizes: 
     return np.array(list(table.values()), dtype=np.int64).reshape([sizes[i] for i in clique])
 
 
+def _brute_signed(
+    columns: Sequence[NDArray[np.uint16]], clique: Sequence[int], sizes: Sequence[int]
+) -> NDArray[np.int64]:
+    axes, signs = ([i for i in clique if (sizes[i] == 2) == binary] for binary in (False, True))
+    table = {cell: 0 for cell in itertools.product(*(range(sizes[i]) for i in axes))}
+    for person in zip(*(column.tolist() for column in columns), strict=True):
+        table[tuple(person[i] for i in axes)] += math.prod({0: 1, 1: -1}[person[i]] for i in signs)
+    return np.array(list(table.values()), dtype=np.int64).reshape([sizes[i] for i in axes])
+
+
 def _exact(
     people: People, cliques: Sequence[tuple[int, ...]], sizes: Sequence[int], nano_rho: int
 ) -> list[Measurement]:
-    return [Measurement(clique=c, values=_brute(people, c, sizes), nano_rho=nano_rho) for c in cliques]
+    return [Measurement(clique=c, values=_brute_signed(people, c, sizes), nano_rho=nano_rho) for c in cliques]
 
 
 @pytest.fixture(scope="session")
@@ -44,8 +55,14 @@ def brute() -> Brute:
 
 
 @pytest.fixture(scope="session")
+def brute_signed() -> Brute:
+    """Count a signed table person by person: a person adds the product of their signs to the cell of their other values."""
+    return _brute_signed
+
+
+@pytest.fixture(scope="session")
 def exact() -> Exact:
-    """Count tables person by person and dress them up as measurements."""
+    """Count signed tables person by person and dress them up as measurements."""
     return _exact
 
 
