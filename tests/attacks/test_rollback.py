@@ -8,7 +8,7 @@ from __future__ import annotations
 import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from sqlalchemy import select, update
@@ -82,7 +82,7 @@ def is_there(vault: Vault, token: str = ERASED) -> bool:
 
 
 def again(house: SafeHouse, **more: Path) -> Vault:
-    where = {"keystore": house.folder / "vault.keys", "anchor": house.folder / "vault.anchor", **more}
+    where: dict[str, Any] = {"keystore": house.folder / "vault.keys", "anchor": house.folder / "vault.anchor", **more}
     root = file_key(house.folder / "root.key")
     return restore(house.folder / "backup", house.folder / "again", root, reason="a try", **where)
 
