@@ -1,0 +1,141 @@
+"""Possible duplicates: proposed inside one organisation, named with a reason, never merged, and silent about other organisations."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from sqlalchemy import select
+
+from casehaven.core.audit import entries
+from casehaven.intake.uploads import take_in
+from casehaven.people.matching import matching_fields
+from casehaven.vault import models
+from caseschemas import load_schema
+
+if TYPE_CHECKING:
+    from tests.conftest import SafeHouse
+
+WHY = ("--reason", "monthly check")
+AT = ("--dataset", "north/aid")
+
+ONE = {
+    "prs_FirstName": "José",
+    "prs_SecondName": "da Silva",
+    "prs_Birthdate": "1999-03-25",
+    "prs_MobilePhone": "+351 912 345 678",
+}
+SAME = {
+    "prs_FirstName": "JOSE",
+    "prs_SecondName": "Da  Silva",
+    "prs_Birthdate": "25/03/1999",
+    "prs_MobilePhone": "912345678",
+}
+OTHER = {
+    "prs_FirstName": "Ana",
+    "prs_SecondName": "Costa",
+    "prs_Birthdate": "1988-12-30",
+    "prs_MobilePhone": "00351 911 111 111",
+}
+"""Made-up names."""
+
+
+def take(house: SafeHouse, people: dict[str, dict[str, str]], dataset: str = "north/aid") -> None:
+    """Take people into a dataset of HTCDS records; its identifiers are read for the index and dropped."""
+    schema = load_schema("htcds-2.0")
+    columns = [attribute.name for attribute in schema.attributes]
+    file = house.folder / f"{dataset.replace('/', '-')}-{len(people)}.csv"
+    with file.open("w", newline="", encoding="utf-8") as opened:
+        writer = csv.DictWriter(opened, columns, restval="")
+        writer.writeheader()
+        writer.writerows({"personToken": token, **cells} for token, cells in people.items())
+    vault = house.open()
+    organisation, name = dataset.split("/")
+    if dataset not in [found.id for found in vault.datasets()]:
+        vault.add_dataset(organisation, name, schema, 1_000)
+    take_in(vault, vault.dataset(organisation, name), file)
+    file.unlink()
+
+
+@pytest.fixture
+def home(house: SafeHouse) -> SafeHouse:
+    take(
+        house, {"T-1": ONE, "T-2": OTHER, "T-3": SAME, "T-4": {**OTHER, "prs_FirstName": "Eva", "prs_MobilePhone": ""}}
+    )
+    return house
+
+
+def test_two_references_with_the_same_names_birth_and_telephone_are_proposed(home: SafeHouse) -> None:
+    result = home.run("person", "duplicates", *AT, *WHY)
+    assert result.exit_code == 0, result.output
+    proposals = [line for line in result.stdout.splitlines() if "  and  " in line]
+    assert len(proposals) == 1
+    assert {word for word in proposals[0].split() if word.startswith("T-")} == {"T-1", "T-3"}
+    assert "same names and date of birth" in proposals[0]
+    assert "same date of birth and telephone" in proposals[0]
+
+
+def test_nothing_is_merged_and_each_named_person_is_in_the_log_with_the_reason(home: SafeHouse) -> None:
+    home.run("person", "duplicates", *AT, *WHY)
+    vault = home.open()
+    with vault.database.transaction(writes=False) as connection:
+        people = connection.scalars(select(models.person.c.person_id)).all()
+        read = [(one.object_id, vault.audit.reason(one)) for one in entries(connection) if one.action == "person.read"]
+    assert len(people) == 4
+    assert len(read) == 2
+    assert {reason for _, reason in read} == {"monthly check"}
+    for token in ("T-1", "T-3"):
+        assert home.run("person", "find", token, *AT, *WHY).exit_code == 0
+
+
+def test_no_value_that_identified_anybody_is_printed_or_kept(home: SafeHouse) -> None:
+    result = home.run("person", "duplicates", *AT, *WHY)
+    shown = home.run("person", "show", "T-1", *AT, *WHY).stdout
+    for word in ("José", "JOSE", "Silva", "1999", "912"):
+        assert word not in result.output
+        assert word not in shown
+
+
+def test_several_datasets_of_the_organisation_are_compared_and_no_other_organisation(
+    make_house: Callable[[str], SafeHouse],
+) -> None:
+    for name, second, proposed in (("same", "north/hotline", True), ("other", "south/aid", False)):
+        house = make_house(name)
+        take(house, {"T-1": ONE})
+        take(house, {"T-9": SAME}, second)
+        found = house.run("person", "duplicates", *AT, *WHY).stdout
+        assert ("T-9 (north/hotline)" in found) == proposed, found
+        assert ("no possible duplicates" in found) != proposed
+
+
+def test_one_person_with_two_records_is_no_duplicate_of_themselves(house: SafeHouse) -> None:
+    take(house, {"T-1": ONE})
+    take(house, {"T-1": SAME, "T-5": OTHER})
+    assert "no possible duplicates" in house.run("person", "duplicates", *AT, *WHY).stdout
+
+
+def test_an_erased_person_is_proposed_no_more(home: SafeHouse, tmp_path: Path) -> None:
+    erased = home.run("person", "erase", "T-3", "--yes", "--receipt", tmp_path / "r.json", *AT, *WHY)
+    assert erased.exit_code == 0, erased.output
+    assert "no possible duplicates" in home.run("person", "duplicates", *AT, *WHY).stdout
+
+
+def test_a_schema_without_identifying_fields_says_that_there_is_nothing_to_compare(house: SafeHouse) -> None:
+    house.take_in([{"token": "A"}, {"token": "B"}])
+    result = house.run("person", "duplicates", *WHY)
+    assert result.exit_code == 0
+    assert "house has no two fields that identify people, so there is nothing to compare" in result.stdout
+    assert matching_fields(load_schema("ctdc-global")) == ()
+
+
+def test_a_dataset_that_cannot_be_compared_does_not_hide_another_that_can(home: SafeHouse) -> None:
+    assert "T-1" in home.run("person", "duplicates", "--dataset", "north/cases", *WHY).stdout
+
+
+def test_without_a_reason_nobody_is_named(home: SafeHouse) -> None:
+    result = home.run("person", "duplicates", *AT, "--reason", "")
+    assert result.exit_code == 1
+    assert "T-1" not in result.output
