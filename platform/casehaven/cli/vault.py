@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from casehaven.cli._vault import open_vault, root_key_option, vault_option
+from casehaven.cli.vault_keys import command as keys
 from casehaven.core.migrate import HEAD
 from casehaven.vault import models
 from casehaven.vault.chunks import read_file
@@ -15,6 +16,7 @@ from casehaven.vault.rootkeys import create_root, parse_root
 from casehaven.vault.store import Vault
 
 command = click.Group("vault", help="Keep case records sealed: make a vault, look after it and its keys.")
+command.add_command(keys)
 
 
 @command.command("create")

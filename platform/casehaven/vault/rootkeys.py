@@ -35,6 +35,7 @@ from casesynth.canonical import JsonValue
 
 KEY_VARIABLE: Final = "CASEHAVEN_VAULT_KEY"
 PASSPHRASE_VARIABLE: Final = "CASEHAVEN_VAULT_PASSPHRASE"
+NEW_PASSPHRASE_VARIABLE: Final = "CASEHAVEN_NEW_VAULT_PASSPHRASE"
 PIN_VARIABLE: Final = "CASEHAVEN_PKCS11_PIN"
 PASSPHRASE_CHARACTERS_MIN: Final = 16
 ROOT_WRAP_VERSION: Final = 1
@@ -340,7 +341,7 @@ def create_pkcs11_key(library: str, token: str, label: str, pin: str) -> Pkcs11K
     return _token(library, token, label, pin, create=True)
 
 
-def parse_root(spec: str) -> RootKey:
+def parse_root(spec: str, passphrase_variable: str = PASSPHRASE_VARIABLE) -> RootKey:
     """The root key that a command line names: `file:PATH`, `passphrase`, `env:NAME` or `pkcs11:library=...;token=...;label=...`.
 
     A passphrase comes from `CASEHAVEN_VAULT_PASSPHRASE` or is asked for, a PIN from `CASEHAVEN_PKCS11_PIN` or is asked for.
@@ -348,26 +349,31 @@ def parse_root(spec: str) -> RootKey:
     Raises:
         RootKeyError: the text is none of these, or the key is not there.
     """
-    return _parse(spec, create=False)
+    return _parse(spec, create=False, passphrase_variable=passphrase_variable)
 
 
-def create_root(spec: str) -> RootKey:
+def create_root(spec: str, passphrase_variable: str = PASSPHRASE_VARIABLE) -> RootKey:
     """The same for a new vault: makes a key file or a key in a token; asks twice for a passphrase.
+
+    Args:
+        spec: see `parse_root`.
+        passphrase_variable: where a passphrase is instead; another one when two root keys are at work.
 
     Raises:
         RootKeyError: the text is none of these, or such a key is there already.
     """
-    return _parse(spec, create=True)
+    return _parse(spec, create=True, passphrase_variable=passphrase_variable)
 
 
-def _parse(spec: str, *, create: bool) -> RootKey:
+def _parse(spec: str, *, create: bool, passphrase_variable: str) -> RootKey:
     kind, _, rest = spec.partition(":")
     if kind == "file" and rest:
         return create_file_key(Path(rest)) if create else file_key(Path(rest))
     if kind == "env":
         return environment_key(rest or KEY_VARIABLE)
     if spec == "passphrase":
-        return passphrase_key(_ask("Passphrase of the vault", PASSPHRASE_VARIABLE, twice=create))
+        new = "New passphrase" if passphrase_variable == NEW_PASSPHRASE_VARIABLE else "Passphrase"
+        return passphrase_key(_ask(f"{new} of the vault", passphrase_variable, twice=create))
     if kind == "pkcs11" and rest:
         named = dict(part.partition("=")[::2] for part in rest.split(";"))
         if set(named) == {"library", "token", "label"}:
