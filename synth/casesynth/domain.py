@@ -199,7 +199,7 @@ class Domain:
                     )
         return tuple(columns)
 
-    @property
+    @cached_property
     def sizes(self) -> tuple[int, ...]:
         """Number of values of each column."""
         return tuple(column.size for column in self.columns)

@@ -173,5 +173,6 @@ def _shares(sizes: tuple[int, ...]) -> dict[Clique, float]:
     shares: dict[Clique, float] = {}
     for part, group in zip(LENGTH_SHARES, chosen, strict=True):
         roots = [math.sqrt(cells(clique)) for clique in group]
-        shares |= {clique: part / whole * root / sum(roots) for clique, root in zip(group, roots, strict=True)}
+        total = sum(roots)
+        shares |= {clique: part / whole * root / total for clique, root in zip(group, roots, strict=True)}
     return shares
