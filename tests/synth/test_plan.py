@@ -6,14 +6,16 @@ import inspect
 import itertools
 import math
 from collections import Counter
+from collections.abc import Sequence
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from caseschemas import load_schema
 from casesynth.domain import Domain
-from casesynth.plan import PEOPLE_CAP_MAX, PlanError, ReleasePlan
+from casesynth.plan import CELLS, LENGTH_SHARES, PEOPLE_CAP_MAX, PlanError, ReleasePlan
 from casesynth.privacy.accounting import epsilon_for, rho_for
 from casesynth.privacy.loss import PrivacyLossError
 
@@ -30,61 +32,139 @@ def _lengths(plan: ReleasePlan) -> dict[int, int]:
     return dict(Counter(len(table.clique) for table in plan.tables))
 
 
+def _cells(clique: tuple[int, ...], sizes: Sequence[int]) -> int:
+    """Return the cells of a signed marginal: a binary column has no axis."""
+    return math.prod(1 if sizes[i] == 2 else sizes[i] for i in clique)
+
+
+def _expected(sizes: Sequence[int]) -> dict[tuple[int, ...], float]:
+    """Return the tables of the design with their shares of the budget; slow, and another way round than the plan."""
+    every = {n: {c: _cells(c, sizes) for c in itertools.combinations(range(len(sizes)), n)} for n in range(4)}
+    if 2 not in sizes:
+        every[0] = {}
+    always = sum(sum(every[n].values()) for n in (0, 1, 2))
+    within = [
+        largest
+        for largest in {cells for cells in every[3].values() if cells <= 4_000}
+        if always + sum(cells for cells in every[3].values() if cells <= largest) <= 240_000
+    ]
+    every[3] = {clique: cells for clique, cells in every[3].items() if cells <= max(within, default=0)}
+    parts = {n: part for n, part in enumerate((0.03, 0.13, 0.33, 0.51)) if every[n]}
+    return {
+        clique: part / sum(parts.values()) * math.sqrt(cells) / sum(math.sqrt(c) for c in every[n].values())
+        for n, part in parts.items()
+        for clique, cells in every[n].items()
+    }
+
+
+def _assert_as_designed(plan: ReleasePlan, budget: int) -> None:
+    sizes = plan.domain.sizes
+    expected = _expected(sizes)
+    assert [table.clique for table in plan.tables] == sorted(expected, key=lambda c: (len(c), _order(c, sizes), c))
+    for table in plan.tables:
+        assert table.cells == _cells(table.clique, sizes)
+        share = budget * expected[table.clique]
+        assert share * (1 - 1e-12) - 1 < table.nano_rho <= share * (1 + 1e-12)
+
+
+def _order(clique: tuple[int, ...], sizes: Sequence[int]) -> int:
+    return _cells(clique, sizes) if len(clique) == 3 else 0
+
+
 def test_one_column_is_measured_with_the_whole_budget() -> None:
     plan = _plan(7)
     assert [(table.clique, table.cells) for table in plan.tables] == [((0,), 7)]
     assert plan.loss.nano_rho == rho_for(1.0, 1e-6)
 
 
-def test_two_columns_are_measured_as_their_pair() -> None:
+def test_one_binary_column_is_a_number_beside_the_number_of_people() -> None:
+    plan = _plan(2)
+    assert [(table.clique, table.cells) for table in plan.tables] == [((), 1), ((0,), 1)]
+    budget = rho_for(1.0, 1e-6)
+    assert [table.nano_rho for table in plan.tables] == [math.floor(budget * 3 / 16), math.floor(budget * 13 / 16)]
+
+
+def test_two_columns_are_measured_singly_and_as_their_pair() -> None:
     plan = _plan(7, 3)
-    assert [(table.clique, table.cells) for table in plan.tables] == [((0, 1), 21)]
-    assert plan.loss.nano_rho == rho_for(1.0, 1e-6)
+    assert [(table.clique, table.cells) for table in plan.tables] == [((0,), 7), ((1,), 3), ((0, 1), 21)]
 
 
-def test_all_pairs_are_measured_and_triples_up_to_2000_cells() -> None:
-    plan = _plan(10, 10, 20, 21)
+@pytest.mark.parametrize(("sizes", "asked"), [((3, 4, 5), False), ((9,), False), ((2,), True), ((3, 2, 5), True)])
+def test_the_number_of_people_is_measured_where_a_column_is_binary(sizes: tuple[int, ...], asked: bool) -> None:
+    assert (() in {table.clique for table in _plan(*sizes).tables}) == asked
+
+
+def test_parts_of_the_budget_by_length_are_those_of_the_design() -> None:
+    plan = _plan(2, 2, 3, 5, epsilon=8)
+    parts = {n: sum(t.nano_rho for t in plan.tables if len(t.clique) == n) for n in range(4)}
+    whole = sum(parts.values())
+    for length, share in enumerate((0.03, 0.13, 0.33, 0.51)):
+        assert parts[length] / whole == pytest.approx(share, abs=1e-6)
+    assert sum(LENGTH_SHARES) == pytest.approx(1)
+
+
+def test_what_has_no_table_leaves_its_part_to_the_others() -> None:
+    plan = _plan(20, 20, 20)  # no binary column, no small triple
+    assert _lengths(plan) == {1: 3, 2: 3}
+    singles, pairs = (sum(t.nano_rho for t in plan.tables if len(t.clique) == n) for n in (1, 2))
+    assert plan.loss.nano_rho > rho_for(1.0, 1e-6) - 6
+    assert singles / pairs == pytest.approx(13 / 33, rel=1e-3)
+
+
+def test_within_a_length_shares_grow_with_the_root_of_the_cells() -> None:
+    rho = {table.clique: table.nano_rho for table in _plan(2, 4, 9, 16, epsilon=8).tables}
+    assert rho[1,] / rho[0,] == pytest.approx(2, rel=1e-5)  # 4 cells against 1
+    assert rho[3,] / rho[0,] == pytest.approx(4, rel=1e-5)
+    assert rho[2, 3] / rho[0, 1] == pytest.approx(6, rel=1e-5)  # 144 cells against 4
+    assert rho[1, 2, 3] / rho[0, 1, 2] == pytest.approx(4, rel=1e-5)  # 576 cells against 36
+
+
+def test_all_pairs_are_measured_and_triples_up_to_4000_cells() -> None:
+    plan = _plan(10, 20, 20, 21)
     assert {t.clique for t in plan.tables if len(t.clique) == 2} == set(itertools.combinations(range(4), 2))
     assert {t.clique for t in plan.tables if len(t.clique) == 3} == {(0, 1, 2)}
 
 
-def test_without_a_small_triple_pairs_take_the_whole_budget() -> None:
-    plan = _plan(20, 20, 20)
-    assert _lengths(plan) == {2: 3}
-    assert plan.loss.nano_rho > 0.99 * rho_for(1.0, 1e-6)
+def test_a_binary_column_takes_no_room_in_a_triple() -> None:
+    assert _lengths(_plan(2, 40, 100))[3] == 1
+    assert 3 not in _lengths(_plan(2, 40, 101))
 
 
-def test_three_binary_columns_are_a_triple_and_four_are_a_quadruple() -> None:
-    assert _lengths(_plan(2, 2, 2, 5)) == {2: 6, 3: 4}
-    plan = _plan(2, 2, 2, 2, 5)
-    assert _lengths(plan) == {2: 10, 3: math.comb(4, 2), 4: 1}  # only triples with the longer column are left
+def test_triples_are_measured_while_all_tables_have_no_more_than_240000_cells() -> None:
+    plan = _plan(2, 2, 149, 1575)
+    assert plan.cells == CELLS == 240_000
+    assert [t.clique for t in plan.tables if len(t.clique) == 3] == [(0, 1, 2)]  # the next has 1,575 cells more
+    plan = _plan(2, 2, 149, 1576)
+    assert 3 not in _lengths(plan)
 
 
-def test_sixty_binary_columns_are_measured_as_triples() -> None:
-    assert math.comb(60, 4) > 12_000
+def test_of_triples_with_equally_many_cells_all_are_measured_or_none() -> None:
+    plan = _plan(*[2] * 40, 300, 300)
+    triples = {t.cells for t in plan.tables if len(t.clique) == 3}
+    assert triples == {1}  # 780 triples of two flags would fit with one of the lists, not with both
+    assert plan.cells + 780 * 300 > CELLS > 780 * 300
+
+
+def test_sixty_binary_columns_are_measured_with_all_their_triples() -> None:
     plan = _plan(*[2] * 60, epsilon=2.0)
-    assert _lengths(plan) == {2: math.comb(60, 2), 3: math.comb(60, 3)}
+    assert _lengths(plan) == {0: 1, 1: 60, 2: math.comb(60, 2), 3: math.comb(60, 3)}
+    assert plan.cells == len(plan.tables) == 36_051
+    assert min(table.nano_rho for table in plan.tables) >= 1
+    assert plan.loss.nano_rho > 0.99 * rho_for(2.0, 1e-6)
 
 
 def test_the_plan_of_ctdc_global_is_the_one_of_the_design() -> None:
     domain = Domain.from_schema(load_schema("ctdc-global"))
     plan = ReleasePlan.make(domain, epsilon=1.0, people_cap=1_000_000)
-    sizes = domain.sizes
-    flags = [i for i, size in enumerate(sizes) if size == 2]
-    assert len(flags) == 21
-    budget = rho_for(1.0, 1e-7)
-    roots = {
-        length: {c: math.sqrt(math.prod(sizes[i] for i in c)) for c in itertools.combinations(range(27), length)}
-        for length in (2, 3)
-    }
-    small = {c: root for c, root in roots[3].items() if math.prod(sizes[i] for i in c) <= 2000}
-    expected = {c: 0.4 * budget * root / sum(roots[2].values()) for c, root in roots[2].items()}
-    expected |= {c: 0.6 * budget * root / sum(small.values()) for c, root in small.items()}
-    freed = sum(expected.pop(c) for c in itertools.combinations(flags, 3))
-    expected |= {c: freed / math.comb(21, 4) for c in itertools.combinations(flags, 4)}
-    assert {t.clique for t in plan.tables} == set(expected)
-    for table in plan.tables:
-        assert expected[table.clique] - 1.001 < table.nano_rho <= expected[table.clique] + 0.001
+    assert len([size for size in domain.sizes if size == 2]) == 21
+    assert plan.cells == 223_662
+    _assert_as_designed(plan, rho_for(1.0, 1e-7))
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.lists(st.sampled_from((2, 2, 2, 3, 5, 12, 40, 90, 250)), min_size=1, max_size=12))
+def test_any_plan_is_the_one_of_the_design(sizes: list[int]) -> None:
+    _assert_as_designed(_plan(*sizes, epsilon=4), rho_for(4, 1e-6))
 
 
 @pytest.mark.parametrize("epsilon", [0.01, 0.5, 1, 4, 100])
@@ -129,7 +209,7 @@ def test_the_guarantee_for_several_tokens_grows_with_their_square() -> None:
 
 def test_cells_are_those_of_all_tables() -> None:
     plan = _plan(2, 3, 4)
-    assert plan.cells == 2 * 3 + 2 * 4 + 3 * 4 + 2 * 3 * 4
+    assert plan.cells == 1 + (1 + 3 + 4) + (3 + 4 + 3 * 4) + 3 * 4
 
 
 def test_too_many_pair_cells_are_refused_with_the_attributes_to_coarsen() -> None:
@@ -146,7 +226,7 @@ def test_too_many_pair_cells_are_refused_with_the_attributes_to_coarsen() -> Non
 
 
 def test_the_most_pair_cells_are_accepted() -> None:
-    assert _plan(2000, 1000).cells == 2_000_000
+    assert _plan(2000, 1000).cells == 2_003_000
     with pytest.raises(PlanError, match="2002000 cells"):
         _plan(2002, 1000)
 
@@ -156,6 +236,15 @@ def test_an_epsilon_too_small_for_the_tables_is_refused() -> None:
         PlanError, match="epsilon 0.001 is too small for .* tables: raise epsilon or use fewer attributes"
     ):
         ReleasePlan.make(_domain(*[2] * 60), epsilon=0.001, people_cap=1000)
+
+
+def test_a_table_gets_a_whole_nano_rho_or_the_plan_is_refused() -> None:
+    # seven flags: each of 35 triples has the smallest share, .51 / 35, so that a budget of 69 nano-rho is the least
+    budgets = {rho_for(epsilon, 1e-6): epsilon for epsilon in np.arange(0.001, 0.0011, 1e-6).tolist()}
+    flags = (2,) * 7
+    assert min(table.nano_rho for table in _plan(*flags, epsilon=budgets[69]).tables) == 1
+    with pytest.raises(PlanError, match="is too small for 64 tables: raise epsilon or use fewer attributes"):
+        _plan(*flags, epsilon=budgets[68])
 
 
 @pytest.mark.parametrize("people_cap", [0, -1, PEOPLE_CAP_MAX + 1, True, 1000.0, None])
