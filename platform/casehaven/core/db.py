@@ -193,6 +193,10 @@ class Database:
             raise _cause(self.where, error, error) from None
         except UnicodeError:  # a damaged page can make a text, or the database's own message, no text at all
             raise DatabaseDamagedError(f"{self.where} is damaged: the database cannot read it") from None
+        except Exception as error:
+            if not any(base.__module__ == "psycopg" and base.__name__ == "Error" for base in type(error).__mro__):
+                raise
+            raise _cause(self.where, error, error) from None  # `COPY` runs on the driver itself
 
 
 def insert_many(connection: Connection, table: Table, columns: Sequence[str], rows: Iterable[tuple[Any, ...]]) -> None:

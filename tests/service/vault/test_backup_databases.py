@@ -1,0 +1,183 @@
+"""Backup, restore and audit log on SQLite and on Postgres: the same, and from one to the other."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from sqlalchemy import select, text
+
+from casehaven.core.audit import entries
+from casehaven.core.audit_verify import verify_log
+from casehaven.core.db import metadata
+from casehaven.core.errors import DatabaseError
+from casehaven.vault.backup import write_backup
+from casehaven.vault.drill import drill
+from casehaven.vault.errors import BackupError, DamagedBackupError, RolledBackError
+from casehaven.vault.restore import restore
+from casehaven.vault.rootkeys import HeldKey, key_text
+from casehaven.vault.sealed import new_key
+from casehaven.vault.store import Vault
+from caseschemas import CaseSchema
+
+if TYPE_CHECKING:
+    from tests.conftest import MakePeople
+    from tests.service.vault.conftest import Store
+
+AUDIT = {"audit", "audit_log", "audit_checkpoint"}
+
+
+def rows(vault: Vault) -> dict[str, list[tuple[Any, ...]]]:
+    """Every row of every table, but for the audit log and the versions that a restore raises."""
+    with vault.database.transaction(writes=False) as connection:
+        return {
+            table.name: sorted(
+                (
+                    tuple(row)
+                    for row in connection.execute(select(*(c for c in table.c if str(c) != "dataset.version")))
+                ),
+                key=repr,
+            )
+            for table in metadata.sorted_tables
+            if table.name not in AUDIT
+        }
+
+
+def back(store: Store, address: str | None, name: str = "again") -> Vault:
+    return restore(
+        store.folder / "backup",
+        store.folder / name,
+        store.root,
+        keystore=store.folder / "vault.keys",
+        anchor=store.folder / "vault.anchor",
+        database=address,
+        reason="the server is gone",
+    )
+
+
+@pytest.fixture
+def full(store: Store, people: MakePeople) -> Store:
+    """A vault with people of two organisations, and a backup of it."""
+    yes = {"mayCare": "yes", "mayRelease": "yes"}
+    store.take_in([{**record, **yes} for record in people(30)])
+    store.take_in([{**record, **yes} for record in people(20, start=10)], organisation="south")
+    write_backup(store.open(), store.folder / "backup")
+    return store
+
+
+@pytest.mark.parametrize("target", ["sqlite", "postgresql"])
+def test_a_backup_is_restored_on_the_same_database_and_on_the_other(
+    full: Store, postgres: Callable[[], str], target: str
+) -> None:
+    before = rows(full.open())
+    again = back(full, None if target == "sqlite" else postgres())
+    assert again.database.dialect == target
+    assert rows(again) == before
+    with again.database.transaction(writes=False) as connection:
+        head = again.anchor.read().head
+        assert verify_log(connection, again.audit, again.keystore.verify_key, anchor=head).whole
+    with pytest.raises(RolledBackError):
+        full.open()
+    dataset = again.dataset("south", "cases")
+    person = again.person_by_token(dataset, "p00012")
+    assert person is not None
+    assert again.read_records(person, reason="a test")[0].cells["token"] == "p00012"
+
+
+def test_a_drill_needs_no_server(full: Store) -> None:
+    result = drill(
+        full.folder / "backup", full.root, keystore=full.folder / "vault.keys", anchor=full.folder / "vault.anchor"
+    )
+    assert result.checks
+    assert full.open().datasets()
+
+
+def test_a_restore_that_fails_leaves_the_database_empty(full: Store, postgres: Callable[[], str]) -> None:
+    address = postgres()
+    part = max((full.folder / "backup").glob("0*.part"))
+    whole = part.read_bytes()
+    part.write_bytes(whole[:-1])
+    with pytest.raises(DamagedBackupError):
+        back(full, address)
+    part.write_bytes(whole)
+    blocker = full.folder / "no-folder"
+    with pytest.raises(BackupError):
+        back(full, address, "no-folder/again")
+    assert not blocker.exists()
+    assert back(full, address).datasets()
+
+
+def test_the_database_refuses_to_change_the_log(store: Store) -> None:
+    store.dataset()
+    vault = store.open()
+    for statement in (
+        "DELETE FROM audit WHERE position = 1",
+        "UPDATE audit SET actor = 'somebody' WHERE position = 1",
+        "UPDATE audit SET position = 90 WHERE position = 1",
+        "UPDATE audit_log SET leaves_per_period = 4",
+        "DELETE FROM audit_log",
+    ):
+        with pytest.raises(DatabaseError), vault.database.transaction(writes=True) as connection:
+            connection.execute(text(statement))
+    with vault.database.transaction(writes=False) as connection:
+        assert verify_log(connection, vault.audit, vault.keystore.verify_key).whole
+
+
+WRITER = """
+import os, sys
+from pathlib import Path
+from casehaven.vault.rootkeys import environment_key
+from casehaven.vault.store import Vault
+from caseschemas import CaseSchema
+vault = Vault.open(Path(sys.argv[1]), environment_key("WRITER_KEY"))
+for number in range(15):
+    with vault.writing() as connection:
+        vault.audit.append(connection, action="test.write", object_kind="test", object_id=f"{sys.argv[2]}-{number}")
+"""
+
+
+def test_entries_of_many_processes_are_one_chain(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    store.dataset()
+    monkeypatch.setenv("WRITER_KEY", key_text(store.root))
+    running = [
+        subprocess.Popen([sys.executable, "-c", WRITER, str(store.path), str(writer)], stderr=subprocess.PIPE)
+        for writer in range(4)
+    ]
+    for process in running:
+        _, errors = process.communicate(timeout=120)
+        assert process.returncode == 0, errors.decode()[-1500:]
+    vault = store.open()
+    with vault.database.transaction(writes=False) as connection:
+        found = verify_log(connection, vault.audit, vault.keystore.verify_key, anchor=vault.anchor.read().head)
+        written = [entry.object_id for entry in entries(connection) if entry.action == "test.write"]
+    assert found.whole
+    assert sorted(written) == sorted(f"{writer}-{number}" for writer in range(4) for number in range(15))
+
+
+def test_no_word_of_a_record_is_in_the_files_of_a_postgres_server(
+    postgres: Callable[[], str], tmp_path: Path, house_schema: CaseSchema, people: MakePeople
+) -> None:
+    """Tables, indexes and the write-ahead log; the whole way is in `tests/spec/test_canary.py`."""
+    from tests.service.vault.conftest import Store
+
+    store = Store(folder=tmp_path, root=HeldKey(key=new_key()), schema=house_schema)
+    Vault.create(store.path, store.root, database=postgres())
+    record = {**people(1)[0], "token": "CanaryTokenPg9", "notes": "CanaryNotePg7", "mayCare": "yes"}
+    store.take_in([record])
+    assert store.cells("CanaryTokenPg9")
+    vault = store.open()
+    with vault.database.transaction(writes=False) as connection:
+        data = Path(str(connection.scalar(text("SHOW data_directory"))))
+        number = connection.scalar(text("SELECT oid FROM pg_database WHERE datname = current_database()"))
+        (reason,) = (e.reason.sealed for e in entries(connection) if e.reason is not None)
+    vault.database.scrub()
+    files = [path for place in (data / "base" / str(number), data / "pg_wal") for path in place.rglob("*")]
+    contents = [path.read_bytes() for path in files if path.is_file()]
+    assert any(reason in content for content in contents)  # what is there is found
+    for content in contents:
+        assert b"CanaryTokenPg9" not in content
+        assert b"CanaryNotePg7" not in content
