@@ -237,7 +237,7 @@ def duplicates(people: People, reason: str | None) -> None:
 @click.option("--erase-due", is_flag=True, help="Erase the people whose last day is past, with a receipt for each.")
 @click.option(
     "--receipts",
-    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    type=click.Path(path_type=Path, file_okay=False),
     default=Path("."),
     show_default=True,
     help="Folder for the receipts of --erase-due.",
@@ -276,6 +276,7 @@ def retention(
         why = _reason(reason)
         if not yes:
             _confirm(f"Everybody in {people.dataset.id} whose last day is past will be erased. This cannot be undone.")
+        receipts.mkdir(mode=0o700, exist_ok=True)
         for receipt in people.erase_due(reason=why):
             _write_receipt(people, receipt, receipts / _receipt_name(receipt))
 
