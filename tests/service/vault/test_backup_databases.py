@@ -19,10 +19,8 @@ from casehaven.vault.backup import write_backup
 from casehaven.vault.drill import drill
 from casehaven.vault.errors import BackupError, DamagedBackupError, RolledBackError
 from casehaven.vault.restore import restore
-from casehaven.vault.rootkeys import HeldKey, key_text
-from casehaven.vault.sealed import new_key
+from casehaven.vault.rootkeys import key_text
 from casehaven.vault.store import Vault
-from caseschemas import CaseSchema
 
 if TYPE_CHECKING:
     from tests.conftest import MakePeople
@@ -132,7 +130,6 @@ import os, sys
 from pathlib import Path
 from casehaven.vault.rootkeys import environment_key
 from casehaven.vault.store import Vault
-from caseschemas import CaseSchema
 vault = Vault.open(Path(sys.argv[1]), environment_key("WRITER_KEY"))
 for number in range(15):
     with vault.writing() as connection:
@@ -158,14 +155,9 @@ def test_entries_of_many_processes_are_one_chain(store: Store, monkeypatch: pyte
     assert sorted(written) == sorted(f"{writer}-{number}" for writer in range(4) for number in range(15))
 
 
-def test_no_word_of_a_record_is_in_the_files_of_a_postgres_server(
-    postgres: Callable[[], str], tmp_path: Path, house_schema: CaseSchema, people: MakePeople
-) -> None:
+@pytest.mark.parametrize("database", ["postgresql"], indirect=True)
+def test_no_word_of_a_record_is_in_the_files_of_a_postgres_server(store: Store, people: MakePeople) -> None:
     """Tables, indexes and the write-ahead log; the whole way is in `tests/spec/test_canary.py`."""
-    from tests.service.vault.conftest import Store
-
-    store = Store(folder=tmp_path, root=HeldKey(key=new_key()), schema=house_schema)
-    Vault.create(store.path, store.root, database=postgres())
     record = {**people(1)[0], "token": "CanaryTokenPg9", "notes": "CanaryNotePg7", "mayCare": "yes"}
     store.take_in([record])
     assert store.cells("CanaryTokenPg9")
