@@ -13,22 +13,27 @@ import pytest
 from numpy.typing import NDArray
 
 from casesynth.contrasts import Contrasts, Layout, basis, combine
+from casesynth.marginals import signed_shape
 from casesynth.measure import Measurement
 
 if TYPE_CHECKING:
-    from tests.synth.conftest import Exact, People
+    from tests.synth.conftest import Brute, Exact, People
 
 SIZES = (3, 2, 5, 2, 2, 4, 2)
 CLIQUES: list[tuple[int, ...]] = [
+    (),
+    *itertools.combinations(range(7), 1),
     *itertools.combinations(range(7), 2),
-    (0, 1, 2),
-    (0, 1, 3),
-    (0, 2, 4),
+    (0, 2, 5),  # no sign
+    (0, 1, 2),  # one sign
     (1, 2, 5),
     (2, 3, 5),
-    (1, 3, 4, 6),
+    (0, 1, 3),  # two signs
+    (1, 3, 5),
+    (1, 3, 4),  # three signs: one number
+    (3, 4, 6),
 ]
-RHOS = {2: 400, 3: 700, 4: 1100}
+RHOS = {0: 90, 1: 150, 2: 400, 3: 700}
 """Nano-rho per table by its length: small shares, so that noise of about a thousand people dwarfs the rounding."""
 
 ROUNDS = 1500
@@ -42,7 +47,11 @@ def people() -> People:
 
 
 def _measured(columns: Sequence[int]) -> bool:
-    return any(set(columns) <= set(clique) for clique in CLIQUES)
+    return tuple(sorted(columns)) in CLIQUES
+
+
+def _signs(columns: Sequence[int]) -> set[int]:
+    return {i for i in columns if SIZES[i] == 2}
 
 
 @pytest.mark.parametrize("size", [2, 3, 7, 250])
@@ -58,24 +67,20 @@ def test_columns_are_laid_out_by_size_and_rows_exist_for_measured_triples_only()
     assert layout.sizes == (2, 2, 2, 2, 3, 4, 5)
     assert layout.offsets == (0, 1, 2, 3, 4, 6, 9)
     assert layout.features == 1 + 1 + 1 + 1 + 2 + 3 + 4
-    triples = {t for clique in CLIQUES for t in itertools.combinations(clique, 3)}
+    triples = [clique for clique in CLIQUES if len(clique) == 3]
     smaller = {tuple(sorted(sorted(layout.order.index(c) for c in triple)[:2])) for triple in triples}
     assert set(layout.row_offsets) == smaller
     assert layout.rows == sum((layout.sizes[a] - 1) * (layout.sizes[b] - 1) for a, b in smaller)
 
 
-def test_every_row_names_the_features_of_its_two_columns() -> None:
-    layout = Layout.make((3, 4, 5), [(0, 1, 2)])
-    first, second = layout.row_features()
-    assert list(zip(first.tolist(), second.tolist(), strict=True)) == [(f, s) for f in (0, 1) for s in (2, 3, 4)]
-
-
 def test_without_triples_there_are_no_rows() -> None:
-    layout = Layout.make((3, 4), [(0, 1)])
-    assert (layout.rows, [len(part) for part in layout.row_features()]) == (0, [0, 0])
+    layout = Layout.make((3, 4), [(0,), (1,), (0, 1)])
+    assert (layout.rows, layout.row_offsets) == (0, {})
 
 
-def test_without_noise_every_measured_table_and_all_its_margins_come_back(people: People, exact: Exact) -> None:
+def test_without_noise_every_measured_table_and_all_its_margins_come_back(
+    people: People, exact: Exact, brute: Brute
+) -> None:
     contrasts = combine(exact(people, CLIQUES, SIZES, 10**6), SIZES)
     assert contrasts.people == pytest.approx(300, abs=1e-9)
     for length in (1, 2, 3):
@@ -85,8 +90,7 @@ def test_without_noise_every_measured_table_and_all_its_margins_come_back(people
                 assert table is None
                 continue
             assert table is not None
-            truth = exact(people, [columns], SIZES, 1)[0].values
-            np.testing.assert_allclose(table, truth, atol=1e-8, err_msg=str(columns))
+            np.testing.assert_allclose(table, brute(people, columns, SIZES), atol=1e-8, err_msg=str(columns))
 
 
 def test_one_column_alone_comes_back(exact: Exact) -> None:
@@ -96,12 +100,34 @@ def test_one_column_alone_comes_back(exact: Exact) -> None:
     np.testing.assert_allclose(table, [1, 2, 3, 0], atol=1e-12)
 
 
+def test_one_flag_alone_comes_back_from_the_number_of_people_and_their_signs(exact: Exact) -> None:
+    alone = (np.array([0, 1, 1, 0, 1, 1], dtype=np.uint16),)
+    table = combine(exact(alone, [(), (0,)], (2,), 10**6), (2,)).table([0])
+    assert table is not None
+    np.testing.assert_allclose(table, [2, 4], atol=1e-12)
+
+
+@pytest.mark.parametrize("columns", [*((i,) for i in range(7)), *itertools.permutations(range(7), 2)])
+def test_contrasts_of_a_column_or_pair_are_its_counts_in_the_basis(
+    people: People, exact: Exact, brute: Brute, columns: tuple[int, ...]
+) -> None:
+    contrasts = combine(exact(people, CLIQUES, SIZES, 10**6), SIZES)
+    expected = brute(people, columns, SIZES).astype(np.float64)
+    for axis, column in enumerate(columns):
+        expected = np.moveaxis(np.tensordot(expected, basis(SIZES[column])[1:], axes=(axis, 1)), -1, axis)
+    values, precisions = contrasts.of(columns)
+    assert values.shape == precisions.shape == tuple(SIZES[i] - 1 for i in columns)
+    np.testing.assert_allclose(values, expected, atol=1e-9)
+    assert np.ptp(precisions) == 0 and precisions.min() > 0
+    assert precisions.flat[0] == pytest.approx(contrasts.of(columns[::-1])[1].flat[0])
+
+
 def _noisy(random: np.random.Generator) -> list[Measurement]:
     """Return tables of nobody: noise alone, of the scale that each table's share buys."""
     measured = []
     for clique in CLIQUES:
         rho = RHOS[len(clique)]
-        noise = random.standard_normal([SIZES[i] for i in clique]) * math.sqrt(1e9 / (2 * rho))
+        noise = random.standard_normal(signed_shape(clique, SIZES)) * math.sqrt(1e9 / (2 * rho))
         measured.append(Measurement(clique=clique, values=np.rint(noise).astype(np.int64), nano_rho=rho))
     return measured
 
@@ -123,7 +149,7 @@ def drawn() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
 
 
 def test_combined_noise_is_centred_at_zero(drawn: tuple[NDArray[np.float64], NDArray[np.float64]]) -> None:
-    # standard errors of a mean; 6 of them: false alarm 2e-9 for each of some 250 numbers
+    # standard errors of a mean; 6 of them: false alarm 2e-9 for each of 145 numbers
     assert np.abs(drawn[0].mean(axis=0)).max() < 6 / math.sqrt(ROUNDS)
 
 
@@ -136,10 +162,10 @@ def test_contrasts_of_different_sets_of_columns_are_uncorrelated(
     drawn: tuple[NDArray[np.float64], NDArray[np.float64]],
 ) -> None:
     correlation = np.corrcoef(drawn[0].T) - np.eye(drawn[0].shape[1])
-    assert np.abs(correlation).max() < 6.5 / math.sqrt(ROUNDS)  # false alarm 8e-11 for each of some 30,000 pairs
+    assert np.abs(correlation).max() < 6.5 / math.sqrt(ROUNDS)  # false alarm 8e-11 for each of some 10,000 pairs
 
 
-def test_precision_is_the_sum_over_the_tables_that_hold_the_columns() -> None:
+def test_precision_is_the_sum_over_the_tables_with_the_same_signs_that_hold_the_columns() -> None:
     contrasts = combine(_noisy(np.random.default_rng(1)), SIZES)
     layout = contrasts.layout
     blocks = {
@@ -148,9 +174,11 @@ def test_precision_is_the_sum_over_the_tables_that_hold_the_columns() -> None:
     }
 
     def expected(columns: Sequence[int]) -> float:
-        holding = [clique for clique in CLIQUES if set(columns) <= set(clique)]
+        holding = [c for c in CLIQUES if set(columns) <= set(c) and _signs(columns) == _signs(c)]
         rest = [math.prod(SIZES[i] for i in clique if i not in columns) for clique in holding]
-        return sum(2 * RHOS[len(clique)] / 1e9 / cells for clique, cells in zip(holding, rest, strict=True))
+        alone = sum(2 * RHOS[len(clique)] / 1e9 / cells for clique, cells in zip(holding, rest, strict=True))
+        # a sign is +1 or -1, the contrast of a flag +1 or -1 over the root of two: half the variance for each
+        return 2 ** len(_signs(columns)) * alone
 
     assert 1 / contrasts.people_variance == pytest.approx(expected(()), rel=1e-9)
     for column, block in blocks.items():
