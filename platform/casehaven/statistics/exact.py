@@ -14,6 +14,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
+import numpy as np
+
 from casehaven.releases.indicators.roles import ListRole, Roles
 from casehaven.statistics.counted import CountedPeople, Mask
 from caseschemas import CaseSchema, Group, SchemaAttribute
@@ -177,7 +179,7 @@ def _part(part: int, base: int) -> tuple[Cell, Cell]:
 
 
 def _count(mask: Mask) -> int:
-    return int(mask.sum())
+    return int(np.count_nonzero(mask))
 
 
 # --- crosses ---
