@@ -10,74 +10,91 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from casesynth._objective import TAU, Objective, block_basis, softmax
+from casesynth._features import Features, prior_shares
+from casesynth._objective import TAU, Objective, softmax
 from casesynth.contrasts import Contrasts, basis, combine
+from casesynth.marginals import signed_shape
 from casesynth.measure import Measurement
-from casesynth.model import prior_shares
 
 Floats = NDArray[np.float64]
 
-DOMAINS: dict[str, tuple[tuple[int, ...], list[tuple[int, ...]]]] = {
-    "one column": ((4,), [(0,)]),
-    "pairs only": ((3, 5, 2), [(0, 1), (0, 2), (1, 2)]),
-    "all triples": ((4, 2, 3), [(0, 1), (0, 2), (1, 2), (0, 1, 2)]),
-    "some triples": ((5, 2, 3, 4), [*itertools.combinations(range(4), 2), (1, 2, 3), (0, 1, 2)]),
-    "a quadruple": ((2, 3, 2, 2, 2), [*itertools.combinations(range(5), 2), (0, 1, 2), (0, 2, 3, 4)]),
+
+def _up_to_pairs(columns: int) -> list[tuple[int, ...]]:
+    return [clique for length in range(3) for clique in itertools.combinations(range(columns), length)]
+
+
+DOMAINS: dict[str, tuple[tuple[int, ...], list[tuple[int, ...]], int]] = {
+    "one column": ((4,), [(0,)], 0),
+    "one flag": ((2,), [(), (0,)], 0),
+    "pairs only": ((3, 5, 2), _up_to_pairs(3), 0),
+    "all triples": ((4, 2, 3), [*_up_to_pairs(3), (0, 1, 2)], 0),
+    "some triples": ((5, 2, 3, 4), [*_up_to_pairs(4), (1, 2, 3), (0, 1, 2)], 0),
+    "flags alone": ((2, 2, 2, 2), [*_up_to_pairs(4), (0, 1, 2), (1, 2, 3)], 0),
+    "one column that pools": ((14,), [(0,)], 1),
+    "two columns that pool and two that do not": (
+        (13, 2, 3, 12),
+        [*_up_to_pairs(4), (0, 1, 2), (0, 1, 3), (1, 2, 3)],
+        2,
+    ),
 }
+"""Sizes, tables, and how many columns have values that share a score."""
 
 
 def _contrasts(sizes: tuple[int, ...], cliques: list[tuple[int, ...]], seed: int) -> Contrasts:
     random = np.random.default_rng(seed)
     measured = [
-        Measurement(clique=c, values=random.integers(-2, 30, [sizes[i] for i in c]), nano_rho=5_000_000 * (1 + len(c)))
+        Measurement(
+            clique=c,
+            values=np.array(random.integers(-2, 30, signed_shape(c, sizes))),
+            nano_rho=5_000_000 * (1 + len(c)),
+        )
         for c in cliques
     ]
     return combine(measured, sizes)
 
 
-def _slow(contrasts: Contrasts, shares: Floats, stiffness: float) -> Callable[[Floats, Floats, Floats], float]:
-    """Return the objective by its formula: class logits, value scores, and the logits at which the divergence is weighted."""
+def _misfit(contrasts: Contrasts, w: Floats, p: list[Floats]) -> float:
+    """Return half the misfit in all features, shared scores or not: what sharing leaves out does not depend on the model."""
     layout = contrasts.layout
-    edges = np.cumsum([0, *layout.sizes])
-    columns = range(len(layout.sizes))
     people = max(contrasts.people, 1.0)
+    z = [basis(size)[1:] @ part for size, part in zip(layout.sizes, p, strict=True)]
+    at = [slice(offset, offset + size - 1) for offset, size in zip(layout.offsets, layout.sizes, strict=True)]
+    total = 0.0
+    for i in range(len(z)):
+        total += float((contrasts.q1[at[i]] * (people * z[i] @ w - contrasts.c1[at[i]]) ** 2).sum())
+    for i, j in itertools.combinations(range(len(z)), 2):
+        model = people * np.einsum("ak,bk,k->ab", z[i], z[j], w)
+        total += float((contrasts.q2[at[i], at[j]] * (model - contrasts.c2[at[i], at[j]]) ** 2).sum())
+    for (i, j), row in layout.row_offsets.items():
+        for k in range(j + 1, len(z)):
+            model = people * np.einsum("ak,bk,ck,k->abc", z[i], z[j], z[k], w)
+            rows = slice(row, row + len(z[i]) * len(z[j]))
+            c, q = (part[rows, at[k]].reshape(model.shape) for part in (contrasts.c3, contrasts.q3))
+            total += float((q * (model - c) ** 2).sum())
+    return total / 2
 
-    def shares_of(scores: Floats, i: int) -> Floats:
-        part = np.exp(scores[edges[i] : edges[i + 1]])
-        result: Floats = part / part.sum(axis=0)
-        return result
 
-    def misfit(w: Floats, z: list[Floats]) -> float:
-        total = 0.0
-        for i in columns:
-            for a in range(layout.sizes[i] - 1):
-                f = layout.offsets[i] + a
-                total += contrasts.q1[f] * (people * (w * z[i][a]).sum() - contrasts.c1[f]) ** 2
-        for i, j in itertools.combinations(columns, 2):
-            for a, b in itertools.product(range(layout.sizes[i] - 1), range(layout.sizes[j] - 1)):
-                f, g = layout.offsets[i] + a, layout.offsets[j] + b
-                total += contrasts.q2[f, g] * (people * (w * z[i][a] * z[j][b]).sum() - contrasts.c2[f, g]) ** 2
-        for i, j, k in itertools.combinations(columns, 3):
-            if (i, j) not in layout.row_offsets:
-                continue
-            cells = itertools.product(*(range(layout.sizes[x] - 1) for x in (i, j, k)))
-            for a, b, c in cells:
-                r = layout.row_offsets[i, j] + a * (layout.sizes[j] - 1) + b
-                g = layout.offsets[k] + c
-                model = people * (w * z[i][a] * z[j][b] * z[k][c]).sum()
-                total += contrasts.q3[r, g] * (model - contrasts.c3[r, g]) ** 2
-        return float(total) / 2
+def _slow(contrasts: Contrasts, features: Features, stiffness: float) -> Callable[[Floats, Floats, Floats], float]:
+    """Return the objective by its formula: class logits, scores, and the logits at which the divergence is weighted."""
+    columns = range(len(contrasts.layout.sizes))
+    prior, by_value = features.prior.astype(np.float64), prior_shares(contrasts)
+    rows = [features.column_of == i for i in columns]
 
     def value(logits: Floats, scores: Floats, held: Floats) -> float:
         w = np.exp(logits) / np.exp(logits).sum()
         fixed = np.exp(held) / np.exp(held).sum()
-        p = [shares_of(scores, i) for i in columns]
-        z = [basis(layout.sizes[i])[1:] @ p[i] for i in columns]
+        p = [np.exp(scores[rows[i]]) / np.exp(scores[rows[i]]).sum(axis=0) for i in columns]
+        spread_out = [
+            part if members is None else members @ part for part, members in zip(p, features.spread, strict=True)
+        ]
         divergence = sum(
-            fixed @ (p[i] * np.log(p[i] / shares[edges[i] : edges[i + 1], None])).sum(axis=0) for i in columns
+            fixed @ (part * np.log(part / shares[:, None])).sum(axis=0)
+            for part, shares in zip(spread_out, by_value, strict=True)
         )
-        spread = ((scores - np.log(shares)[:, None]) ** 2).sum() / (2 * TAU**2)
-        return misfit(w, z) + stiffness * float(divergence) + float(spread) - float(np.log(w).mean())
+        spread = ((scores - np.log(prior)[:, None]) ** 2).sum() / (2 * TAU**2)
+        return (
+            _misfit(contrasts, w, spread_out) + stiffness * float(divergence) + float(spread) - float(np.log(w).mean())
+        )
 
     return value
 
@@ -85,15 +102,17 @@ def _slow(contrasts: Contrasts, shares: Floats, stiffness: float) -> Callable[[F
 @pytest.mark.parametrize("stiffness", [0.0, 3.0])
 @pytest.mark.parametrize("name", DOMAINS)
 def test_the_gradient_is_that_of_the_formula(name: str, stiffness: float) -> None:
-    sizes, cliques = DOMAINS[name]
+    sizes, cliques, pooling = DOMAINS[name]
     contrasts = _contrasts(sizes, cliques, seed=len(name))
-    prior = prior_shares(contrasts)
+    features = Features.of(contrasts)
+    assert sum(part is not None for part in features.spread) == pooling
+    prior = features.prior.astype(np.float64)
     random = np.random.default_rng(3)
     logits = random.normal(0, 0.5, 4)
-    scores = np.log(prior.astype(float))[:, None] + random.normal(0, 0.7, (len(prior), 4))
-    objective = Objective(contrasts, prior)
+    scores = np.log(prior)[:, None] + random.normal(0, 0.7, (len(prior), 4))
+    objective = Objective(features, features.project(contrasts))
     found = objective.gradient(logits.astype(np.float32), scores.astype(np.float32), stiffness)
-    slow = _slow(contrasts, prior.astype(float), stiffness)
+    slow = _slow(contrasts, features, stiffness)
     step = 1e-5
 
     by_logits = np.zeros_like(logits)
@@ -114,16 +133,21 @@ def test_the_gradient_is_that_of_the_formula(name: str, stiffness: float) -> Non
 
 
 @pytest.mark.parametrize("name", DOMAINS)
-def test_chi_square_is_twice_the_misfit_of_the_formula(name: str) -> None:
-    sizes, cliques = DOMAINS[name]
-    contrasts = _contrasts(sizes, cliques, seed=2)
-    prior = prior_shares(contrasts)
-    scores = np.log(prior)[:, None] + np.zeros((1, 3), dtype=np.float32)
-    logits = np.zeros(3, dtype=np.float32)
-    chi = sum(Objective(contrasts, prior).chi_square(logits, scores))
-    # with all classes at the prior, only the misfit and the constant log 3 of the class weights are left
-    slow = _slow(contrasts, prior.astype(float), 0.0)(logits.astype(float), scores.astype(float), logits.astype(float))
-    assert chi == pytest.approx(2 * (slow - math.log(3)), rel=1e-4)
+def test_chi_square_is_twice_the_misfit_but_for_a_constant_where_scores_are_shared(name: str) -> None:
+    sizes, cliques, pooling = DOMAINS[name]
+    contrasts = _contrasts(sizes, cliques, seed=len(name))
+    features = Features.of(contrasts)
+    objective = Objective(features, features.project(contrasts))
+    random = np.random.default_rng(4)
+    gaps, whole = [], []
+    for _ in range(3):
+        logits = random.normal(0, 0.5, 3).astype(np.float32)
+        scores = np.log(features.prior)[:, None] + random.normal(0, 0.7, (len(features.prior), 3)).astype(np.float32)
+        shares = features.by_column(objective.probabilities(scores).astype(np.float64))
+        whole.append(2 * _misfit(contrasts, softmax(logits).astype(np.float64), shares))
+        gaps.append(whole[-1] - sum(objective.chi_square(logits, scores)))
+    np.testing.assert_allclose(gaps, gaps[0] if pooling else 0.0, atol=1e-4 * max(whole))
+    assert np.ptp(whole) > 0.01 * max(whole)  # the models differ
 
 
 def test_weights_sum_to_one_and_survive_large_logits() -> None:
@@ -132,8 +156,9 @@ def test_weights_sum_to_one_and_survive_large_logits() -> None:
 
 
 def test_shares_sum_to_one_within_each_column_and_survive_large_scores() -> None:
-    contrasts = _contrasts((3, 2), [(0, 1)], seed=1)
-    objective = Objective(contrasts, prior_shares(contrasts))
+    contrasts = _contrasts((3, 2), _up_to_pairs(2), seed=1)
+    features = Features.of(contrasts)
+    objective = Objective(features, features.project(contrasts))
     scores = np.array(
         [[500, 0], [-500, 1], [500, 0], [500, -500], [0, 0]], dtype=np.float32
     )  # the two values come first
@@ -141,9 +166,3 @@ def test_shares_sum_to_one_within_each_column_and_survive_large_scores() -> None
     np.testing.assert_allclose(shares[:2].sum(axis=0), 1, atol=1e-6)
     np.testing.assert_allclose(shares[2:].sum(axis=0), 1, atol=1e-6)
     assert shares[0, 0] == 1 and shares[2, 0] == pytest.approx(0.5)
-
-
-def test_features_of_uniform_shares_are_zero() -> None:
-    contrasts = _contrasts((3, 2, 4), [(0, 1), (0, 2), (1, 2)], seed=1)
-    uniform = np.concatenate([np.full(size, 1 / size) for size in contrasts.layout.sizes]).astype(np.float32)
-    np.testing.assert_allclose(block_basis(contrasts.layout) @ uniform, 0, atol=1e-7)
