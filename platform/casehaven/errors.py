@@ -173,6 +173,10 @@ OUTCOMES: dict[str, Outcome] = {
         exit_code=EXIT_REFUSED, advice="name another file with -o, or add --replace"
     ),
     "casehaven.people.errors.PeopleError": Outcome(exit_code=EXIT_REFUSED, advice="see `casehaven person --help`"),
+    "casehaven.people.errors.SeveralPeopleError": Outcome(
+        exit_code=EXIT_REFUSED,
+        advice="give the person token instead; see who they are with `casehaven person duplicates`",
+    ),
     "casehaven.people.errors.ReasonNeededError": Outcome(
         exit_code=EXIT_REFUSED, advice="say in a few words why, with --reason; it is kept sealed"
     ),
@@ -257,6 +261,54 @@ OUTCOMES: dict[str, Outcome] = {
         advice="older tables: make a backup, then `casehaven vault upgrade`; newer ones: use the newer casehaven",
     ),
     "casehaven.vault.errors.VaultError": Outcome(exit_code=EXIT_REFUSED, advice="see `casehaven vault --help`"),
+    "casehaven.vault.errors.SealBrokenError": Outcome(
+        exit_code=EXIT_REFUSED,
+        advice="change nothing; if the right vault, keystore and root key were named, restore a backup with `casehaven restore`",
+    ),
+    "casehaven.vault.errors.RootKeyError": Outcome(
+        exit_code=EXIT_REFUSED, advice="name the root key of this vault with --root-key or CASEHAVEN_ROOT_KEY"
+    ),
+    "casehaven.vault.errors.LooseRootKeyError": Outcome(
+        exit_code=EXIT_REFUSED,
+        advice="`chmod 600` the file; if others could read it, make another root key with `casehaven vault keys rotate root`",
+    ),
+    "casehaven.vault.errors.RootKeyProviderError": Outcome(
+        exit_code=EXIT_REFUSED, advice="check that the token is there, its label, the key's label and the PIN"
+    ),
+    "casehaven.vault.errors.KeystoreError": Outcome(
+        exit_code=EXIT_REFUSED, advice="check the keystore's folder, its permissions and the space on the disk"
+    ),
+    "casehaven.vault.errors.KeystoreMissingError": Outcome(
+        exit_code=EXIT_REFUSED,
+        advice="put the keystore back where it was, or restore a copy of it with `casehaven vault keys restore`",
+    ),
+    "casehaven.vault.errors.KeystoreExistsError": Outcome(
+        exit_code=EXIT_REFUSED, advice="name a folder that does not exist yet; keys are never overwritten"
+    ),
+    "casehaven.vault.errors.DamagedKeystoreError": Outcome(
+        exit_code=EXIT_REFUSED,
+        advice="keep the damaged keystore as it is, and restore a copy with `casehaven vault keys restore`",
+    ),
+    "casehaven.vault.errors.KeystoreVersionError": Outcome(
+        exit_code=EXIT_REFUSED, advice="use the version of casehaven that wrote this keystore, or a newer one"
+    ),
+    "casehaven.vault.errors.UnknownOrganisationError": Outcome(
+        exit_code=EXIT_REFUSED, advice="see the organisations with `casehaven vault keys show`"
+    ),
+    "casehaven.vault.errors.EpochError": Outcome(
+        exit_code=EXIT_REFUSED, advice="see the epochs with `casehaven vault keys show`"
+    ),
+    "casehaven.vault.errors.EscrowError": Outcome(
+        exit_code=EXIT_REFUSED, advice="see `casehaven vault keys escrow --help`; nothing was opened"
+    ),
+    "casehaven.vault.errors.CustodianKeyError": Outcome(
+        exit_code=EXIT_REFUSED,
+        advice="name the custodian's own key file, or make one with `casehaven vault keys escrow custodian`",
+    ),
+    "casehaven.vault.errors.EscrowExpiredError": Outcome(
+        exit_code=EXIT_REFUSED,
+        advice="wait until the time has come; when it is over, write a new request with `casehaven vault keys escrow request`",
+    ),
     "casehaven.vault.errors.VaultMissingError": Outcome(
         exit_code=EXIT_REFUSED,
         advice="name the vault with --vault or CASEHAVEN_VAULT, or make one with `casehaven vault create`",

@@ -65,7 +65,10 @@ class EscrowLog:
         Raises:
             EscrowError: one cannot be written.
         """
-        name = f"{event.action.replace('.', '-')}-{event.packet_id[:8]}-{event.at.replace(':', '')}"
+        of = hashlib.sha256(canonical_json(_plain(event))).hexdigest()[
+            :8
+        ]  # two steps in one second have notices of their own
+        name = f"{event.at.replace(':', '')}-{event.action.replace('.', '-')}-{of}"
         try:
             folder = self.folder / "notices"
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
