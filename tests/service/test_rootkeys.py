@@ -250,7 +250,7 @@ def test_what_is_wrong_with_a_token_is_said_without_the_pin(token: str, wrong: d
 def test_each_way_to_name_a_root_key_leads_to_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, token: str) -> None:
     monkeypatch.setenv("CASEHAVEN_VAULT_KEY", key_text(HeldKey(key=new_key())))
     monkeypatch.setenv("CASEHAVEN_VAULT_PASSPHRASE", PASSPHRASE)
-    monkeypatch.setenv("CASEHAVEN_PKCS11_PIN", PIN)
+    monkeypatch.setenv("CASEHAVEN_TOKEN_PIN", PIN)
     named = f"pkcs11:library={token};token=spare;label=named"
     for spec in (f"file:{tmp_path / 'root.key'}", "env", "passphrase", named):
         kind = create_root(spec).kind

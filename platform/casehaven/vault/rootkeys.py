@@ -36,7 +36,7 @@ from casesynth.canonical import JsonValue
 KEY_VARIABLE: Final = "CASEHAVEN_VAULT_KEY"
 PASSPHRASE_VARIABLE: Final = "CASEHAVEN_VAULT_PASSPHRASE"
 NEW_PASSPHRASE_VARIABLE: Final = "CASEHAVEN_NEW_VAULT_PASSPHRASE"
-PIN_VARIABLE: Final = "CASEHAVEN_PKCS11_PIN"
+PIN_VARIABLE: Final = "CASEHAVEN_TOKEN_PIN"
 PASSPHRASE_CHARACTERS_MIN: Final = 16
 ROOT_WRAP_VERSION: Final = 1
 
@@ -344,7 +344,7 @@ def create_pkcs11_key(library: str, token: str, label: str, pin: str) -> Pkcs11K
 def parse_root(spec: str, passphrase_variable: str = PASSPHRASE_VARIABLE) -> RootKey:
     """The root key that a command line names: `file:PATH`, `passphrase`, `env:NAME` or `pkcs11:library=...;token=...;label=...`.
 
-    A passphrase comes from `CASEHAVEN_VAULT_PASSPHRASE` or is asked for, a PIN from `CASEHAVEN_PKCS11_PIN` or is asked for.
+    A passphrase comes from `CASEHAVEN_VAULT_PASSPHRASE` or is asked for, a PIN from `CASEHAVEN_TOKEN_PIN` or is asked for.
 
     Raises:
         RootKeyError: the text is none of these, or the key is not there.
