@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -14,6 +15,8 @@ from casehaven.core.audit import AuditError, timestamp
 from casehaven.core.audit_checkpoint import NOTE_LIMIT, LogSettings, NoteKey, close_periods, parse_checkpoint
 from casehaven.core.audit_report import AuditQuestion, ReportLine, report
 from casehaven.core.audit_verify import AuditVerification, verify_log
+from casehaven.people.find import person_by_reference
+from casehaven.people.service import check_reason
 from casehaven.vault.anchor import Anchor
 from casehaven.vault.errors import AnchorExistsError, UnknownPersonError
 from casehaven.vault.rootkeys import parse_root
@@ -119,6 +122,7 @@ def report_command(
     reason: str,
 ) -> None:
     """Say who did what to whose records, when and why. The report stands in the log itself."""
+    reason = check_reason(reason)
     vault = open_vault(vault_path, root_spec)
     person, datasets = _person(vault, dataset_id, reference) if reference else ("", ())
     question = AuditQuestion(
@@ -149,6 +153,7 @@ def report_command(
 @reason_option
 def anchor_command(vault_path: Path, root_spec: str, reason: str) -> None:
     """Make a new anchor where the old one is lost. What it knew beyond the database is lost with it, and the log says so."""
+    reason = check_reason(reason)
     vault = Vault.open(vault_path, parse_root(root_spec), check_anchor=False)
     if vault.anchor.path.exists():
         raise AnchorExistsError(f"{vault.anchor.path} exists already; nothing is lost")
@@ -170,17 +175,19 @@ def _found(found: AuditVerification, checkpoints: int, without_anchor: bool) -> 
 
 
 def _person(vault: Vault, dataset_id: str | None, reference: str) -> tuple[str, Sequence[str]]:
-    """The person's number and dataset: by number, for an erased person too, else by case reference."""
-    if reference.isascii() and reference.isdecimal() and len(reference) > 12:
-        try:
-            return reference, (vault.dataset_of(vault.person(int(reference))).id,)
-        except UnknownPersonError:
-            return reference, ()
-    dataset = chosen_dataset(vault, dataset_id)
-    person = vault.person_by_token(dataset, reference)
-    if person is None:
-        raise UnknownPersonError(f"{dataset.id} has no such person, or no longer; an erased person has a number only")
-    return str(person.person_id), (dataset.id,)
+    """The person's number and dataset: by number, else by case reference; an erased person has a number only."""
+    number = int(reference) if reference.isascii() and reference.isdecimal() and len(reference) < 20 else 0
+    if 0 < number < 2**63:
+        with contextlib.suppress(UnknownPersonError):
+            return str(number), (vault.dataset_of(vault.person(number)).id,)
+    if dataset_id is not None or len(vault.datasets()) == 1 or not number:
+        dataset = chosen_dataset(vault, dataset_id)
+        person = person_by_reference(vault, dataset, reference)
+        if person is not None:
+            return str(person.person_id), (dataset.id,)
+    if number:
+        return str(number), ()
+    raise UnknownPersonError("nobody is in the dataset under this case reference; an erased person has a number only")
 
 
 def _why(line: ReportLine) -> str:

@@ -8,6 +8,7 @@ import click
 
 from casehaven.cli._vault import root_key_option, vault_option
 from casehaven.cli.audit import reason_option
+from casehaven.people.service import check_reason
 from casehaven.vault.restore import restore
 from casehaven.vault.rootkeys import parse_root
 
@@ -61,7 +62,7 @@ def command(
         anchor=anchor,
         database=database,
         older_keystore=older_keystore,
-        reason=reason,
+        reason=check_reason(reason),
     )
     click.echo(f"restored {vault.folder.path}")
     click.echo("people who were erased since the backup, and consents that were withdrawn, are gone from it again")

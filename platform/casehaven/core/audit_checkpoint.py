@@ -16,7 +16,7 @@ import base64
 import binascii
 import hashlib
 import hmac
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -171,6 +171,24 @@ def merkle_root(hashes: Sequence[bytes]) -> bytes:
         paired = [node_hash(level[i], level[i + 1]) for i in range(0, len(level) - 1, 2)]
         level = paired + level[len(level) - len(level) % 2 :]
     return level[0]
+
+
+def merkle_roots(hashes: Iterable[bytes]) -> Iterator[bytes]:
+    """The root after each of the hashes; what `merkle_root` says of each beginning, without starting over.
+
+    >>> hashes = [leaf_hash(bytes([i])) for i in range(5)]
+    >>> [*merkle_roots(hashes)] == [merkle_root(hashes[: i + 1]) for i in range(5)]
+    True
+    """
+    branches: list[tuple[int, bytes]] = []  # whole branches, each smaller than the one before it: size and root
+    for one in hashes:
+        size, root = 1, one
+        while branches and branches[-1][0] == size:
+            size, root = 2 * size, node_hash(branches.pop()[1], root)
+        branches.append((size, root))
+        for _, left in reversed(branches[:-1]):
+            root = node_hash(left, root)
+        yield root
 
 
 def period_root(key: bytes, period: int, places: int, leaves: Sequence[bytes]) -> bytes:

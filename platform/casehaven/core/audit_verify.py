@@ -35,7 +35,7 @@ from casehaven.core.audit_checkpoint import (
     LogSettings,
     NoteKey,
     closed_periods,
-    merkle_root,
+    merkle_roots,
     parse_checkpoint,
     period_root,
 )
@@ -191,16 +191,16 @@ def _close_before(reading: _Reading, position: int, *, gone: bool = False) -> No
 
 def _check_stored(reading: _Reading, key: NoteKey) -> None:
     """Rule 2: the stored checkpoints follow from the stored periods and carry this vault's signature."""
-    start, roots = 0, list[bytes]()
-    for number, one in enumerate(reading.closed):
-        roots.append(one.root)
+    start = 0
+    roots = merkle_roots([one.root for one in reading.closed])
+    for number, (one, root) in enumerate(zip(reading.closed, roots, strict=True)):
         if one.period != number or one.next_position < start:
             raise _FaultError(start, "a closed period is missing, or ends before it begins")
         try:
             stored = parse_checkpoint(one.note.encode("utf-8"), key)
         except CheckpointError as error:
             raise _FaultError(start, f"the checkpoint of period {number} is not good: {error}") from None
-        if stored.size != len(roots) * reading.settings.leaves_per_period or stored.root != merkle_root(roots):
+        if stored.size != (number + 1) * reading.settings.leaves_per_period or stored.root != root:
             raise _FaultError(start, f"the checkpoint of period {number} is not that of its period")
         start = one.next_position
 

@@ -23,8 +23,8 @@ from cryptography.exceptions import InvalidSignature
 from sqlalchemy import Connection, select
 
 from casehaven.core.audit import AuditHead, first_chain
-from casehaven.core.audit_checkpoint import ClosedPeriod, LogSettings, closed_periods
-from casehaven.core.audit_models import audit
+from casehaven.core.audit_checkpoint import LogSettings
+from casehaven.core.audit_models import audit, audit_checkpoint
 from casehaven.vault.context import SealContext
 from casehaven.vault.errors import (
     AnchorExistsError,
@@ -290,12 +290,13 @@ def state_of(connection: Connection) -> AnchorState:
     head = AuditHead(positions=0, chain=first_chain(settings.origin), at=settings.started_at)
     if last is not None:
         head = AuditHead(positions=last.position + 1, chain=bytes(last.chain), at=last.at)
-    closed = closed_periods(connection)
-    kept: list[ClosedPeriod] = closed[-PERIODS_KEPT:]
+    closed = audit_checkpoint.c
+    columns = select(closed.period, closed.next_position, closed.period_root)
+    kept = connection.execute(columns.order_by(closed.period.desc()).limit(PERIODS_KEPT)).all()[::-1]
     return AnchorState(
         head=head,
         first_period=kept[0].period if kept else 0,
-        periods=tuple(AnchorPeriod(next_position=one.next_position, root=one.root) for one in kept),
+        periods=tuple(AnchorPeriod(next_position=one.next_position, root=bytes(one.period_root)) for one in kept),
         datasets=versions_of(connection),
         erased=frozenset(connection.scalars(select(erasure.c.person_id))),
     )
