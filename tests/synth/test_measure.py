@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from casesynth.domain import Domain
 from casesynth.measure import Measurement, ReceiptError, measure
@@ -78,7 +79,7 @@ def test_a_receipt_for_less_than_the_plan_costs_opens_nothing(shelter: Domain, r
 
 
 def test_every_planned_table_comes_back_in_order_with_its_own_counts(
-    shelter: Domain, residents: People, brute: Brute
+    shelter: Domain, residents: People, brute_signed: Brute
 ) -> None:
     plan = _silent_plan(shelter)
     desk = _Desk(residents)
@@ -86,19 +87,25 @@ def test_every_planned_table_comes_back_in_order_with_its_own_counts(
     assert [m.clique for m in measurements] == [table.clique for table in plan.tables]
     assert [m.nano_rho for m in measurements] == [table.nano_rho for table in plan.tables]
     for m in measurements:
-        np.testing.assert_array_equal(m.values, brute(residents, m.clique, shelter.sizes))
+        np.testing.assert_array_equal(m.values, brute_signed(residents, m.clique, shelter.sizes))
 
 
-def test_each_table_has_noise_of_its_own_scale(shelter: Domain, residents: People, brute: Brute) -> None:
+def test_each_table_has_noise_of_its_own_scale(shelter: Domain, residents: People, brute_signed: Brute) -> None:
     plan = ReleasePlan.make(shelter, epsilon=0.5, people_cap=10_000)
     desk = _Desk(residents)
     measurements, _ = measure(plan, charge=desk.charge, open_people=desk.open)
+    by_share: dict[int, list[NDArray[np.float64]]] = {}
     for m, table in zip(measurements, plan.tables, strict=True):
         assert m.scale == table.scale
-        noise = (m.values - brute(residents, m.clique, shelter.sizes)) / m.scale
-        # cube root of chi-square over its freedom (Wilson-Hilferty); 5.5 standard errors: false alarm 1e-6 over all tables
+        noise = (m.values - brute_signed(residents, m.clique, shelter.sizes)) / m.scale
+        by_share.setdefault(m.nano_rho, []).append(noise.ravel())
+    assert len(by_share) > 15
+    groups = [np.concatenate(parts) for parts in by_share.values()]  # many tables have one cell
+    for noise in [*groups, np.concatenate(groups)]:
+        # cube root of chi-square over its freedom (Wilson-Hilferty); 5.5 standard errors: false alarm 1e-6 over all groups
         spread = math.sqrt(2 / (9 * noise.size))
         assert abs(math.cbrt(float((noise**2).mean())) - 1 + spread**2) < 5.5 * spread
+    assert sum(noise.size for noise in groups) == plan.cells > 500
 
 
 def test_progress_names_public_phases_and_ends_at_one(shelter: Domain, residents: People) -> None:
@@ -124,11 +131,14 @@ def test_cancelling_leaves_the_charge_and_returns_nothing(shelter: Domain, resid
     assert desk.events[0] == f"charged {plan.loss.nano_rho}"
 
 
-def test_more_people_than_the_cap_never_reach_the_noise(shelter: Domain) -> None:
-    crowd = tuple(np.zeros(50, dtype=np.uint16) for _ in shelter.sizes)
+@pytest.mark.parametrize("with_flags", [0, 25])
+def test_more_people_than_the_cap_never_reach_the_noise(shelter: Domain, with_flags: int) -> None:
+    crowd = tuple((np.arange(50) < with_flags).astype(np.uint16) for _ in shelter.sizes)  # 25 of 50: signs add up to 0
     desk = _Desk(crowd)
-    with pytest.raises(MechanismError, match="outside zero and people_cap"):
+    with pytest.raises(MechanismError, match="further than people_cap from zero"):
         measure(ReleasePlan.make(shelter, epsilon=1, people_cap=49), charge=desk.charge, open_people=desk.open)
+    plan = ReleasePlan.make(shelter, epsilon=1, people_cap=50)
+    assert len(measure(plan, charge=desk.charge, open_people=desk.open)[0]) == len(plan.tables)
 
 
 def test_nobody_is_measured_like_anybody(shelter: Domain) -> None:
