@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import glob
 import hashlib
 import hmac
 import io
@@ -144,7 +145,7 @@ def write_backup(vault: Vault, folder: Path, *, actor: str | None = None, clock:
     backup_id = os.urandom(16).hex()
     with vault.writing() as connection:
         vault.audit.append(connection, action="vault.backup", object_kind="backup", object_id=backup_id, actor=actor)
-    partial = folder.with_name(f".{folder.name}.{backup_id}.partial")
+    partial = partial_folder(folder)
     try:
         partial.mkdir(mode=0o700)
         writer = _Writer(folder=partial, backup_id=backup_id, keystore=vault.keystore)
@@ -165,6 +166,13 @@ def write_backup(vault: Vault, folder: Path, *, actor: str | None = None, clock:
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return backup_id
+
+
+def partial_folder(folder: Path) -> Path:
+    """Return where a backup or a vault is made before it gets its name; what a killed attempt left there is removed."""
+    for left in folder.parent.glob(f".{glob.escape(folder.name)}.*.partial"):
+        shutil.rmtree(left, ignore_errors=True)
+    return folder.with_name(f".{folder.name}.{os.urandom(8).hex()}.partial")
 
 
 def _write_parts(vault: Vault, connection: Connection, writer: _Writer, day: str) -> None:

@@ -12,7 +12,6 @@
 from __future__ import annotations
 
 import datetime
-import os
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -28,7 +27,7 @@ from casehaven.core.db import Database, insert_many, without_password
 from casehaven.core.migrate import migrate
 from casehaven.vault import models
 from casehaven.vault.anchor import Anchor, AnchorState
-from casehaven.vault.backup import Backup
+from casehaven.vault.backup import Backup, partial_folder
 from casehaven.vault.datasets import now
 from casehaven.vault.errors import BackupError, BackupExistsError, DamagedBackupError, RolledBackError
 from casehaven.vault.folder import EMBEDDED, VaultFolder
@@ -78,7 +77,7 @@ def restore(
     state = remembered.read()  # rule 1
     _check(backup, state, keys, older_keystore)
     place = VaultFolder(
-        path=folder.with_name(f".{folder.name}.{os.urandom(8).hex()}.partial"),
+        path=partial_folder(folder),
         vault_id=backup.vault_id,
         database=EMBEDDED if database is None else without_password(database),
         keystore=keystore.absolute(),
