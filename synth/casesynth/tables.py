@@ -152,7 +152,7 @@ def read_measurements(path: Path, domain: Domain) -> tuple[Measurement, ...]:
     values = table.column("value").to_numpy()
     measurements, counts, start = [], [], 0
     for entry in _listed(header, "tables", path):
-        clique, nano_rho = _table_entry(entry, place, path)
+        clique, nano_rho = _table_entry(entry, place, domain.sizes, path)
         shape = signed_shape(clique, domain.sizes)
         size = math.prod(shape)
         part = values[start : start + size]
@@ -169,12 +169,15 @@ def read_measurements(path: Path, domain: Domain) -> tuple[Measurement, ...]:
     return tuple(measurements)
 
 
-def _table_entry(entry: object, place: Mapping[str, int], path: Path) -> tuple[Clique, int]:
+def _table_entry(entry: object, place: Mapping[str, int], sizes: Sequence[int], path: Path) -> tuple[Clique, int]:
     """Return the clique and share of one table of the header."""
-    names, nano_rho = (entry.get("columns"), entry.get("nano_rho")) if isinstance(entry, dict) else (None, None)
+    names, axes, nano_rho = (entry.get(name) if isinstance(entry, dict) else None for name in _TABLE_FACTS)
     if isinstance(names, list) and all(isinstance(name, str) and name in place for name in names):
         clique = tuple(place[name] for name in names)
-        if all(a < b for a, b in itertools.pairwise(clique)) and type(nano_rho) is int and nano_rho > 0:
+        ascending = all(a < b for a, b in itertools.pairwise(clique)) and len(clique) <= LENGTH
+        if ascending and type(nano_rho) is int and nano_rho > 0:
+            if axes != [name for name in names if place[name] in axes_of(clique, sizes)]:
+                raise TableFormatError(f"{path.name}: the axes of a table are not its columns that are not binary")
             return clique, nano_rho
     raise TableFormatError(f"{path.name}: the header does not name a table's columns and share")
 
@@ -274,6 +277,7 @@ def _error_scale(header: Mapping[str, Any], path: Path) -> ErrorScale:
 
 
 _MEASUREMENT_TYPES = {"table": pa.int32(), "cell": pa.int32(), "value": pa.int64()}
+_TABLE_FACTS = ("columns", "axes", "nano_rho")
 _MODEL_TYPES = {"column": pa.string(), "value": pa.string()}
 _MODEL_NUMBERS = ("people", "people_sigma", "stiffness")
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import json
+import math
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -18,6 +20,7 @@ import pytest
 from casesynth.aggregates import ABSENT, AggregateTable
 from casesynth.domain import Attribute, Domain, Multi
 from casesynth.intervals import ErrorScale
+from casesynth.marginals import signed_shape
 from casesynth.measure import Measurement
 from casesynth.model import LatentClassModel
 from casesynth.tables import (
@@ -33,16 +36,20 @@ from casesynth.tables import (
     write_model,
 )
 
+if TYPE_CHECKING:
+    from tests.synth.conftest import Exact
+
 DOMAIN = Domain.declare({"sex": ["f", "m"], "means": Multi(values=["threats", "debt"]), "país": ["ñ"]})
 OTHER = Domain.declare({"sex": ["m", "f"], "means": Multi(values=["threats", "debt"]), "país": ["ñ"]})
 
 
 def _measurements() -> tuple[Measurement, ...]:
     random = np.random.default_rng(1)
-    cliques = [(0, 1), (2,), (0, 2, 3), (1, 3)]
+    cliques = [(0, 1), (2,), (0, 2, 3), (1, 3), (), (0,), (1, 2, 3)]
+    values = [np.array(random.integers(-(2**61), 2**61, signed_shape(c, DOMAIN.sizes))) for c in cliques]
     return tuple(
-        Measurement(clique=c, values=random.integers(-(2**61), 2**61, [DOMAIN.sizes[i] for i in c]), nano_rho=10**9 + i)
-        for i, c in enumerate(cliques)
+        Measurement(clique=c, values=v, nano_rho=10**9 + i)
+        for i, (c, v) in enumerate(zip(cliques, values, strict=True))
     )
 
 
@@ -79,7 +86,7 @@ def test_measurements_come_back_bit_by_bit(tmp_path: Path) -> None:
     found = read_measurements(tmp_path / "m.parquet", DOMAIN)
     for one, other in zip(found, _measurements(), strict=True):
         assert (one.clique, one.nano_rho, one.scale) == (other.clique, other.nano_rho, other.scale)
-        assert one.values.dtype == np.int64
+        assert (one.values.dtype, one.values.shape) == (np.int64, other.values.shape)
         np.testing.assert_array_equal(one.values, other.values)
 
 
@@ -87,13 +94,47 @@ def test_stored_measurements_can_be_read_without_us(tmp_path: Path) -> None:
     write_measurements(_measurements(), DOMAIN, tmp_path / "m.parquet")
     table = pq.read_table(tmp_path / "m.parquet")
     header = json.loads(table.schema.metadata[b"casesynth"])
-    assert header["format"] == "casesynth-measurements/1"
+    assert header["format"] == "casesynth-measurements/2"
     assert header["columns"][3] == {"name": "país", "values": ["", "ñ"]}
-    assert header["tables"][2]["columns"] == ["sex", "means=debt", "país"]
+    assert [(t["columns"], t["axes"]) for t in header["tables"]] == [
+        (["sex", "means=threats"], ["sex"]),
+        (["means=debt"], []),
+        (["sex", "means=debt", "país"], ["sex"]),
+        (["means=threats", "país"], []),
+        ([], []),
+        (["sex"], ["sex"]),
+        (["means=threats", "means=debt", "país"], []),
+    ]
     rows = table.to_pandas()
     third = rows[rows["table"] == 2]
-    # row-major: the cell of (m, no debt, ñ) is 2 * 2 * 2 + 0 * 2 + 1
-    assert third.loc[third["cell"] == 9, "value"].item() == _measurements()[2].values[2, 0, 1]
+    assert third.loc[third["cell"] == 2, "value"].item() == _measurements()[2].values[2]
+    assert rows["table"].value_counts().sort_index().tolist() == [3, 1, 3, 1, 1, 3, 1]
+
+
+def test_cells_mean_what_the_header_says_without_us(tmp_path: Path, exact: Exact) -> None:
+    """Each cell of the axes holds the people there, counted +1 or -1 for each column that is no axis."""
+    random = np.random.default_rng(6)
+    domain = Domain.declare({"minor": ["yes"], "age": ["15", "20", "40"], "debt": ["yes"], "sex": ["f", "m"]})
+    people = tuple(random.integers(0, size, 90).astype(np.uint16) for size in domain.sizes)
+    cliques = [clique for length in range(4) for clique in itertools.combinations(range(4), length)]
+    write_measurements(exact(people, cliques, domain.sizes, 10**9), domain, tmp_path / "m.parquet")
+
+    stored = pq.read_table(tmp_path / "m.parquet")
+    header = json.loads(stored.schema.metadata[b"casesynth"])
+    values = {column["name"]: column["values"] for column in header["columns"]}
+    records = [
+        dict(zip(values, (listed[code] for listed, code in zip(values.values(), person, strict=True)), strict=True))
+        for person in zip(*people, strict=True)
+    ]
+    cells = iter(stored.column("value").to_pylist())
+    for table in header["tables"]:
+        signs = [name for name in table["columns"] if name not in table["axes"]]
+        assert all(len(values[name]) == 2 for name in signs)
+        for cell in itertools.product(*(values[name] for name in table["axes"])):
+            inside = [r for r in records if tuple(r[name] for name in table["axes"]) == cell]
+            total = sum(math.prod(1 if r[name] == values[name][0] else -1 for name in signs) for r in inside)
+            assert next(cells) == total
+    assert next(cells, None) is None
 
 
 def test_a_model_comes_back_bit_by_bit(tmp_path: Path) -> None:
@@ -141,7 +182,7 @@ def test_one_file_is_not_taken_for_the_other(tmp_path: Path) -> None:
     write_model(_model(), _errors(), DOMAIN, tmp_path / "model.parquet")
     with pytest.raises(TableFormatError, match="not a file of the format casesynth-model/2"):
         read_model(tmp_path / "m.parquet", DOMAIN)
-    with pytest.raises(TableFormatError, match="not a file of the format casesynth-measurements/1"):
+    with pytest.raises(TableFormatError, match="not a file of the format casesynth-measurements/2"):
         read_measurements(tmp_path / "model.parquet", DOMAIN)
 
 
@@ -157,7 +198,7 @@ def test_what_is_no_table_is_refused(tmp_path: Path, content: bytes) -> None:
             read(tmp_path / "m.parquet", DOMAIN)
 
 
-@pytest.mark.parametrize("header", [None, b"{", b"[]", b"7", b'{"format": "casesynth-measurements/2"}', b"\xff"])
+@pytest.mark.parametrize("header", [None, b"{", b"[]", b"7", b'{"format": "casesynth-measurements/1"}', b"\xff"])
 def test_a_damaged_header_is_refused(tmp_path: Path, header: bytes | None) -> None:
     write_measurements(_measurements(), DOMAIN, tmp_path / "measurements.parquet")
     write_model(_model(), _errors(), DOMAIN, tmp_path / "model.parquet")
@@ -199,6 +240,15 @@ def _set(*keys: Any, to: Any) -> Callable[[pa.Table, dict[str, Any]], pa.Table]:
         _set("tables", 0, "columns", to=[]),
         _set("tables", 0, "columns", to=7),
         _set("tables", 1, "columns", to=["sex"]),
+        _set("tables", 6, "columns", to=["sex", "means=threats", "means=debt", "país"]),
+        _set(
+            "tables", 6, to={"columns": ["sex", "means=threats", "means=debt", "país"], "axes": ["sex"], "nano_rho": 7}
+        ),
+        _set("tables", 0, "axes", to=[]),
+        _set("tables", 0, "axes", to=None),
+        _set("tables", 0, "axes", to=["sex", "means=threats"]),
+        _set("tables", 0, "axes", to=["means=threats"]),
+        _set("tables", 1, "axes", to=["means=debt"]),
         _set("tables", 0, "nano_rho", to=0),
         _set("tables", 0, "nano_rho", to=1.5),
         _set("tables", 0, "nano_rho", to=True),
@@ -269,7 +319,7 @@ def test_rewriting_without_a_change_is_accepted(tmp_path: Path) -> None:
     write_model(_model(), _errors(), DOMAIN, tmp_path / "model.parquet")
     for name in ("m.parquet", "model.parquet"):
         _rewrite(tmp_path / name, lambda table, header: table)
-    assert len(read_measurements(tmp_path / "m.parquet", DOMAIN)) == 4
+    assert len(read_measurements(tmp_path / "m.parquet", DOMAIN)) == 7
     assert read_model(tmp_path / "model.parquet", DOMAIN)[0].people == 1 / 3
 
 
