@@ -1,7 +1,9 @@
 """Peers on the same people, at the same privacy loss, judged by the same code, in the same run as ours.
 
-Each peer lives in an environment of its own below .cache/peers, installed by name and version; one that does not install, or does not
-finish within the limit, is said to be left out.
+Each peer lives in an environment of its own below .cache/peers, installed from the versions that its list in benchmarks/peers names; it gets
+the coded people, the public value lists, epsilon, delta and the rho that ours spends. One that does not install, fails, or does not finish
+is said to be left out. The limit is on CPU seconds of all its threads, so that busy neighbours do not decide who finishes; a run also
+ends after four times as long by the clock.
 
     python benchmarks/peers.py --data generated-50000 --epsilon 1 --limit 300
 """
@@ -9,10 +11,15 @@ finish within the limit, is said to be left out.
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
+import math
+import platform
+import signal
 import subprocess
 import sys
 import venv
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -20,66 +27,146 @@ import pandas as pd
 from engine import codes_of, known_of, people_of
 
 from casesynth.domain import Domain
+from casesynth.encode import Codes
 from casesynth.evaluation.private import tables, utility
+from casesynth.privacy.accounting import rho_for
+from casesynth.privacy.loss import NANO
 
 ROOT = Path(__file__).resolve().parents[1]
 CACHE = ROOT / ".cache" / "peers"
-PEERS = {"pac-synth": ("pac-synth==0.0.8", "pac_synth.py")}
-"""Name: what is installed, and the script that runs it."""
+HERE = Path(__file__).resolve().parent / "peers"
+
+PATIENCE = 4
+"""A run ends after so many times the limit by the clock, whatever CPU it got."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Peer:
+    """How one peer is run."""
+
+    script: str
+    """Name of the script that runs it, and of the list of versions that it needs: both in benchmarks/peers."""
+    algorithm: str = ""
+    """Which of the script's algorithms."""
+
+
+PEERS = {
+    "pac-synth": Peer(script="pac_synth"),
+    "MST (OpenDP)": Peer(script="opendp_mbi", algorithm="mst"),
+    "AIM (OpenDP)": Peer(script="opendp_mbi", algorithm="aim"),
+    "AIM, few rounds (dpmm)": Peer(script="dpmm_aim"),
+}
 
 
 class LeftOut(Exception):
     """Why a peer has no numbers."""
 
 
-def environment(requirement: str) -> Path:
+def environment(script: str) -> Path:
     """Return the interpreter of a peer's environment, installing it when it is not there."""
-    folder = CACHE / requirement.replace("==", "-")
+    pinned = HERE / f"{script}.txt"
+    version = platform.python_version()
+    digest = hashlib.sha256(pinned.read_bytes()).hexdigest()[:12]
+    folder = CACHE / f"{script}-{version}-{digest}"
     python = folder / "bin" / "python"
     if not (folder / "installed").exists():
-        venv.create(folder, with_pip=True, clear=True)
-        done = subprocess.run(
-            [python, "-m", "pip", "install", "--quiet", requirement], capture_output=True, check=False
-        )
+        try:
+            venv.create(folder, with_pip=True, clear=True)
+        except subprocess.CalledProcessError:
+            raise LeftOut("no environment can be made here: Python's venv or ensurepip is missing") from None
+        options = ["--quiet", "--disable-pip-version-check", "--no-deps", "--only-binary=:all:"]
+        command = [python, "-m", "pip", "install", *options, "--requirement", pinned]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
-            raise LeftOut(f"{requirement} does not install here")
+            print(done.stderr, file=sys.stderr)
+            raise LeftOut(f"benchmarks/peers/{pinned.name} does not install with Python {version} here")
         (folder / "installed").touch()
     return python
 
 
-def peer_records(name: str, frame: pd.DataFrame, epsilon: float, limit: float) -> tuple[pd.DataFrame, dict[str, float]]:
-    """Return a peer's synthetic records and its cost."""
-    requirement, script = PEERS[name]
-    python = environment(requirement)
-    source, target = CACHE / "people.csv", CACHE / "records.csv"
-    frame.to_csv(source, index=False)
-    command = [python, ROOT / "benchmarks" / "peers" / script, source, target, str(epsilon)]
+def run_within(command: list[Path | str], *, cpu: float, clock: float) -> str:
+    """Return what a command prints on standard output.
+
+    Raises:
+        LeftOut: it failed, or was not finished within so many CPU seconds, or so many seconds by the clock.
+    """
+    limited = ["sh", "-c", f'ulimit -S -t {math.ceil(cpu)} && exec "$@"', "sh", *command]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=limit, check=False)
+        done = subprocess.run(limited, capture_output=True, text=True, timeout=clock, check=False)
     except subprocess.TimeoutExpired:
-        raise LeftOut(f"not finished in {limit:.0f} s") from None
+        raise LeftOut(f"not finished in {clock:.0f} s by the clock") from None
+    if done.returncode == -signal.SIGXCPU:
+        raise LeftOut(f"not finished in {cpu:.0f} CPU s")
     if done.returncode:
+        print(done.stderr, file=sys.stderr)
         raise LeftOut(f"failed with exit code {done.returncode}")
-    cost: dict[str, float] = json.loads(done.stdout)
-    return pd.read_csv(target, dtype=str, keep_default_na=False), cost
+    return done.stdout
 
 
-def our_records(data: str, epsilon: float) -> tuple[pd.DataFrame, dict[str, float]]:
-    """Return our synthetic records and their cost, from a process of its own."""
+def shown_to_peers(codes: tuple[Codes, ...], domain: Domain) -> pd.DataFrame:
+    """Return coded people as a peer gets them: one text column per column of the domain, its first value as an empty cell."""
+    return pd.DataFrame(
+        {
+            column.name: np.array(["", *column.values[1:]], dtype=object)[code]
+            for column, code in zip(domain.columns, codes, strict=True)
+        }
+    )
+
+
+def codes_from_peers(records: pd.DataFrame, domain: Domain) -> tuple[Codes, ...]:
+    """Return a peer's records as codes.
+
+    Raises:
+        LeftOut: it made a value that no list names.
+    """
+    found = []
+    for column in domain.columns:
+        places = pd.Index(["", *column.values[1:]]).get_indexer(records[column.name])
+        if (places < 0).any():
+            raise LeftOut(f"made a value outside the list of {column.name}")
+        found.append(places.astype(np.uint16))
+    return tuple(found)
+
+
+def peer_records(
+    name: str, codes: tuple[Codes, ...], domain: Domain, epsilon: float, limit: float
+) -> tuple[tuple[Codes, ...], dict[str, float]]:
+    """Return a peer's synthetic records as codes, and its cost."""
+    peer = PEERS[name]
+    python = environment(peer.script)
+    source, target, task = CACHE / "people.csv", CACHE / "records.csv", CACHE / "task.json"
+    target.unlink(missing_ok=True)
+    shown_to_peers(codes, domain).to_csv(source, index=False)
+    people = len(codes[0])
+    delta = 1 / (people * math.log(people))
+    facts = {
+        "algorithm": peer.algorithm,
+        "epsilon": epsilon,
+        "delta": delta,
+        "rho": rho_for(epsilon, delta) / NANO,
+        "values": {column.name: column.values[1:] for column in domain.columns},
+    }
+    task.write_text(json.dumps(facts), encoding="utf-8")
+    command = [python, "-I", HERE / f"{peer.script}.py", source, target, task]
+    printed = run_within(command, cpu=limit, clock=PATIENCE * limit)
+    cost: dict[str, float] = json.loads(printed.splitlines()[-1])
+    return codes_from_peers(pd.read_csv(target, dtype=str, keep_default_na=False), domain), cost
+
+
+def our_records(data: str, domain: Domain, epsilon: float) -> tuple[tuple[Codes, ...], dict[str, float]]:
+    """Return our synthetic records as codes, and their cost, from a process of its own."""
     out = CACHE / "ours"
     subprocess.run(
         [sys.executable, ROOT / "benchmarks" / "engine.py", "--child", data, str(epsilon), "0", str(out)], check=True
     )
     cost: dict[str, float] = json.loads((out / "cost.json").read_text())
-    return pd.read_parquet(out / "records.parquet"), cost
+    return codes_of(pd.read_parquet(out / "records.parquet"), domain), cost
 
 
-def independent_records(frame: pd.DataFrame, domain: Domain) -> pd.DataFrame:
+def independent_records(codes: tuple[Codes, ...]) -> tuple[Codes, ...]:
     """Return records with every column shuffled by itself, without any noise: what an engine must beat."""
     order = np.random.Generator(np.random.PCG64(1))
-    return pd.DataFrame(
-        {a.name: frame[a.name].astype(str).to_numpy()[order.permutation(len(frame))] for a in domain.attributes}
-    )
+    return tuple(order.permutation(column) for column in codes)
 
 
 def main() -> None:
@@ -87,7 +174,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", action="append")
     parser.add_argument("--epsilon", action="append", type=float)
-    parser.add_argument("--limit", type=float, default=300.0, help="seconds for one run of a peer")
+    parser.add_argument("--limit", type=float, default=300.0, help="CPU seconds for one run of a peer")
     options = parser.parse_args()
     CACHE.mkdir(parents=True, exist_ok=True)
     head = [
@@ -114,21 +201,20 @@ def main() -> None:
             for name in ("ours", "independence, no noise", *PEERS):
                 try:
                     if name == "ours":
-                        records, cost = our_records(data, epsilon)
+                        made, cost = our_records(data, domain, epsilon)
                     elif name in PEERS:
-                        records, cost = peer_records(name, frame, epsilon, options.limit)
+                        made, cost = peer_records(name, codes, domain, epsilon, options.limit)
                     else:
-                        records, cost = independent_records(frame, domain), {"cpu": 0.0, "peak_mb": 0.0}
+                        made, cost = independent_records(codes), {"cpu": 0.0, "peak_mb": 0.0}
                 except LeftOut as why:
                     print(f"| {data} | {epsilon:g} | {name} | {why} |" + " |" * (len(head) - 4), flush=True)
                     continue
-                made = codes_of(records, domain)
                 two, three = (utility(real[n], tables(made, domain.sizes, n), known) for n in (2, 3))
                 ours = three.total_variation if name == "ours" else ours
                 cells = [
                     data, f"{epsilon:g}", name, f"{two.total_variation:.4f}", f"{three.total_variation:.4f}",
                     f"{ours / three.total_variation:.3f}", f"{three.relative_error:.3f}", f"{three.suppressed:.1%}",
-                    f"{three.fabricated_shown:.2%}", f"{cost['cpu']:.1f}", f"{cost['peak_mb']:.0f}", f"{len(records) / len(frame):.3f}",
+                    f"{three.fabricated_shown:.2%}", f"{cost['cpu']:.1f}", f"{cost['peak_mb']:.0f}", f"{len(made[0]) / len(frame):.3f}",
                 ]  # fmt: skip
                 print("| " + " | ".join(cells) + " |", flush=True)
 

@@ -8,17 +8,18 @@ import json
 import resource
 import sys
 import time
+from pathlib import Path
 
 from pacsynth import Dataset, DpAggregateSeededParametersBuilder, DpAggregateSeededSynthesizer
 
 
 def main() -> None:
     """Fit and sample once, with the peer's defaults at reporting length 3."""
-    source, target, epsilon = sys.argv[1], sys.argv[2], float(sys.argv[3])
+    source, target, task = sys.argv[1], sys.argv[2], json.loads(Path(sys.argv[3]).read_text(encoding="utf-8"))
     with open(source, newline="", encoding="utf-8") as file:
         rows = list(csv.reader(file))
     started, before = time.monotonic(), time.process_time()
-    parameters = DpAggregateSeededParametersBuilder().reporting_length(3).epsilon(epsilon).build()
+    parameters = DpAggregateSeededParametersBuilder().reporting_length(3).epsilon(task["epsilon"]).build()
     synthesizer = DpAggregateSeededSynthesizer(parameters)
     synthesizer.fit(Dataset(rows))
     made = synthesizer.sample()
