@@ -48,8 +48,8 @@ class KeystoreReasons:
         context = _context(organisation, position, kind="person-key")
         if not organisation:
             return SealedReason(sealed=sealed, wrapped_dek=wrap_key(self._vault_key(), dek, context), epoch="")
-        keys = self._keystore.organisation(organisation)
-        return SealedReason(sealed=sealed, wrapped_dek=keys.wrap_dek(dek, context), epoch=keys.epoch)
+        epoch, wrapped = self._keystore.organisation(organisation).wrap_dek_with_epoch(dek, context)
+        return SealedReason(sealed=sealed, wrapped_dek=wrapped, epoch=epoch)
 
     def _unwrap(self, organisation: str, position: int, sealed: SealedReason) -> bytes:
         context = _context(organisation, position, kind="person-key")
