@@ -12,9 +12,9 @@ import click
 from casehaven.cli._vault import chosen_dataset, dataset_option, open_vault, root_key_option, vault_option
 from casehaven.people import People, parse_purpose, possible_duplicates, view_lines
 from casehaven.people.consent import PURPOSE_LABELS, PURPOSES, consent_lines
+from casehaven.people.duplicates import can_be_compared
 from casehaven.people.errors import ExistingPersonFileError, NotConfirmedError
 from casehaven.people.export import SUFFIXES, check_target, write_export
-from casehaven.people.matching import matching_fields
 from casehaven.people.service import check_reason
 from casehaven.people.view import PersonView
 from casehaven.vault.erasure import ErasureReceipt, receipt_of, signed_receipt
@@ -62,7 +62,7 @@ def _shared(function: Any) -> Any:
 def command() -> None:
     """Find, show, correct and erase one person's records, and record their consent.
 
-    A person is found by REFERENCE: what stands in the person key of your own case files. Leave it away to be asked for it, so that it does not stay in the
+    A person is found by REFERENCE: the case reference or the person token of your own case files. Leave it away to be asked for it, so that it does not stay in the
     history of the shell. Every look-up needs a reason and is in the audit log.
     """
 
@@ -206,9 +206,9 @@ def duplicates(people: People, reason: str | None) -> None:
     """List people of the organisation who may be one person under two references. Nothing is merged."""
     vault, organisation = people.vault, people.dataset.organisation
     datasets = [dataset for dataset in vault.datasets() if dataset.organisation == organisation]
-    compared = [dataset for dataset in datasets if matching_fields(dataset.schema)]
+    compared = [dataset for dataset in datasets if can_be_compared(dataset)]
     if not compared:
-        click.echo(f"{people.dataset.schema.id} has no two fields that identify people, so there is nothing to compare")
+        click.echo(f"{people.dataset.schema.id} has no fields that identify people, so there is nothing to compare")
         return
     why = check_reason(_reason(reason))
     with vault.database.transaction(writes=False) as connection:

@@ -9,6 +9,7 @@ from casehaven.people.consent import (
 )
 from casehaven.people.duplicates import PossibleDuplicate, possible_duplicates
 from casehaven.people.errors import PeopleError
+from casehaven.people.find import person_by_reference
 from casehaven.people.service import People
 from casehaven.people.view import PersonView, view_lines
 
@@ -22,6 +23,7 @@ __all__ = [
     "PossibleDuplicate",
     "parse_language",
     "parse_purpose",
+    "person_by_reference",
     "possible_duplicates",
     "view_lines",
 ]

@@ -13,9 +13,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, and_, select
+from sqlalchemy import Connection, and_, or_, select
 
-from casehaven.people.matching import matching_fields
+from casehaven.people.matching import REFERENCE_FIELD, matching_fields, reference_column
 from casehaven.vault import models
 from casehaven.vault.datasets import Dataset
 
@@ -32,7 +32,9 @@ class PossibleDuplicate:
 
     def labels(self, dataset: Dataset) -> tuple[str, ...]:
         """Return what the two agree in, for people."""
-        known = {field.name: field.label for field in matching_fields(dataset.schema)}
+        known = {field.name: field.label for field in matching_fields(dataset.schema)} | {
+            REFERENCE_FIELD: "case reference"
+        }
         return tuple(known.get(name, name) for name in self.fields)
 
 
@@ -46,15 +48,18 @@ def possible_duplicates(connection: Connection, datasets: Sequence[Dataset]) -> 
     if len({dataset.organisation for dataset in datasets}) > 1:
         raise ValueError("possible duplicates are looked for inside one organisation")
     numbers = [dataset.dataset_id for dataset in datasets]
-    one, other = models.blind_index.alias("one"), models.blind_index.alias("other")
-    query = (
-        select(one.c.person_id.label("first"), other.c.person_id.label("second"), one.c.field)
-        .join(
-            other,
-            and_(one.c.field == other.c.field, one.c.value == other.c.value, one.c.person_id < other.c.person_id),
-        )
-        .where(one.c.dataset_id.in_(numbers), other.c.dataset_id.in_(numbers))
-        .distinct()
+    index = models.blind_index.c
+    entries = select(index.dataset_id, index.field, index.value, index.person_id).distinct()  # files repeat them
+    one, other = (entries.where(index.dataset_id.in_(numbers)).subquery(name) for name in ("one", "other"))
+    same_numbering = or_(one.c.field != REFERENCE_FIELD, one.c.dataset_id == other.c.dataset_id)
+    query = select(one.c.person_id.label("first"), other.c.person_id.label("second"), one.c.field).join(
+        other,
+        and_(
+            one.c.field == other.c.field,
+            one.c.value == other.c.value,
+            one.c.person_id < other.c.person_id,
+            same_numbering,  # references of two datasets are counted apart
+        ),
     )
     pairs: dict[tuple[int, int], set[str]] = {}
     for row in connection.execute(query):
@@ -64,3 +69,8 @@ def possible_duplicates(connection: Connection, datasets: Sequence[Dataset]) -> 
         for (first, second), fields in pairs.items()
     ]
     return tuple(sorted(found, key=lambda pair: (-len(pair.fields), pair.first, pair.second)))
+
+
+def can_be_compared(dataset: Dataset) -> bool:
+    """Whether the index of a dataset's schema has anything that could meet."""
+    return bool(matching_fields(dataset.schema)) or reference_column(dataset.schema) is not None

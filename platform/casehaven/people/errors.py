@@ -12,8 +12,8 @@ class PeopleError(CasehavenError):
     """Root of the errors about people in a vault."""
 
 
-class SeveralDatasetsError(PeopleError):
-    """The same case reference stands in several datasets of the organisation."""
+class SeveralPeopleError(PeopleError):
+    """Several people of one dataset stand under the same case reference."""
 
 
 class ReasonNeededError(PeopleError):

@@ -7,6 +7,8 @@
 3. A record that lacks a part, or has half a date, has no entry: two blanks never match.
 4. Case, accents, punctuation, the order of names and the country code of a number do not matter. Nothing else is forgiven: a proposal should be worth a look.
 5. Direct identifiers are read for this at intake and then dropped; the index is all that stays of them.
+6. The case reference is indexed alone, so that a person can be found by it. References hardly repeat, so their frequency says nothing; two tokens under one reference of a
+   dataset are a possible duplicate too.
 """
 
 from __future__ import annotations
@@ -14,8 +16,9 @@ from __future__ import annotations
 import hmac
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from typing import Protocol
 
 from caseschemas import CaseSchema
@@ -24,6 +27,12 @@ from caseschemas.words import normal
 
 INDEX_BYTES = 8
 """Of the HMAC that is kept."""
+
+REFERENCE_COLUMN = "caseReference"
+"""The identifier that holds the organisation's own case reference, in schemas that have one."""
+
+REFERENCE_FIELD = "reference"
+"""Name of the index of case references."""
 
 _DIGITS_KEPT = 8
 """Last digits of a telephone number: the rest is written in many ways."""
@@ -59,6 +68,16 @@ class MatchingField:
         """Every column that it reads."""
         return (*self.names, *self.dates, *self.numbers)
 
+    @cached_property
+    def parts(self) -> tuple[tuple[tuple[str, ...], Callable[[Sequence[str]], str | None]], ...]:
+        """What is keyed together: the columns of each part, and how they are read; None means a part is lacking."""
+        names = ((self.names, _names),) if self.names else ()
+        return (
+            *names,
+            *(((column,), _date) for column in self.dates),
+            *(((column,), _number) for column in self.numbers),
+        )
+
 
 _PERSON_NAMES = ("prs_FirstName", "prs_SecondName")
 _FIELDS: dict[str, tuple[MatchingField, ...]] = {
@@ -85,9 +104,24 @@ def matching_fields(schema: CaseSchema) -> tuple[MatchingField, ...]:
     return _FIELDS.get(schema.id, ())
 
 
+@lru_cache(maxsize=64)
+def reference_column(schema: CaseSchema) -> str | None:
+    """Return the column with the organisation's own case reference: an identifier of the name `caseReference`; None where there is none."""
+    named = (attribute for attribute in schema.attributes if attribute.name == REFERENCE_COLUMN)
+    return next((attribute.name for attribute in named if attribute.role == "identifier"), None)
+
+
+def reference_value(keys: IndexKeys, reference: str) -> bytes | None:
+    """Return the index entry of a case reference; None for a blank one. Case and space around it do not matter."""
+    plain = normal(reference)
+    if not plain:
+        return None
+    return hmac.digest(keys.index_key(f"match/{REFERENCE_FIELD}"), plain.encode("utf-8"), "sha256")[:INDEX_BYTES]
+
+
 def matching_columns(schema: CaseSchema) -> tuple[str, ...]:
     """Return every column that the index reads, in the order of the schema."""
-    read = {column for field in matching_fields(schema) for column in field.columns}
+    read = {column for field in matching_fields(schema) for column in field.columns} | {reference_column(schema)}
     return tuple(attribute.name for attribute in schema.attributes if attribute.name in read)
 
 
@@ -100,8 +134,12 @@ def blind_values(keys: IndexKeys, schema: CaseSchema, cells: Mapping[str, str]) 
         cells: as text, by column; columns that are not there are blank.
     """
     found: dict[str, bytes] = {}
+    reference = reference_value(keys, cells.get(REFERENCE_COLUMN, "")) if reference_column(schema) else None
+    if reference is not None:
+        found[REFERENCE_FIELD] = reference
+    read: dict[tuple[str, ...], str | None] = {}  # each part once, though it is in two compounds
     for field in matching_fields(schema):
-        compound = compound_of(field, cells)
+        compound = _compound(field, cells, read)
         if compound is not None:
             digest = hmac.digest(keys.index_key(f"match/{field.name}"), compound, "sha256")
             found[field.name] = digest[:INDEX_BYTES]
@@ -118,27 +156,47 @@ def compound_of(field: MatchingField, cells: Mapping[str, str]) -> bytes | None:
     >>> compound_of(field, {"first": "José", "last": "da Silva", "born": "1999"}) is None
     True
     """
-    parts: list[str] = []
-    if field.names:
-        words = [_plain(cells.get(column, "")) for column in field.names]
-        if not all(words):
-            return None
-        parts.append(" ".join(sorted(word for part in words for word in part)))
-    for column in field.dates:
-        found = partial_date(normal(cells.get(column, "")))
-        if found is None or None in found:
-            return None
-        parts.append("-".join(str(number) for number in found))
-    for column in field.numbers:
-        digits = "".join(str(unicodedata.digit(mark)) for mark in cells.get(column, "") if mark.isdigit())
-        if len(digits) < _DIGITS_LEAST:
-            return None
-        parts.append(digits[-_DIGITS_KEPT:])
-    encoded = [part.encode("utf-8") for part in parts]
-    return b"".join(len(part).to_bytes(4, "big") + part for part in encoded)
+    return _compound(field, cells, {})
 
 
-def _plain(name: str) -> list[str]:
-    """Return the words of a name without case, accents and punctuation."""
-    bare = "".join(mark for mark in unicodedata.normalize("NFKD", name.casefold()) if not unicodedata.combining(mark))
-    return _WORD.findall(bare)
+def _compound(field: MatchingField, cells: Mapping[str, str], read: dict[tuple[str, ...], str | None]) -> bytes | None:
+    encoded = b""
+    for columns, part_of in field.parts:
+        if columns not in read:
+            read[columns] = part_of([cells.get(column, "") for column in columns])
+        part = read[columns]
+        if part is None:
+            return None
+        data = part.encode("utf-8")
+        encoded += len(data).to_bytes(4, "big") + data
+    return encoded
+
+
+def _names(cells: Sequence[str]) -> str | None:
+    """Return the words of all names in alphabetical order, without case, accents and punctuation; None where one has no word."""
+    words = []
+    for cell in cells:
+        folded = cell.casefold()
+        if not folded.isascii():
+            folded = "".join(mark for mark in unicodedata.normalize("NFKD", folded) if not unicodedata.combining(mark))
+        found = _WORD.findall(folded)
+        if not found:
+            return None
+        words += found
+    return " ".join(sorted(words))
+
+
+@lru_cache(maxsize=1 << 16)
+def _day(cell: str) -> str | None:
+    found = partial_date(normal(cell))
+    return None if found is None or None in found else "-".join(str(number) for number in found)
+
+
+def _date(cells: Sequence[str]) -> str | None:
+    return _day(cells[0])
+
+
+def _number(cells: Sequence[str]) -> str | None:
+    """Return the last digits of a telephone number, in whatever script they are written."""
+    digits = "".join(mark if mark.isascii() else str(unicodedata.digit(mark)) for mark in cells[0] if mark.isdigit())
+    return digits[-_DIGITS_KEPT:] if len(digits) >= _DIGITS_LEAST else None

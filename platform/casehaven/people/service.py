@@ -1,7 +1,7 @@
 """People of one dataset: find, read, correct, record consent, export, erase, keep no longer than needed.
 
-1. A person is found by their case reference: what stands in the person key of the organisation's own case files. The vault keeps an HMAC of it, under a
-   key of the organisation; it holds no list that could be searched.
+1. A person is found by their case reference or person token: what stands in the organisation's own case files. The vault keeps an HMAC of either, under a key
+   of the organisation; it holds no list that could be searched.
 2. Never known and erased get the same answer. Nothing is said of other organisations (privacy rule 2).
 3. Whoever looks somebody up, reads, corrects, exports or erases gives a reason. It is in the audit log in the same transaction, found or not.
 4. A withdrawal of consent is in the anchor before it is in the database: a restored backup does not undo it. It raises the dataset's version, so that no snapshot
@@ -25,6 +25,8 @@ from casehaven.people.consent import (
 )
 from casehaven.people.correct import corrected
 from casehaven.people.errors import CorrectionError, ReasonNeededError, SeveralRecordsError
+from casehaven.people.find import person_by_reference
+from casehaven.people.matching import REFERENCE_COLUMN
 from casehaven.people.retention import due_people, set_retention, set_retention_for_all
 from casehaven.people.view import PersonView
 from casehaven.vault.datasets import Dataset, Person, Record, now
@@ -214,13 +216,15 @@ class People:
     # --- within --------------------------------------------------------------------------------------------------------
 
     def reference_of(self, view: PersonView) -> str:
-        """Return the case reference that stands in a person's records; empty when they hold none."""
-        key = self.dataset.schema.person_key
-        return next((record.cells[key] for record in view.records if key is not None and key in record.cells), "")
+        """Return what the organisation calls a person: the case reference where it was kept, else the person token."""
+        for key in (REFERENCE_COLUMN, self.dataset.schema.person_key):
+            for record in view.counting:
+                if key is not None and record.cells.get(key):
+                    return record.cells[key]
+        return ""
 
     def _look_up(self, reference: str) -> Person | None:
-        plain = reference.strip()
-        return self.vault.person_by_token(self.dataset, plain) if plain else None
+        return person_by_reference(self.vault, self.dataset, reference)
 
     def _known(self, reference: str, action: str, reason: str) -> Person:
         """Return the person; a miss is logged, a hit is logged by whatever follows."""

@@ -127,12 +127,57 @@ def test_a_schema_without_identifying_fields_says_that_there_is_nothing_to_compa
     house.take_in([{"token": "A"}, {"token": "B"}])
     result = house.run("person", "duplicates", *WHY)
     assert result.exit_code == 0
-    assert "house has no two fields that identify people, so there is nothing to compare" in result.stdout
+    assert "house has no fields that identify people, so there is nothing to compare" in result.stdout
     assert matching_fields(load_schema("ctdc-global")) == ()
 
 
 def test_a_dataset_that_cannot_be_compared_does_not_hide_another_that_can(home: SafeHouse) -> None:
     assert "T-1" in home.run("person", "duplicates", "--dataset", "north/cases", *WHY).stdout
+
+
+# --- the case reference ---
+
+
+def test_a_person_is_found_by_the_case_reference_though_it_is_not_kept(house: SafeHouse) -> None:
+    take(house, {"T-1": {**ONE, "caseReference": "C 2024/17"}, "T-2": {**OTHER, "caseReference": "C 2024/18"}})
+    for typed in ("C 2024/17", " c 2024/17 ", "T-1"):
+        shown = house.run("person", "show", typed, *AT, *WHY)
+        assert shown.exit_code == 0, shown.output
+        assert "T-1" in shown.stdout
+        assert "2024/17" not in shown.stdout
+    for wrong in ("C 2024/1", "C 2024/19", "C2024/17", ""):
+        assert house.run("person", "find", wrong, *AT, *WHY).exit_code == 1, wrong
+
+
+def test_two_people_under_one_case_reference_are_not_guessed_between(house: SafeHouse) -> None:
+    take(house, {"T-1": {**ONE, "caseReference": "17"}, "T-2": {**OTHER, "caseReference": "17"}})
+    result = house.run("person", "erase", "17", "--yes", *AT, *WHY)
+    assert result.exit_code == 1
+    assert "several people of north/aid stand under this case reference" in result.stderr
+    assert "give the person token instead" in result.stderr
+    assert "same case reference" in house.run("person", "duplicates", *AT, *WHY).stdout
+    assert house.run("person", "find", "T-2", *AT, *WHY).exit_code == 0
+
+
+def test_references_of_two_datasets_are_counted_apart(house: SafeHouse) -> None:
+    take(house, {"T-1": {**ONE, "caseReference": "17"}})
+    take(house, {"T-2": {**OTHER, "caseReference": "17"}}, "north/hotline")
+    assert "T-2" in house.run("person", "show", "17", "--dataset", "north/hotline", *WHY).stdout
+    assert "no possible duplicates" in house.run("person", "duplicates", *AT, *WHY).stdout
+
+
+def test_an_erased_person_is_not_found_by_the_case_reference_either(house: SafeHouse, tmp_path: Path) -> None:
+    take(house, {"T-1": {**ONE, "caseReference": "C-1"}, "T-2": {**OTHER, "caseReference": "C-2"}})
+    assert house.run("person", "erase", "C-1", "--yes", "--receipt", tmp_path / "r.json", *AT, *WHY).exit_code == 0
+    assert house.run("person", "find", "C-1", *AT, *WHY).exit_code == 1
+    assert house.run("person", "find", "C-2", *AT, *WHY).exit_code == 0
+
+
+def test_a_file_taken_in_again_with_a_new_column_proposes_no_more_than_before(house: SafeHouse) -> None:
+    take(house, {"T-1": ONE, "T-3": SAME})
+    once = house.run("person", "duplicates", *AT, *WHY).stdout
+    take(house, {"T-1": ONE, "T-3": SAME, "T-5": OTHER})
+    assert house.run("person", "duplicates", *AT, *WHY).stdout == once
 
 
 def test_without_a_reason_nobody_is_named(home: SafeHouse) -> None:
