@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import os
 import re
 import shutil
@@ -17,6 +18,7 @@ from casehaven.vault.errors import LooseRootKeyError, RootKeyError, RootKeyProvi
 from casehaven.vault.rootkeys import (
     HeldKey,
     PassphraseCost,
+    Pkcs11Key,
     RootKey,
     create_file_key,
     create_pkcs11_key,
@@ -242,6 +244,22 @@ def test_what_is_wrong_with_a_token_is_said_without_the_pin(token: str, wrong: d
         pkcs11_key(**named)
     assert PIN not in str(caught.value)
     assert "a wrong PIN!" not in str(caught.value)
+
+
+def test_each_wrapping_has_a_key_of_its_own_from_the_token() -> None:
+    asked: list[bytes] = []
+
+    def mac(data: bytes) -> bytes:
+        asked.append(data)
+        return hmac.digest(b"the key in the token", data, "sha256")
+
+    root = Pkcs11Key(token="vault", label="root", mac=mac)
+    key = new_key()
+    assert root.unwrap(root.wrap(key, CONTEXT), CONTEXT) == key
+    root.wrap(key, CONTEXT)
+    assert asked[0] == asked[1]
+    assert asked[1] != asked[2]
+    assert all(CONTEXT.encode() in data for data in asked)
 
 
 # naming one on the command line
