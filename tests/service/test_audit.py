@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import hmac
 import shutil
 import sqlite3
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -226,17 +227,17 @@ def test_a_log_cut_at_its_end_is_whole_in_itself_and_found_by_the_anchor(diary: 
     assert diary.verify(anchor=anchor).first_bad == 3
 
 
-def _rewrite(diary: Diary, position: int) -> None:
+def _rewrite(diary: Diary, position: int, **fields: Any) -> None:
     """Change an entry as somebody who holds every key would: leaves, chain and checkpoints are made anew."""
     with diary.database.transaction(writes=False) as connection:
         found = [*entries(connection)]
     chain, statements = found[position - 1].chain if position else b"", []
     for entry in found[position:]:
-        changed = entry.__class__(**{**vars(entry), "actor": "somebody" if entry.position == position else entry.actor})
+        changed = replace(entry, **(fields or {"actor": "somebody"})) if entry.position == position else entry
         leaf = changed.expected_leaf(diary.log.key)
         chain = next_chain(chain, leaf)
         statements.append(
-            f"UPDATE audit SET actor = '{changed.actor}', leaf = x'{leaf.hex()}', chain = x'{chain.hex()}' "
+            f"UPDATE audit SET actor = '{changed.actor}', at = '{changed.at}', leaf = x'{leaf.hex()}', chain = x'{chain.hex()}' "
             f"WHERE position = {entry.position}"
         )
     diary.tamper(*statements, "DELETE FROM audit_checkpoint")
@@ -257,6 +258,14 @@ def test_a_log_rewritten_with_all_its_keys_is_found_by_a_checkpoint_outside(diar
     assert diary.verify(notes[2]).first_bad == 0  # one checkpoint: nothing before it is vouched for
     assert diary.verify(*notes).first_bad == 4  # three: the first still fits
     assert diary.verify(notes[0]).whole
+
+
+def test_a_time_that_runs_backwards_is_found_in_a_log_rewritten_with_all_its_keys(diary: Diary) -> None:
+    diary.note(2)
+    diary.moment[0] += timedelta(hours=1)
+    diary.note(2)
+    _rewrite(diary, 3, at="2026-03-01T00:30:00Z")
+    assert diary.verify().first_bad == 3
 
 
 def test_a_log_that_was_set_back_before_a_checkpoint_is_found(diary: Diary, tmp_path: Path) -> None:
@@ -522,3 +531,42 @@ def test_a_page_of_the_file_with_flipped_bits_is_found(diary: Diary, tmp_path: P
             assert not diary.verify().whole, offset
         except (DatabaseError, ValueError, TypeError):
             continue
+
+
+# the formulas of docs/spec/audit.md, written down a second time
+
+
+def _field(value: bytes) -> bytes:
+    return len(value).to_bytes(8, "big") + value
+
+
+def _keyed(key: bytes, *fields: bytes) -> bytes:
+    return hmac.new(key, b"".join(map(_field, fields)), hashlib.sha256).digest()
+
+
+def test_leaves_chains_and_periods_are_those_of_the_specification(diary: Diary) -> None:
+    diary.note(2)
+    diary.note(8, reason=None)
+    diary.day()
+    key, origin = diary.keystore.audit_key(), b"casehaven/" + b"0" * 32
+    chain, leaves = hashlib.sha256(b"casehaven-audit-chain/1" + origin).digest(), []
+    with diary.database.transaction(writes=False) as connection:
+        for entry in entries(connection):
+            texts = [str(entry.position), entry.at, entry.actor, entry.action, entry.organisation, entry.object_kind]
+            digest = b"" if entry.reason is None else hashlib.sha256(entry.reason.sealed).digest()
+            fields = [text.encode() for text in [*texts, entry.object_id]]
+            leaves.append(_keyed(key, b"casehaven-audit-leaf/1", *fields, digest))
+            chain = hashlib.sha256(b"casehaven-audit-chain/1" + chain + leaves[-1]).digest()
+            assert (entry.leaf, entry.chain) == (leaves[-1], chain)
+        (closed,) = closed_periods(connection)
+    overflow = _keyed(key, b"casehaven-audit-overflow/1", b"0", *leaves[7:])
+    assert closed.root == _rfc6962([*leaves[:7], overflow])
+
+
+def test_the_padding_of_a_period_is_that_of_the_specification(diary: Diary) -> None:
+    diary.day()
+    key = diary.keystore.audit_key()
+    with diary.database.transaction(writes=False) as connection:
+        (closed,) = closed_periods(connection)
+    padding = [_keyed(key, b"casehaven-audit-padding/1", f"0/{place}".encode()) for place in range(8)]
+    assert closed.root == _rfc6962(padding)
