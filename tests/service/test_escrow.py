@@ -123,6 +123,16 @@ def test_every_group_of_m_holders_has_the_secret_and_no_smaller_group_has(sharin
             assert found == (secret if size >= sharing.threshold else None)
 
 
+def test_a_false_share_is_not_joined_but_the_true_ones_of_others_are() -> None:
+    sharing = Sharing(holders=3, threshold=2)
+    secret = new_key()
+    made = split(secret, sharing)
+    false = (made.shares[1][0], new_key())
+    assert joined(sharing, {0: made.shares[0], 1: false}, made.digests) is None
+    assert joined(sharing, {0: made.shares[0], 1: made.shares[1][::-1]}, made.digests) is None
+    assert joined(sharing, {0: made.shares[0], 1: false, 2: made.shares[2]}, made.digests) == secret
+
+
 @pytest.mark.parametrize("threshold", [2, 3])
 def test_the_shares_of_too_few_holders_are_random_bytes_whatever_the_secret(threshold: int) -> None:
     """With a secret of zeros, the shares of a group join to zeros only when none is lacking. A false alarm: below 2^-240."""
@@ -359,8 +369,9 @@ def test_a_request_without_a_reason_or_without_an_end_is_refused(escrow: Escrow,
 def test_moving_the_times_of_a_request_makes_it_another_request(escrow: Escrow) -> None:
     answers = escrow.answer(0, 1)
     escrow.request = replace(escrow.request, opens_until="2026-12-05T00:00:00Z")
-    with pytest.raises(EscrowError, match="0 answered"):
-        escrow.open(answers, now=NOW + timedelta(days=10))
+    for given in (answers, [replace(answer, request_sha256=escrow.request.sha256) for answer in answers]):
+        with pytest.raises(EscrowError, match="0 answered"):
+            escrow.open(given, now=NOW + timedelta(days=10))
 
 
 # in the light
