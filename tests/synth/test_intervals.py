@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,20 +11,20 @@ import pytest
 
 from casesynth.aggregates import ABSENT, aggregate
 from casesynth.contrasts import combine
-from casesynth.domain import Domain
+from casesynth.domain import Attribute, Domain
 from casesynth.intervals import NORMAL, ErrorScale, judge, simulate
-from casesynth.marginals import Marginal
-from casesynth.model import FitSettings, fit
+from casesynth.marginals import Marginal, signed_shape
+from casesynth.model import FitSettings, LatentClassModel, fit, refit
 from casesynth.plan import ReleasePlan
 from casesynth.sample import draw_people
 from casesynth.threads import one_blas_thread
 
 if TYPE_CHECKING:
-    from tests.synth.conftest import Brute, People
+    from tests.synth.conftest import Brute, Exact, People
 
 
-def _marginals(plan: ReleasePlan, people: People, brute: Brute) -> list[Marginal]:
-    return [Marginal(clique=t.clique, counts=brute(people, t.clique, plan.domain.sizes)) for t in plan.tables]
+def _marginals(plan: ReleasePlan, people: People, brute_signed: Brute) -> list[Marginal]:
+    return [Marginal(clique=t.clique, counts=brute_signed(people, t.clique, plan.domain.sizes)) for t in plan.tables]
 
 
 def _population(domain: Domain, seed: int, people: int = 2000) -> People:
@@ -57,9 +58,9 @@ def test_half_widths_are_read_by_length_and_size_and_widened_by_misfit() -> None
     np.testing.assert_allclose(scale.half_width(lengths, estimates), expected)
 
 
-def test_simulated_tables_have_the_noise_of_the_plan(shelter: Domain, residents: People, brute: Brute) -> None:
+def test_simulated_tables_have_the_noise_of_the_plan(shelter: Domain, residents: People, brute_signed: Brute) -> None:
     plan = ReleasePlan.make(shelter, epsilon=0.3, people_cap=10_000)
-    marginals = _marginals(plan, residents, brute)
+    marginals = _marginals(plan, residents, brute_signed)
     measured = simulate(plan, marginals, np.random.default_rng(5))
     scaled = [
         ((m.values - e.counts) / t.scale).ravel() for m, e, t in zip(measured, marginals, plan.tables, strict=True)
@@ -72,13 +73,13 @@ def test_simulated_tables_have_the_noise_of_the_plan(shelter: Domain, residents:
 
 
 def test_intervals_hold_the_truth_about_95_times_in_a_hundred(
-    shelter: Domain, brute: Brute, quick: FitSettings
+    shelter: Domain, brute: Brute, brute_signed: Brute, quick: FitSettings
 ) -> None:
     plan = ReleasePlan.make(shelter, epsilon=1, people_cap=10_000)
     held: dict[int, list[bool]] = {1: [], 2: [], 3: []}
     for run in range(16):
         people = _population(shelter, seed=run)
-        measured = simulate(plan, _marginals(plan, people, brute), np.random.default_rng(run))
+        measured = simulate(plan, _marginals(plan, people, brute_signed), np.random.default_rng(run))
         seed = bytes([run])
         with one_blas_thread():
             model = fit(combine(measured, shelter.sizes), seed, settings=quick)
@@ -100,13 +101,13 @@ def test_intervals_hold_the_truth_about_95_times_in_a_hundred(
 
 
 def test_where_noise_drowns_everyone_next_to_nothing_is_shown(
-    shelter: Domain, brute: Brute, quick: FitSettings
+    shelter: Domain, brute_signed: Brute, quick: FitSettings
 ) -> None:
     plan = ReleasePlan.make(shelter, epsilon=0.01, people_cap=10_000)
     shown, large = 0, 0
     for run in range(12):
         people = _population(shelter, seed=run, people=40)
-        measured = simulate(plan, _marginals(plan, people, brute), np.random.default_rng(run))
+        measured = simulate(plan, _marginals(plan, people, brute_signed), np.random.default_rng(run))
         seed = bytes([run])
         model = fit(combine(measured, shelter.sizes), seed, settings=quick)
         shown += aggregate(model, shelter, judge(model, measured, plan, seed, settings=quick)).combinations
@@ -116,12 +117,12 @@ def test_where_noise_drowns_everyone_next_to_nothing_is_shown(
 
 
 def test_less_epsilon_gives_wider_intervals(
-    shelter: Domain, residents: People, brute: Brute, quick: FitSettings
+    shelter: Domain, residents: People, brute_signed: Brute, quick: FitSettings
 ) -> None:
     widths = []
     for epsilon in (0.3, 1, 4):
         plan = ReleasePlan.make(shelter, epsilon=epsilon, people_cap=10_000)
-        measured = simulate(plan, _marginals(plan, residents, brute), np.random.default_rng(1))
+        measured = simulate(plan, _marginals(plan, residents, brute_signed), np.random.default_rng(1))
         model = fit(combine(measured, shelter.sizes), b"s", settings=quick)
         errors = judge(model, measured, plan, b"s", settings=quick)
         widths.append(errors.half_width(np.array([1, 2, 3]), np.full(3, 200.0)))
@@ -129,11 +130,11 @@ def test_less_epsilon_gives_wider_intervals(
         assert (less < more).all()
 
 
-def test_structure_that_the_model_misses_widens_intervals(shelter: Domain, brute: Brute) -> None:
+def test_structure_that_the_model_misses_widens_intervals(shelter: Domain, brute_signed: Brute) -> None:
     plan = ReleasePlan.make(shelter, epsilon=8, people_cap=100_000)
     people = list(_population(shelter, seed=3, people=20_000))
     people[4] = (people[0] == 1).astype(np.uint16)  # one flag is a function of the first column
-    measured = simulate(plan, _marginals(plan, tuple(people), brute), np.random.default_rng(1))
+    measured = simulate(plan, _marginals(plan, tuple(people), brute_signed), np.random.default_rng(1))
     misfit = []
     for classes in (1, 40):  # one class cannot say that two columns belong together
         settings = FitSettings(classes=classes, steps=150, starts=1, pilot_classes=classes, pilot_steps=30)
@@ -143,11 +144,68 @@ def test_structure_that_the_model_misses_widens_intervals(shelter: Domain, brute
     assert misfit[0][2] > 10 * misfit[1][2]
 
 
-def test_the_same_measurements_give_the_same_intervals(
-    shelter: Domain, residents: People, brute: Brute, quick: FitSettings
+def _list_of_five(name: str, missing: int) -> Attribute:
+    return Attribute(
+        name=name,
+        values=tuple("abcde"),
+        missing=frozenset({missing}),
+        blank=missing,
+        outside=missing,
+        read=lambda _: None,
+    )
+
+
+def test_what_the_model_misses_of_missing_values_does_not_widen_intervals_of_known_ones(exact: Exact) -> None:
+    settings = FitSettings(classes=20, steps=200, starts=1, pilot_classes=10, pilot_steps=30)
+    random = np.random.default_rng(7)
+    told = tuple(np.append(random.integers(0, 4, 1700), np.full(300, 4)).astype(np.uint16) for _ in range(4))
+    apart = np.repeat([[0.25], [0.0]], [4, 1], axis=0), np.repeat([[0.0], [1.0]], [4, 1], axis=0)
+    model = LatentClassModel(
+        people=2000.0,
+        people_sigma=5.0,
+        weights=np.repeat([0.085, 0.015], 10),  # ten equal classes of each kind: refits have as many
+        shares=(np.repeat(np.concatenate(apart, axis=1), 10, axis=1),) * 4,
+        stiffness=0.03,
+        residual=(1.0, 1.0, 1.0),
+    )
+    widths = {}
+    for more in (0, 800):  # so many more people have the last value of every column than the model says
+        people = tuple(np.append(column, np.full(more, 4, dtype=np.uint16)) for column in told)
+        for missing in (0, 4):
+            domain = Domain(attributes=tuple(_list_of_five(name, missing) for name in "abcd"))
+            plan = ReleasePlan.make(domain, epsilon=4, people_cap=10_000)
+            tables = exact(people, [table.clique for table in plan.tables], domain.sizes, plan.tables[0].nano_rho)
+            marginals = [Marginal(clique=m.clique, counts=m.values) for m in tables]
+            measured = simulate(plan, marginals, np.random.default_rng(1))
+            with one_blas_thread():
+                errors = judge(model, measured, plan, b"s", settings=settings)
+            widths[more, missing] = errors.half_width(np.array([1, 2, 3]), np.full(3, 300.0))
+    np.testing.assert_allclose(widths[800, 4], widths[0, 4], rtol=1e-6)
+    assert (widths[800, 0] > 5 * widths[0, 0]).all()  # where that value is a known one, it counts
+
+
+def test_refits_are_as_hard_as_the_model_was_fitted(
+    shelter: Domain, residents: People, brute_signed: Brute, quick: FitSettings
 ) -> None:
     plan = ReleasePlan.make(shelter, epsilon=1, people_cap=10_000)
-    measured = simulate(plan, _marginals(plan, residents, brute), np.random.default_rng(1))
+    measured = simulate(plan, _marginals(plan, residents, brute_signed), np.random.default_rng(1))
+    two = replace(quick, starts=2)
+    hard = two.harder(1.5)
+    with one_blas_thread():
+        model = refit(combine(measured, shelter.sizes), b"s", stiffness=0.03, settings=hard)
+        assert len(model.weights) == 2 * hard.classes == 3 * quick.classes
+        found, expected, easy = (
+            judge(model, measured, plan, b"s", settings=settings).half_widths
+            for settings in (two, hard, replace(hard, steps=quick.steps))
+        )
+    assert found.tobytes() == expected.tobytes() != easy.tobytes()
+
+
+def test_the_same_measurements_give_the_same_intervals(
+    shelter: Domain, residents: People, brute_signed: Brute, quick: FitSettings
+) -> None:
+    plan = ReleasePlan.make(shelter, epsilon=1, people_cap=10_000)
+    measured = simulate(plan, _marginals(plan, residents, brute_signed), np.random.default_rng(1))
     with one_blas_thread():
         model = fit(combine(measured, shelter.sizes), b"s", settings=quick)
         one, two = (judge(model, measured, plan, b"s", settings=quick) for _ in range(2))
@@ -158,7 +216,7 @@ def test_the_same_measurements_give_the_same_intervals(
 def test_half_widths_exist_for_every_length_and_size_even_of_nobody(shelter: Domain, quick: FitSettings) -> None:
     plan = ReleasePlan.make(shelter, epsilon=1, people_cap=10_000)
     empty = [
-        Marginal(clique=t.clique, counts=np.zeros([shelter.sizes[i] for i in t.clique], dtype=np.int64))
+        Marginal(clique=t.clique, counts=np.zeros(signed_shape(t.clique, shelter.sizes), dtype=np.int64))
         for t in plan.tables
     ]
     measured = simulate(plan, empty, np.random.default_rng(1))
@@ -170,9 +228,11 @@ def test_half_widths_exist_for_every_length_and_size_even_of_nobody(shelter: Dom
     assert np.isfinite(errors.misfit).all() and (errors.misfit >= 0).all()
 
 
-def test_cancelling_stops_the_judging(shelter: Domain, residents: People, brute: Brute, quick: FitSettings) -> None:
+def test_cancelling_stops_the_judging(
+    shelter: Domain, residents: People, brute_signed: Brute, quick: FitSettings
+) -> None:
     plan = ReleasePlan.make(shelter, epsilon=1, people_cap=10_000)
-    measured = simulate(plan, _marginals(plan, residents, brute), np.random.default_rng(1))
+    measured = simulate(plan, _marginals(plan, residents, brute_signed), np.random.default_rng(1))
     model = fit(combine(measured, shelter.sizes), b"s", settings=quick)
 
     def cancel(phase: str, share: float | None) -> None:
