@@ -246,7 +246,7 @@ class _Intake:
             connection,
             models.blind_index,
             ("dataset_id", "field", "value", "person_id"),
-            sorted((dataset.dataset_id, *entry) for entry in self.blind),
+            sorted((dataset.dataset_id, *entry) for entry in self.blind - self._indexed(connection)),
         )
         version = self.vault.raise_version(connection, dataset)
         connection.execute(
@@ -269,6 +269,19 @@ class _Intake:
             number = people.numbers[place]
             wrapped = self.keys.wrap_dek(people.deks[place], self._person_key(number))
             yield number, self.dataset.dataset_id, indices[place], wrapped, epoch, month
+
+    def _indexed(self, connection: Connection) -> set[tuple[str, bytes, int]]:
+        """Return the entries that the index has of persons who were there before."""
+        fresh, blind = {*self.people.fresh}, models.blind_index.c
+        there = [number for place, number in enumerate(self.people.numbers) if place not in fresh]
+        found: set[tuple[str, bytes, int]] = set()
+        for start in range(0, len(there) if self.blind else 0, _AT_ONCE):
+            where = blind.person_id.in_(there[start : start + _AT_ONCE])
+            for name, value, number in connection.execute(
+                select(blind.field, blind.value, blind.person_id).where(where)
+            ):
+                found.add((name, bytes(value), number))
+        return found
 
     def _consents(self, connection: Connection) -> Iterable[tuple[int, str, int, bool, str, str]]:
         """Rows of consent: what the file says, where rule 4 lets it."""

@@ -54,7 +54,8 @@ def test_migrations_make_the_tables_that_the_models_describe(empty: Database) ->
         assert compare_metadata(MigrationContext.configure(connection), metadata) == []
         for table in metadata.sorted_tables:
             checks = {check["name"] for check in inspect(connection).get_check_constraints(table.name)}
-            assert checks == {made.name for made in table.constraints if isinstance(made, CheckConstraint)}, table.name
+            described = {*table.constraints, *(made for column in table.c for made in column.constraints)}
+            assert checks == {made.name for made in described if isinstance(made, CheckConstraint)}, table.name
 
 
 def test_migrations_make_the_triggers_that_the_models_describe(empty: Database) -> None:

@@ -145,6 +145,9 @@ def test_an_index_for_duplicates_is_made_of_identifiers_that_are_dropped(store: 
     assert person is not None
     assert len(found) == 2
     assert len({bytes(row.value) for row in found}) == 1
+    path.write_text("\n".join([",".join(names), lines[2], lines[0], lines[1], ""]), encoding="utf-8")
+    assert not take_in(vault, dataset, path).repeated
+    assert _rows(store, models.blind_index) == 2, "what is there is not written again"
     assert CANARY not in str(vault.read_records(person, reason="look")[0].cells)
 
 
