@@ -88,10 +88,15 @@ def test_a_measured_release_spends_no_more_than_it_says() -> None:
 
 
 def _statistic(plan: ReleasePlan, columns: tuple[NDArray[np.uint16], ...]) -> int:
-    """Return the likelihood-ratio statistic of the extra person: noisy cells weighted by precision."""
+    """Return the likelihood-ratio statistic of the extra person, who has the second value of every column: the noisy cells that they change,
+    with the sign with which they change them, weighted by precision."""
     measured, _ = measure(
         plan,
         charge=lambda loss: Receipt(charge_id="two-worlds", loss=loss),
         open_people=lambda receipt: PersonTable(columns=columns),
     )
-    return sum(int(m.values[(1,) * len(m.clique)]) * m.nano_rho for m in measured) // 1000
+    total = 0
+    for m in measured:
+        signs = len(m.clique) - m.values.ndim
+        total += (-1) ** signs * int(m.values[(1,) * m.values.ndim]) * m.nano_rho
+    return total // 1000

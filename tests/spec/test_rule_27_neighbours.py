@@ -1,14 +1,19 @@
-"""Privacy rule 27: take any one person away, and each table that is measured changes by one person in one cell. Nothing more.
+"""Privacy rule 27: take any one person away, and each table that is measured changes by one in one cell. Nothing more.
 
 The noise of a release is sized for exactly that. If one person could move a table by more, the noise would not cover them.
 
+A table counts people. Where it is about yes-or-no columns it counts differences: people with an even number of the named means, say, less
+people with an odd number. A person who leaves takes one away from such a difference, or adds one to it.
+
 Here a small shelter has eleven people with one to five records each. Its schema has single values, a list of means of which a
 record may hold several, and a date. For every person in turn, all their records are removed, and every table of the release plan is
-counted again, with and without them.
+counted again, with and without them. Then every person who could ever come is added, one at a time.
 """
 
 from __future__ import annotations
 
+import itertools
+import math
 import random
 from collections import defaultdict
 from collections.abc import Callable, Mapping
@@ -19,10 +24,11 @@ import pandas as pd
 import pytest
 from numpy.typing import NDArray
 
-from casesynth.counting import count
+from casesynth.counting import count_signed
 from casesynth.domain import Attribute, Domain
 from casesynth.encode import encode
-from casesynth.persons import PersonTableBuilder
+from casesynth.marginals import signs_of
+from casesynth.persons import PersonTable, PersonTableBuilder
 from casesynth.plan import ReleasePlan
 from casesynth.privacy.mechanisms import gaussian_scale
 
@@ -75,8 +81,8 @@ def _shelter() -> list[Record]:
     return records
 
 
-def _tables(records: list[Record]) -> list[NDArray[np.int64]]:
-    """Return every table that a release measures, exactly, from raw records."""
+def _people(records: list[Record]) -> PersonTable:
+    """Return the people of raw records, as a release reads them."""
     frame = pd.DataFrame(records, columns=["person", "year", "gender", "age", "means", "consent"], dtype=object)
     builder = PersonTableBuilder(DOMAIN)
     builder.add(
@@ -88,8 +94,16 @@ def _tables(records: list[Record]) -> list[NDArray[np.int64]]:
             consent_column="consent",
         )
     )
-    people = builder.build(people_cap=PLAN.people_cap)
-    return [m.counts for m in count(people.batches(), [table.clique for table in PLAN.tables], DOMAIN.sizes)]
+    return builder.build(people_cap=PLAN.people_cap)
+
+
+def _tables(records: list[Record]) -> list[NDArray[np.int64]]:
+    """Return every table that a release measures, exactly, from raw records."""
+    return _measured(_people(records))
+
+
+def _measured(people: PersonTable) -> list[NDArray[np.int64]]:
+    return [m.counts for m in count_signed(people.batches(), [table.clique for table in PLAN.tables], DOMAIN.sizes)]
 
 
 def _by_person(records: list[Record]) -> dict[str, list[Record]]:
@@ -100,21 +114,42 @@ def _by_person(records: list[Record]) -> dict[str, list[Record]]:
 
 
 def _changes(before: list[NDArray[np.int64]], after: list[NDArray[np.int64]]) -> list[dict[int, int]]:
-    """Return, for each table, by how many people each cell changed that did change."""
+    """Return, for each table, by how much each cell changed that did change."""
     gaps = [(b - a).ravel() for a, b in zip(before, after, strict=True)]
     return [{int(cell): int(gap[cell]) for cell in np.flatnonzero(gap)} for gap in gaps]
 
 
+def _assert_one_in_one_cell(changes: list[dict[int, int]], *, people: int) -> None:
+    """One cell of every table changed, by one: by a person more or less where the table counts people, up or down where it counts differences."""
+    for table, change in zip(PLAN.tables, changes, strict=True):
+        assert (
+            math.sqrt(sum(gap**2 for gap in change.values())) == 1
+        )  # the length of the change, for which the noise is sized
+        assert len(change) == 1
+        if not signs_of(table.clique, DOMAIN.sizes):
+            assert list(change.values()) == [people]
+
+
 def test_the_plan_has_tables_of_every_kind() -> None:
-    assert {len(table.clique) for table in PLAN.tables} == {2, 3, 4}
+    kinds = {(len(c), len(signs_of(c, DOMAIN.sizes))) for c in (table.clique for table in PLAN.tables)}
+    assert kinds == {(length, signs) for length in range(4) for signs in range(length + 1)}
 
 
 @pytest.mark.parametrize("person", [f"person {i}" for i in range(12)])
-def test_taking_a_person_away_takes_one_person_out_of_one_cell_of_every_table(person: str) -> None:
+def test_taking_a_person_away_changes_one_cell_of_every_table_by_one(person: str) -> None:
     records = _shelter()
     without = [record for record in records if record["person"] != person]
-    for change in _changes(_tables(records), _tables(without)):
-        assert list(change.values()) == [-1]
+    _assert_one_in_one_cell(_changes(_tables(records), _tables(without)), people=-1)
+
+
+def test_every_person_who_could_come_changes_one_cell_of_every_table_by_one() -> None:
+    there = _people(_shelter()).columns
+    before = _measured(PersonTable(columns=there))
+    possible = list(itertools.product(*(range(size) for size in DOMAIN.sizes)))
+    assert len(possible) == 4 * 3 * 4 * 2**4
+    for person in possible:
+        codes = (np.append(column, np.uint16(code)) for column, code in zip(there, person, strict=True))
+        _assert_one_in_one_cell(_changes(before, _measured(PersonTable(columns=tuple(codes)))), people=1)
 
 
 @pytest.mark.parametrize(
@@ -127,12 +162,10 @@ def test_taking_a_person_away_takes_one_person_out_of_one_cell_of_every_table(pe
     ],
     ids=["ordinary", "values outside the lists", "every mean at once", "nothing but nulls"],
 )
-def test_a_new_person_adds_one_to_one_cell_of_every_table(record: Record) -> None:
+def test_a_new_person_changes_one_cell_of_every_table_by_one(record: Record) -> None:
     records = _shelter()
-    for change in _changes(
-        _tables(records), _tables([*records, {"person": "someone new", "consent": "yes", **record}])
-    ):
-        assert list(change.values()) == [1]
+    with_them = _tables([*records, {"person": "someone new", "consent": "yes", **record}])
+    _assert_one_in_one_cell(_changes(_tables(records), with_them), people=1)
 
 
 @pytest.mark.parametrize("person", [f"person {i}" for i in range(0, 12, 3)])
@@ -151,7 +184,7 @@ def test_a_thousand_more_records_of_one_person_still_move_one_person(person: str
         for _ in range(1000)
     ]
     for change in _changes(_tables(records), _tables([*records, *more])):
-        assert sorted(change.values()) in ([], [-1, 1])  # the person stays where they were, or moves to another cell
+        assert sum(map(abs, change.values())) in (0, 2)  # the person stays as they were, or goes and comes as another
 
 
 @pytest.mark.parametrize(

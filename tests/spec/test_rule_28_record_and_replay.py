@@ -24,7 +24,7 @@ import pytest
 from click.testing import Result
 from numpy.typing import NDArray
 
-from casesynth.counting import count
+from casesynth.counting import count_signed
 from casesynth.encode import Codes
 from casesynth.marginals import Marginal
 from casesynth.model import FitSettings
@@ -224,12 +224,12 @@ def test_a_planted_leak_is_caught(
     def leaking_count(batches: Iterable[tuple[Codes, ...]], *arguments: Any, **options: Any) -> list[Marginal]:
         listed = list(batches)
         leaked.append(sum(len(batch[0]) for batch in listed))
-        return count(listed, *arguments, **options)
+        return count_signed(listed, *arguments, **options)
 
     def leaking_records(*arguments: Any, **options: Any) -> tuple[Codes, ...]:
         return tuple(column[: leaked[-1]] for column in honest(*arguments, **options))
 
-    monkeypatch.setattr("casesynth.measure.count", leaking_count)
+    monkeypatch.setattr("casesynth.measure.count_signed", leaking_count)
     monkeypatch.setattr("casesynth.synthesis.sample_records", leaking_records)
     seen = []
     for name, number in (("one", 5), ("two", 6)):
