@@ -12,259 +12,55 @@
    that opens: with the old root key before it, with the new one after it, never with neither.
 2. Before a rotated keystore takes the old one's place, all of it is opened with the new key. The old root key opens nothing afterwards.
 3. Indexes and tokens are keyed with secrets of their own, which rotation re-wraps and does not change.
-4. An epoch is retired when no data key is wrapped under it any more. Then its key is destroyed: old backups of the database stay closed
-   (privacy rule 21). An epoch's name is never used again.
-5. Another process may change the keystore. Each use of a key looks whether the file is still the one that was read. Wrap a data key inside
-   the write transaction that stores it, and retire an epoch only where no transaction can be storing one: else a data key could be wrapped under
-   a key that is about to be destroyed.
-6. Keys never leave in a `repr` or a message, and this process writes no core dump from the moment it opens a keystore.
+4. Another process may change the keystore. Each use of a key looks whether the file is still the one that was read.
+5. Keys never leave in a `repr` or a message, and this process writes no core dump from the moment it opens a keystore.
+
+What an organisation does with its keys is in `casehaven.vault.organisation_keys`; the file is in `casehaven.vault.keystore_file`.
 """
 
 from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from dataclasses import replace
 from pathlib import Path
-from typing import Final
 
-from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 
 from casehaven.vault._hygiene import forbid_core_dumps
-from casehaven.vault.context import Kind, SealContext, prefixed
-from casehaven.vault.envelope import key_id, new_key_pair, open_with, recipient, seal_to
+from casehaven.vault.context import Kind, SealContext
+from casehaven.vault.envelope import new_key_pair, seal_to
 from casehaven.vault.errors import (
     DamagedKeystoreError,
     EpochError,
     KeystoreError,
     RootKeyError,
     SealBrokenError,
-    SealContextError,
     UnknownOrganisationError,
+)
+from casehaven.vault.key_contexts import (
+    all_below,
+    below_context,
+    find_below,
+    organisation_context,
+    unwrap_below,
+    vault_context,
+    wrapped_keys,
 )
 from casehaven.vault.keystore_file import (
     EPOCH_NAME,
-    FILE,
     ORGANISATION_NAME,
     KeystoreDocument,
     KeystoreFile,
     OrganisationEntry,
     parse_document,
 )
+from casehaven.vault.organisation_keys import OrganisationKeys, RecoveredKeys, epoch_of_month
 from casehaven.vault.rootkeys import RootKey
-from casehaven.vault.sealed import KEY_BYTES, new_key, unwrap_key, wrap_key
+from casehaven.vault.sealed import new_key, wrap_key
 from casesynth._files import write_whole
 
 __all__ = ["Keystore", "OrganisationKeys", "RecoveredKeys", "epoch_of_month", "seal_to"]
-
-_INDEX_LABEL: Final = prefixed(b"casehaven-vault-index/1")
-_DEK_KINDS: Final = ("person-key", "chunk-key")
-
-
-@dataclass(frozen=True, kw_only=True)
-class RecoveredKeys:
-    """The keys of one organisation that open its present data: what escrow holds, and nothing more."""
-
-    organisation: str
-    """Whose they are."""
-    epoch: str
-    """The epoch in use when they were put into escrow."""
-    epoch_key: bytes = field(repr=False)
-    """Opens the data keys of that epoch."""
-    index_secret: bytes = field(repr=False)
-    """Finds people in the organisation's indexes."""
-
-
-class OrganisationKeys:
-    """The keys of one organisation. Made by `Keystore.organisation`; it looks at the file again before each use."""
-
-    def __init__(self, keystore: Keystore, organisation: str) -> None:
-        self._keystore = keystore
-        self.organisation = organisation
-
-    def __repr__(self) -> str:
-        return f"OrganisationKeys({self.organisation!r})"
-
-    @property
-    def epoch(self) -> str:
-        """The epoch in use, such as `2026-11` or `2026-11.2`."""
-        return next(reversed(self._entry.epochs))
-
-    @property
-    def epochs(self) -> tuple[str, ...]:
-        """All epochs whose keys are there, oldest first: one, or two while data keys are re-wrapped."""
-        return tuple(self._entry.epochs)
-
-    @property
-    def version(self) -> int:
-        """Version of the organisation key."""
-        return self._entry.version
-
-    @property
-    def public_key(self) -> bytes:
-        """The public key in use for uploads: anybody may `seal_to` it."""
-        return next(reversed(self._entry.uploads))
-
-    def wrap_dek(self, dek: bytes, context: SealContext) -> bytes:
-        """Wrap a data key under the epoch in use; see rule 5 on when.
-
-        Who stores the epoch beside it and does not hold off rotation takes `wrap_dek_with_epoch`: another epoch may begin between two calls.
-
-        Raises:
-            SealContextError: the context is not one of a data key of this organisation.
-        """
-        return self.wrap_dek_with_epoch(dek, context)[1]
-
-    def wrap_dek_with_epoch(self, dek: bytes, context: SealContext) -> tuple[str, bytes]:
-        """Wrap a data key under the epoch in use, and return that epoch with it.
-
-        Raises:
-            SealContextError: the context is not one of a data key of this organisation.
-        """
-        self._check(context, _DEK_KINDS)
-        entry = self._entry
-        epoch = next(reversed(entry.epochs))
-        return epoch, wrap_key(self._keystore._below(self.organisation, entry, "epoch-key", epoch), dek, context)
-
-    def unwrap_dek(self, wrapped: bytes, epoch: str, context: SealContext) -> bytes:
-        """Unwrap a data key of an epoch.
-
-        Raises:
-            EpochError: the key of this epoch is not there: retired, or never begun.
-            SealBrokenError: the data key does not open in this context.
-            SealContextError: the context is not one of a data key of this organisation.
-        """
-        self._check(context, _DEK_KINDS)
-        entry = self._entry
-        if epoch not in entry.epochs:
-            raise EpochError(f"{self.organisation} has no key for the epoch of this data key; it was retired")
-        return unwrap_key(self._keystore._below(self.organisation, entry, "epoch-key", epoch), wrapped, context)
-
-    def index_key(self, field: str) -> bytes:
-        """32 bytes for keyed hashes of one field; no rotation changes them (rule 3)."""
-        secret = self._keystore._below(self.organisation, self._entry, "index-key", "index")
-        info = _INDEX_LABEL + prefixed(field.encode())
-        return HKDFExpand(algorithm=hashes.SHA512(), length=KEY_BYTES, info=info).derive(secret)
-
-    def seal_upload(self, plaintext: bytes, context: SealContext) -> bytes:
-        """Seal an upload to this organisation; the same as `seal_to` its public key.
-
-        Raises:
-            SealContextError: the context is not one of an upload to this organisation.
-        """
-        self._check(context, ("upload",))
-        return seal_to(self.public_key, plaintext, context)
-
-    def open_upload(self, envelope: bytes, context: SealContext) -> bytes:
-        """Open an upload, with whichever key of the organisation it was sealed to.
-
-        Raises:
-            SealBrokenError: it does not open in this context, or its key is gone.
-            SealContextError: the context is not one of an upload to this organisation.
-        """
-        self._check(context, ("upload",))
-        entry = self._entry
-        named = recipient(envelope)
-        public = next((key for key in entry.uploads if key_id(key) == named), self.public_key)
-        private = self._keystore._below(self.organisation, entry, "hpke-key", public.hex())
-        return open_with(private, envelope, context)
-
-    def begin_epoch(self, name: str | None = None) -> str:
-        """Make a new epoch key and use it from now on; the old one stays until `retire_epoch`. A name in use already changes nothing.
-
-        Args:
-            name: such as `2026-12`; by default this month, with a number behind it when the month has an epoch already.
-
-        Raises:
-            EpochError: the name is malformed or retired, or two epochs are there already.
-        """
-
-        def begun(entry: OrganisationEntry, key: bytes) -> OrganisationEntry:
-            wanted = name if name is not None else _unused(entry)
-            if wanted == next(reversed(entry.epochs)):
-                return entry
-            if not EPOCH_NAME.fullmatch(wanted):
-                raise EpochError("an epoch is written YYYY-MM or YYYY-MM.N")
-            if wanted in entry.epochs or wanted in entry.retired:
-                raise EpochError(f"the epoch {wanted} of {self.organisation} was in use before; use another name")
-            if len(entry.epochs) > 1:
-                raise EpochError(
-                    f"{self.organisation} has an epoch that is not retired yet: {next(iter(entry.epochs))}; re-wrap and retire it first"
-                )
-            made = wrap_key(key, new_key(), _below_context(self.organisation, entry.version, "epoch-key", wanted))
-            return replace(entry, epochs={**entry.epochs, wanted: made})
-
-        self._change(begun)
-        return self.epoch
-
-    def retire_epoch(self, name: str) -> None:
-        """Destroy the key of an old epoch (rule 4). What is still wrapped under it is lost. Retiring twice changes nothing.
-
-        Raises:
-            EpochError: the epoch is in use, or there never was one of this name.
-        """
-
-        def retired(entry: OrganisationEntry, key: bytes) -> OrganisationEntry:
-            if name in entry.retired:
-                return entry
-            if name not in entry.epochs:
-                raise EpochError(f"{self.organisation} has no such epoch")
-            if name == next(reversed(entry.epochs)):
-                raise EpochError(f"the epoch {name} of {self.organisation} is in use; begin another one first")
-            left = {epoch: wrapped for epoch, wrapped in entry.epochs.items() if epoch != name}
-            return replace(entry, epochs=left, retired=(*entry.retired, name))
-
-        self._change(retired)
-
-    def renew_upload_key(self) -> None:
-        """Make a new key pair for uploads. Uploads to older ones still open, until `forget_upload_keys`."""
-
-        def renewed(entry: OrganisationEntry, key: bytes) -> OrganisationEntry:
-            private, public = new_key_pair()
-            context = _below_context(self.organisation, entry.version, "hpke-key", public.hex())
-            return replace(entry, uploads={**entry.uploads, public: wrap_key(key, private, context)})
-
-        self._change(renewed)
-
-    def forget_upload_keys(self) -> None:
-        """Destroy all key pairs for uploads but the one in use. An upload to one of them can never be opened again."""
-
-        def forgotten(entry: OrganisationEntry, key: bytes) -> OrganisationEntry:
-            public, wrapped = next(reversed(entry.uploads.items()))
-            return replace(entry, uploads={public: wrapped})
-
-        self._change(forgotten)
-
-    def for_escrow(self) -> RecoveredKeys:
-        """The keys that escrow holds: those of the epoch in use, never of an older one."""
-        entry = self._entry
-        if len(entry.epochs) > 1:
-            raise EpochError(
-                f"{self.organisation} is between two epochs; re-wrap its data keys and retire {next(iter(entry.epochs))} first"
-            )
-        epoch = next(reversed(entry.epochs))
-        return RecoveredKeys(
-            organisation=self.organisation,
-            epoch=epoch,
-            epoch_key=self._keystore._below(self.organisation, entry, "epoch-key", epoch),
-            index_secret=self._keystore._below(self.organisation, entry, "index-key", "index"),
-        )
-
-    @property
-    def _entry(self) -> OrganisationEntry:
-        return self._keystore._entry(self.organisation)
-
-    def _change(self, change: Callable[[OrganisationEntry, bytes], OrganisationEntry]) -> None:
-        self._keystore._change_organisation(self.organisation, change)
-
-    def _check(self, context: SealContext, kinds: tuple[str, ...]) -> None:
-        if context.organisation != self.organisation or context.kind not in kinds:
-            raise SealContextError(
-                f"the keys of {self.organisation} take a context of the kind {' or '.join(kinds)}, and of this organisation"
-            )
 
 
 class Keystore:
@@ -317,7 +113,7 @@ class Keystore:
             sequence=1,
             root=root.description(),
             root_version=1,
-            vault={name: root.wrap(key, _vault_context(keystore_id, 1, name)) for name, key in keys.items()},
+            vault={name: root.wrap(key, vault_context(keystore_id, 1, name)) for name, key in keys.items()},
             verify_key=signing.public_key().public_bytes_raw(),
             organisations={},
         )
@@ -398,7 +194,7 @@ class Keystore:
         Raises:
             UnknownOrganisationError: it has none here.
         """
-        self._entry(organisation)
+        self.entry_of(organisation)
         return OrganisationKeys(self, organisation)
 
     def add_organisation(self, organisation: str, *, epoch: str | None = None) -> OrganisationKeys:
@@ -456,11 +252,11 @@ class Keystore:
             name_of, old, after = document.keystore_id, document.root_version, {}
             vault = {}
             for name, wrapped in document.vault.items():
-                key = self._root.unwrap(wrapped, _vault_context(name_of, old, name))
-                vault[name] = fresh.wrap(key, _vault_context(name_of, version, name))
+                key = self._root.unwrap(wrapped, vault_context(name_of, old, name))
+                vault[name] = fresh.wrap(key, vault_context(name_of, version, name))
             for organisation, entry in document.organisations.items():
-                key = self._root.unwrap(entry.key, _organisation_context(name_of, old, organisation, entry.version))
-                context = _organisation_context(name_of, version, organisation, entry.version)
+                key = self._root.unwrap(entry.key, organisation_context(name_of, old, organisation, entry.version))
+                context = organisation_context(name_of, version, organisation, entry.version)
                 after[organisation] = replace(entry, key=fresh.wrap(key, context))
             made = replace(document, root=fresh.description(), root_version=version, vault=vault, organisations=after)
             self._prove(fresh, made)
@@ -480,10 +276,10 @@ class Keystore:
             key, version = new_key(), entry.version + 1
 
             def again(kind: Kind, name: str, wrapped: bytes) -> bytes:
-                old = self._below(organisation, entry, kind, name, document=document)
-                return wrap_key(key, old, _below_context(organisation, version, kind, name))
+                old = self.key_below(organisation, entry, kind, name, document=document)
+                return wrap_key(key, old, below_context(organisation, version, kind, name))
 
-            context = _organisation_context(document.keystore_id, document.root_version, organisation, version)
+            context = organisation_context(document.keystore_id, document.root_version, organisation, version)
             made = document.with_organisation(
                 organisation,
                 replace(
@@ -539,7 +335,7 @@ class Keystore:
 
     @property
     def _current(self) -> KeystoreDocument:
-        """The document, read again when the file was replaced (rule 5)."""
+        """The document, read again when the file was replaced (rule 4)."""
         if self._file.stamp() != self._stamp:
             with self._file.lock(writes=False):
                 self._reload()
@@ -551,29 +347,29 @@ class Keystore:
             raise DamagedKeystoreError(f"{self.path} holds another keystore than the one that was opened")
         document.verify(self._document_key, mac)
         self._document, self._stamp = document, stamp
-        there = {wrapped for entry in document.organisations.values() for wrapped in _wrapped(entry)}
+        there = {wrapped for entry in document.organisations.values() for wrapped in wrapped_keys(entry)}
         there.update(document.vault.values())
         self._unwrapped = {wrapped: key for wrapped, key in self._unwrapped.items() if wrapped in there}
         return document
 
-    def _entry(self, organisation: str) -> OrganisationEntry:
+    def entry_of(self, organisation: str) -> OrganisationEntry:
         return _entry_of(self._current, organisation)
 
     def _vault_key(self, name: str) -> bytes:
         document = self._current
         wrapped = document.vault[name]
         if wrapped not in self._unwrapped:
-            context = _vault_context(document.keystore_id, document.root_version, name)
+            context = vault_context(document.keystore_id, document.root_version, name)
             self._unwrapped[wrapped] = _from_root(self._root, wrapped, context)
         return self._unwrapped[wrapped]
 
     def _organisation_key(self, document: KeystoreDocument, organisation: str, entry: OrganisationEntry) -> bytes:
         if entry.key not in self._unwrapped:
-            context = _organisation_context(document.keystore_id, document.root_version, organisation, entry.version)
+            context = organisation_context(document.keystore_id, document.root_version, organisation, entry.version)
             self._unwrapped[entry.key] = _from_root(self._root, entry.key, context)
         return self._unwrapped[entry.key]
 
-    def _below(
+    def key_below(
         self,
         organisation: str,
         entry: OrganisationEntry,
@@ -583,17 +379,15 @@ class Keystore:
         document: KeystoreDocument | None = None,
     ) -> bytes:
         """A key that the organisation's key wraps."""
-        wrapped = _find(entry, kind, name)
+        wrapped = find_below(entry, kind, name)
         known = self._unwrapped.get(wrapped)
         if known is None:
             key = self._organisation_key(document or self._document, organisation, entry)
-            known = _unwrap_below(key, wrapped, organisation, entry.version, kind, name)
+            known = unwrap_below(key, wrapped, organisation, entry.version, kind, name)
             self._unwrapped[wrapped] = known
         return known
 
-    def _change_organisation(
-        self, organisation: str, change: Callable[[OrganisationEntry, bytes], OrganisationEntry]
-    ) -> None:
+    def change_entry(self, organisation: str, change: Callable[[OrganisationEntry, bytes], OrganisationEntry]) -> None:
         def changed(document: KeystoreDocument) -> KeystoreDocument:
             entry = _entry_of(document, organisation)
             made = change(entry, self._organisation_key(document, organisation, entry))
@@ -626,12 +420,12 @@ class Keystore:
         private, public = new_key_pair()
 
         def below(kind: Kind, name: str, inner: bytes) -> bytes:
-            return wrap_key(key, inner, _below_context(organisation, 1, kind, name))
+            return wrap_key(key, inner, below_context(organisation, 1, kind, name))
 
         entry = OrganisationEntry(
             version=1,
             key=self._root.wrap(
-                key, _organisation_context(document.keystore_id, document.root_version, organisation, 1)
+                key, organisation_context(document.keystore_id, document.root_version, organisation, 1)
             ),
             index=below("index-key", "index", index_secret),
             uploads={public: below("hpke-key", public.hex(), private)},
@@ -653,74 +447,12 @@ class Keystore:
         if _open_document_key(root, made) != self._document_key:
             raise DamagedKeystoreError("the re-wrapped keystore does not open; nothing was changed")
         for name, wrapped in made.vault.items():
-            root.unwrap(wrapped, _vault_context(made.keystore_id, made.root_version, name))
+            root.unwrap(wrapped, vault_context(made.keystore_id, made.root_version, name))
         for organisation, entry in made.organisations.items():
-            context = _organisation_context(made.keystore_id, made.root_version, organisation, entry.version)
+            context = organisation_context(made.keystore_id, made.root_version, organisation, entry.version)
             key = root.unwrap(entry.key, context)
-            for kind, name, wrapped in _all_below(entry):
-                _unwrap_below(key, wrapped, organisation, entry.version, kind, name)
-
-
-def epoch_of_month(now: datetime | None = None) -> str:
-    """The plain name of a month's epoch.
-
-    >>> epoch_of_month(datetime(2026, 11, 22))
-    '2026-11'
-    """
-    return (now or datetime.now(UTC)).strftime("%Y-%m")
-
-
-def _unused(entry: OrganisationEntry) -> str:
-    """A name for the next epoch: this month, then this month with a number."""
-    month = epoch_of_month()
-    names = (month, *(f"{month}.{number}" for number in range(2, 10_000)))
-    return next(name for name in names if name not in entry.epochs and name not in entry.retired)
-
-
-def _vault_context(keystore_id: str, root_version: int, name: str) -> SealContext:
-    return SealContext(kind="vault-key", organisation="", dataset=keystore_id, version=root_version, object_id=name)
-
-
-def _organisation_context(keystore_id: str, root_version: int, organisation: str, version: int) -> SealContext:
-    return SealContext(
-        kind="organisation-key",
-        organisation=organisation,
-        dataset=keystore_id,
-        version=root_version,
-        object_id=str(version),
-    )
-
-
-def _below_context(organisation: str, version: int, kind: Kind, name: str) -> SealContext:
-    return SealContext(kind=kind, organisation=organisation, version=version, object_id=name)
-
-
-def _unwrap_below(key: bytes, wrapped: bytes, organisation: str, version: int, kind: Kind, name: str) -> bytes:
-    try:
-        return unwrap_key(key, wrapped, _below_context(organisation, version, kind, name))
-    except SealBrokenError:
-        raise DamagedKeystoreError(f"{FILE}: a key of {organisation} does not open") from None
-
-
-def _all_below(entry: OrganisationEntry) -> tuple[tuple[Kind, str, bytes], ...]:
-    """Every key that the organisation's key wraps, with its kind and name."""
-    return (
-        ("index-key", "index", entry.index),
-        *(("hpke-key", public.hex(), wrapped) for public, wrapped in entry.uploads.items()),
-        *(("epoch-key", name, wrapped) for name, wrapped in entry.epochs.items()),
-    )
-
-
-def _find(entry: OrganisationEntry, kind: Kind, name: str) -> bytes:
-    if kind == "epoch-key":
-        return entry.epochs[name]
-    if kind == "index-key":
-        return entry.index
-    return entry.uploads[bytes.fromhex(name)]
-
-
-def _wrapped(entry: OrganisationEntry) -> tuple[bytes, ...]:
-    return entry.key, *(wrapped for _, _, wrapped in _all_below(entry))
+            for kind, name, wrapped in all_below(entry):
+                unwrap_below(key, wrapped, organisation, entry.version, kind, name)
 
 
 def _entry_of(document: KeystoreDocument, organisation: str) -> OrganisationEntry:
@@ -740,7 +472,7 @@ def _from_root(root: RootKey, wrapped: bytes, context: SealContext) -> bytes:
 
 
 def _open_document_key(root: RootKey, document: KeystoreDocument) -> bytes:
-    context = _vault_context(document.keystore_id, document.root_version, "document")
+    context = vault_context(document.keystore_id, document.root_version, "document")
     try:
         return root.unwrap(document.vault["document"], context)
     except SealBrokenError:
