@@ -227,7 +227,7 @@ def test_a_log_cut_at_its_end_is_whole_in_itself_and_found_by_the_anchor(diary: 
     assert diary.verify(anchor=anchor).first_bad == 3
 
 
-def _rewrite(diary: Diary, position: int, **fields: Any) -> None:
+def _rewrite(diary: Diary, position: int, *, checkpoints: bool = True, **fields: Any) -> None:
     """Change an entry as somebody who holds every key would: leaves, chain and checkpoints are made anew."""
     with diary.database.transaction(writes=False) as connection:
         found = [*entries(connection)]
@@ -240,7 +240,7 @@ def _rewrite(diary: Diary, position: int, **fields: Any) -> None:
             f"UPDATE audit SET actor = '{changed.actor}', at = '{changed.at}', leaf = x'{leaf.hex()}', chain = x'{chain.hex()}' "
             f"WHERE position = {entry.position}"
         )
-    diary.tamper(*statements, "DELETE FROM audit_checkpoint")
+    diary.tamper(*statements, *(["DELETE FROM audit_checkpoint"] if checkpoints else []))
     with diary.database.transaction(writes=True) as connection:
         close_periods(connection, diary.log, diary.keystore.signing_key(), clock=lambda: diary.moment[0])
 
@@ -258,6 +258,14 @@ def test_a_log_rewritten_with_all_its_keys_is_found_by_a_checkpoint_outside(diar
     assert diary.verify(notes[2]).first_bad == 0  # one checkpoint: nothing before it is vouched for
     assert diary.verify(*notes).first_bad == 4  # three: the first still fits
     assert diary.verify(notes[0]).whole
+
+
+def test_a_log_rewritten_without_its_checkpoints_is_found_with_the_period(diary: Diary) -> None:
+    for _ in range(3):
+        diary.note(4)
+        diary.day()
+    _rewrite(diary, 6, checkpoints=False)
+    assert diary.verify().first_bad == 4
 
 
 def test_a_time_that_runs_backwards_is_found_in_a_log_rewritten_with_all_its_keys(diary: Diary) -> None:
@@ -470,6 +478,14 @@ def test_a_note_with_any_change_is_refused(change: Callable[[str], str]) -> None
     assert parse_checkpoint(note.encode(), key).size == 8
     with pytest.raises(CheckpointError):
         parse_checkpoint(change(note).encode(), key)
+
+
+def test_a_note_of_ours_about_another_log_is_no_checkpoint() -> None:
+    private = Ed25519PrivateKey.generate()
+    key = NoteKey(name="casehaven/demo", public_key=private.public_key().public_bytes_raw())
+    body = f"casehaven/other\n8\n{base64.b64encode(bytes(32)).decode()}\n"
+    with pytest.raises(CheckpointError, match="another log"):
+        parse_checkpoint(sign_note(body, "casehaven/demo", private).encode(), key)
 
 
 def test_signatures_by_witnesses_are_passed_over() -> None:
