@@ -6,82 +6,56 @@
    `bound` takes those of an existing one. They come from a file that others may have changed, so they are checked against limits.
 3. A key in a file and one in the environment are the same text, `casehaven-root-key/1:` and 64 hexadecimal digits; one stands in for the other.
 4. A passphrase has at least 16 characters, because whoever steals the keystore may guess without limit. It is taken in Unicode form NFC.
-5. A token computes HMAC-SHA256 over the salt and the context of each wrapping. The result wraps one key of the keystore and nothing else.
-6. No key, passphrase or PIN is in a `repr`, a message or an argument of a command.
+5. No key, passphrase or PIN is in a `repr`, a message or an argument of a command.
 """
 
 from __future__ import annotations
 
-import importlib
 import os
 import re
 import stat
 import sys
-import threading
 import unicodedata
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 
-from casehaven.vault.context import SealContext, prefixed
-from casehaven.vault.errors import LooseRootKeyError, RootKeyError, RootKeyProviderError
+from casehaven.vault.context import SealContext
+from casehaven.vault.errors import LooseRootKeyError, RootKeyError
+from casehaven.vault.root_description import ROOT_WRAP_VERSION, Description, RootKey, expect_kind
 from casehaven.vault.sealed import KEY_BYTES, new_key, unwrap_key, wrap_key
+from casehaven.vault.token_key import Pkcs11Key, create_pkcs11_key, pkcs11_key, token_key
 from casesynth._files import FileTooLargeError, NotRegularFileError, open_regular, write_whole
-from casesynth.canonical import JsonValue
+
+__all__ = [
+    "Description",
+    "HeldKey",
+    "PassphraseCost",
+    "PassphraseKey",
+    "Pkcs11Key",
+    "RootKey",
+    "create_file_key",
+    "create_pkcs11_key",
+    "create_root",
+    "environment_key",
+    "file_key",
+    "key_text",
+    "parse_root",
+    "passphrase_key",
+    "pkcs11_key",
+]
 
 KEY_VARIABLE: Final = "CASEHAVEN_VAULT_KEY"
 PASSPHRASE_VARIABLE: Final = "CASEHAVEN_VAULT_PASSPHRASE"
 NEW_PASSPHRASE_VARIABLE: Final = "CASEHAVEN_NEW_VAULT_PASSPHRASE"
 PIN_VARIABLE: Final = "CASEHAVEN_TOKEN_PIN"
 PASSPHRASE_CHARACTERS_MIN: Final = 16
-ROOT_WRAP_VERSION: Final = 1
 
 _TEXT: Final = re.compile(r"casehaven-root-key/1:([0-9a-f]{64})\s*")
 _FILE_LIMIT: Final = 4096
 _SALT_BYTES: Final = 32
-_TOKEN_LABEL: Final = b"casehaven-vault-pkcs11/1"
-_ONE_LOGIN: Final = threading.Lock()
-
-Description = Mapping[str, JsonValue]
-"""Public parameters of a root key, as a keystore keeps them."""
-
-
-class RootKey(Protocol):
-    """A root key, wherever it is kept."""
-
-    @property
-    def version(self) -> int:
-        """Version of the way in which it wraps."""
-        ...
-
-    @property
-    def kind(self) -> str:
-        """`key`, `passphrase` or `pkcs11`."""
-        ...
-
-    def description(self) -> Description:
-        """The public parameters that a keystore keeps."""
-        ...
-
-    def fresh(self) -> RootKey:
-        """This root key, with new parameters for a new keystore."""
-        ...
-
-    def bound(self, unverified: Description) -> RootKey:
-        """This root key, with the parameters of an existing keystore."""
-        ...
-
-    def wrap(self, key: bytes, context: SealContext) -> bytes:
-        """Encrypt a key of the keystore."""
-        ...
-
-    def unwrap(self, wrapped: bytes, context: SealContext) -> bytes:
-        """Decrypt a key of the keystore."""
-        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,7 +83,7 @@ class HeldKey:
 
     def bound(self, unverified: Description) -> HeldKey:
         """The same, if the keystore expects such a key."""
-        _expect(self.kind, unverified, {"kind"})
+        expect_kind(self.kind, unverified, {"kind"})
         return self
 
     def wrap(self, key: bytes, context: SealContext) -> bytes:
@@ -182,7 +156,7 @@ class PassphraseKey:
 
     def bound(self, unverified: Description) -> PassphraseKey:
         """The same passphrase with the salt and cost of a keystore."""
-        _expect(self.kind, unverified, {"kind", "salt", "memory_kib", "iterations", "lanes"})
+        expect_kind(self.kind, unverified, {"kind", "salt", "memory_kib", "iterations", "lanes"})
         salt = unverified["salt"]
         if not isinstance(salt, str) or not re.fullmatch(rf"[0-9a-f]{{{2 * _SALT_BYTES}}}", salt):
             raise RootKeyError("the keystore names no salt for its passphrase; it was changed")
@@ -207,48 +181,6 @@ class PassphraseKey:
         if not self.derived:
             raise RootKeyError("a passphrase wraps nothing before it has a salt; call fresh() or bound() first")
         return self.derived
-
-
-@dataclass(frozen=True, kw_only=True)
-class Pkcs11Key:
-    """A root key in a token behind PKCS#11 (rule 5)."""
-
-    token: str
-    """Label of the token."""
-    label: str
-    """Label of the key in the token."""
-    mac: Callable[[bytes], bytes] = field(repr=False, compare=False)
-    """HMAC-SHA256 in the token."""
-    version: int = ROOT_WRAP_VERSION
-    """See `RootKey`."""
-    kind: str = "pkcs11"
-    """See `RootKey`."""
-
-    def description(self) -> Description:
-        """The labels of token and key."""
-        return {"kind": self.kind, "token": self.token, "label": self.label}
-
-    def fresh(self) -> Pkcs11Key:
-        """The same: it has no parameters of its own."""
-        return self
-
-    def bound(self, unverified: Description) -> Pkcs11Key:
-        """The same, if the keystore expects a key in a token. The labels are a help to people; the key itself decides."""
-        _expect(self.kind, unverified, {"kind", "token", "label"})
-        return self
-
-    def wrap(self, key: bytes, context: SealContext) -> bytes:
-        """Wrap with a key that the token makes for this wrapping alone."""
-        salt = os.urandom(_SALT_BYTES)
-        return salt + wrap_key(self._once(salt, context), key, context)
-
-    def unwrap(self, wrapped: bytes, context: SealContext) -> bytes:
-        """Unwrap with the key that the token makes for this wrapping."""
-        salt, body = wrapped[:_SALT_BYTES], wrapped[_SALT_BYTES:]
-        return unwrap_key(self._once(salt, context), body, context)
-
-    def _once(self, salt: bytes, context: SealContext) -> bytes:
-        return self.mac(prefixed(_TOKEN_LABEL) + prefixed(salt) + context.encode())
 
 
 def file_key(path: Path) -> HeldKey:
@@ -317,30 +249,6 @@ def passphrase_key(passphrase: str, cost: PassphraseCost | None = None) -> Passp
     return PassphraseKey(passphrase=passphrase, cost=cost or PassphraseCost())
 
 
-def pkcs11_key(library: str, token: str, label: str, pin: str) -> Pkcs11Key:
-    """A root key in a token.
-
-    Args:
-        library: path of the token's PKCS#11 library.
-        token: label of the token.
-        label: label of the key.
-        pin: the user's PIN.
-
-    Raises:
-        RootKeyProviderError: library, token or key are not there, or the PIN is wrong.
-    """
-    return _token(library, token, label, pin, create=False)
-
-
-def create_pkcs11_key(library: str, token: str, label: str, pin: str) -> Pkcs11Key:
-    """Make a root key inside a token. It is marked as sensitive and not extractable.
-
-    Raises:
-        RootKeyProviderError: library or token are not there, the PIN is wrong, or the token has such a key already.
-    """
-    return _token(library, token, label, pin, create=True)
-
-
 def parse_root(spec: str, passphrase_variable: str = PASSPHRASE_VARIABLE) -> RootKey:
     """The root key that a command line names: `file:PATH`, `passphrase`, `env:NAME` or `pkcs11:library=...;token=...;label=...`.
 
@@ -378,14 +286,14 @@ def _parse(spec: str, *, create: bool, passphrase_variable: str) -> RootKey:
         named = dict(part.partition("=")[::2] for part in rest.split(";"))
         if set(named) == {"library", "token", "label"}:
             pin = _ask("PIN of the token", PIN_VARIABLE, twice=False)
-            return _token(named["library"], named["token"], named["label"], pin, create=create)
+            return token_key(named["library"], named["token"], named["label"], pin, create=create)
     raise RootKeyError(
         "a root key is file:PATH, passphrase, env:NAME, or pkcs11:library=PATH;token=LABEL;label=LABEL; this is none of them"
     )
 
 
 def _ask(what: str, variable: str, *, twice: bool) -> str:
-    """A secret from the environment, else from the terminal; never from an argument (rule 6)."""
+    """A secret from the environment, else from the terminal; never from an argument (rule 5)."""
     found = os.environ.get(variable)
     if found is not None:
         return found
@@ -405,82 +313,3 @@ def _parse_key(unverified: str, where: str) -> HeldKey:
     if found is None:
         raise RootKeyError(f"{where} holds no root key; expected casehaven-root-key/1: and 64 hexadecimal digits")
     return HeldKey(key=bytes.fromhex(found.group(1)))
-
-
-def _expect(kind: str, unverified: Description, fields: set[str]) -> None:
-    """Check that a keystore's description is one of this kind of root key."""
-    if unverified.get("kind") != kind:
-        there = unverified.get("kind")
-        named = there if there in ("key", "passphrase", "pkcs11") else "unknown"
-        raise RootKeyError(f"the keystore's root key is of the kind {named!r}; the one given is of the kind {kind!r}")
-    if set(unverified) != fields:
-        raise RootKeyError("the keystore describes its root key in a way that is not known; it was changed")
-
-
-def _token(library: str, token: str, label: str, pin: str, *, create: bool) -> Pkcs11Key:
-    where = f"token {token!r} of {library}"
-
-    def mac(data: bytes) -> bytes:
-        with _session(library, token, pin, rw=False) as (pkcs11, session):
-            made = bytes(_find(pkcs11, session, label, where).sign(data, mechanism=pkcs11.Mechanism.SHA256_HMAC))
-        if len(made) != KEY_BYTES:
-            raise RootKeyProviderError(f"{where} does not compute HMAC-SHA256")
-        return made
-
-    if create:
-        with _session(library, token, pin, rw=True) as (pkcs11, session):
-            if _keys(pkcs11, session, label):
-                raise RootKeyProviderError(f"{where} has a key {label!r} already; a root key is never overwritten")
-            _generate(pkcs11, session, label)
-    mac(b"")  # says now what is missing
-    return Pkcs11Key(token=token, label=label, mac=mac)
-
-
-@contextmanager
-def _session(library: str, token: str, pin: str, *, rw: bool) -> Iterator[tuple[Any, Any]]:
-    """One login to the token, for one operation: a token knows one login for all threads of a process."""
-    try:
-        pkcs11 = importlib.import_module("pkcs11")
-    except ImportError:
-        raise RootKeyProviderError("PKCS#11 needs the package python-pkcs11: pip install 'casehaven[pkcs11]'") from None
-    try:
-        with _ONE_LOGIN, pkcs11.lib(library).get_token(token_label=token).open(user_pin=pin, rw=rw) as session:
-            yield pkcs11, session
-    except pkcs11.exceptions.PKCS11Error as error:
-        raise RootKeyProviderError(f"token {token!r} of {library} does not answer: {type(error).__name__}") from None
-    except RuntimeError:  # the library cannot be loaded
-        raise RootKeyProviderError(f"the PKCS#11 library {library} cannot be loaded") from None
-
-
-def _keys(pkcs11: Any, session: Any, label: str) -> list[Any]:
-    return [
-        *session.get_objects({pkcs11.Attribute.CLASS: pkcs11.ObjectClass.SECRET_KEY, pkcs11.Attribute.LABEL: label})
-    ]
-
-
-def _find(pkcs11: Any, session: Any, label: str, where: str) -> Any:
-    """The one key of this label."""
-    there = _keys(pkcs11, session, label)
-    if len(there) != 1:
-        raise RootKeyProviderError(f"{where} has {'no key' if not there else 'several keys'} with the label {label!r}")
-    return there[0]
-
-
-def _generate(pkcs11: Any, session: Any, label: str) -> None:
-    """A new 32-byte secret in the token, for HMAC only."""
-    attribute = pkcs11.Attribute
-    session.generate_key(
-        pkcs11.KeyType.GENERIC_SECRET,
-        8 * KEY_BYTES,
-        label=label,
-        store=True,
-        capabilities=pkcs11.MechanismFlag.SIGN,
-        mechanism=pkcs11.Mechanism.GENERIC_SECRET_KEY_GEN,
-        mechanism_param=None,
-        template={
-            attribute.VALUE_LEN: KEY_BYTES,
-            attribute.SENSITIVE: True,
-            attribute.EXTRACTABLE: False,
-            attribute.PRIVATE: True,
-        },
-    )
