@@ -23,7 +23,7 @@ from casesynth.privacy.loss import PrivacyLoss
 from casesynth.privacy.mechanisms import gaussian_scale
 
 PAIR_CELLS_MAX = 2_000_000
-"""Most cells that all pair tables may have together."""
+"""Most cells that the plain tables of all pairs may have together."""
 
 TRIPLE_CELLS = 4_000
 """Most cells of a triple that is measured."""

@@ -7,6 +7,7 @@ import itertools
 import math
 import re
 import time
+from collections import Counter
 from html.parser import HTMLParser
 from xml.etree import ElementTree
 
@@ -23,7 +24,9 @@ from casesynth.privacy.accounting import epsilon_for
 from casesynth.privacy.loss import PrivacyLoss, Receipt
 from casesynth.report import report_html
 from casesynth.report.attributes import MARKS, VALUES_MOST, attribute_values
+from casesynth.report.method import method_steps
 from casesynth.report.precision import half_widths, shown_by_length, widths
+from casesynth.report.words import whole
 from casesynth.synthesis import Synthesis, synthesise
 
 QUICK = FitSettings(classes=20, steps=60, starts=1, pilot_classes=10, pilot_steps=30)
@@ -85,6 +88,24 @@ def table(tree: ElementTree.Element, caption: str) -> list[list[ElementTree.Elem
     """The body cells of the one table whose caption starts so."""
     (found,) = [t for t in tree.iter("table") if words(next(t.iter("caption"))).startswith(caption)]
     return [list(row) for row in next(found.iter("tbody"))]
+
+
+# --- the method in words ---
+
+
+def test_the_method_names_every_kind_of_table_and_says_what_a_sign_is(synthesis: Synthesis) -> None:
+    steps = " ".join(method_steps(synthesis, NOTES))
+    kinds = Counter(len(t.clique) for t in synthesis.plan.tables)
+    assert f"the number of people, {kinds[1]} single columns, {kinds[2]} pairs of columns, {kinds[3]} triples." in steps
+    assert "people with its first value were added, people with its second taken away" in steps
+    assert f"Each of the {whole(synthesis.plan.cells)} cells" in steps
+
+
+def test_without_a_column_of_two_values_the_method_knows_no_signs() -> None:
+    domain = Domain.declare({"gender": ["woman", "man"], "age": ["0-17", "18-29", "30+"]})
+    steps = " ".join(method_steps(synthesis_of(domain, 100), NOTES))
+    assert "public facts: 2 single columns, 1 pair of columns." in steps
+    assert "taken away" not in steps and "number of people" not in steps
 
 
 # --- one file that loads nothing ---

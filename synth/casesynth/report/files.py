@@ -59,7 +59,7 @@ BUNDLE_FILES = (
     BundleFile(
         name="measurements.parquet",
         title="Measurements",
-        use="The noisy counts. Everything else was made from them, and anyone can make it again.",
+        use="The noisy tables. Everything else was made from them, and anyone can make it again.",
         mediatype=PARQUET,
     ),
     BundleFile(

@@ -16,7 +16,13 @@ def method_steps(synthesis: Synthesis, notes: ReleaseNotes) -> tuple[str, ...]:
         2: ("pair of columns", "pairs of columns"),
         3: ("triple", "triples"),
     }
-    tables = ", ".join(counted(kinds[length], *nouns[length]) for length in kinds if kinds[length])
+    named = [counted(kinds[length], *nouns[length]) for length in kinds if kinds[length]]
+    tables = ", ".join(["the number of people", *named] if any(not table.clique for table in plan.tables) else named)
+    signs = (
+        " A column with two values took no room in them: people with its first value were added, people with its second taken away."
+        if 2 in plan.domain.sizes
+        else ""
+    )
     scales = [table.scale for table in plan.tables]
     return (
         (
@@ -27,8 +33,7 @@ def method_steps(synthesis: Synthesis, notes: ReleaseNotes) -> tuple[str, ...]:
         _merging(notes),
         f"A plan was made from public facts: {tables}. Its cost was charged to the ledger before a cell of a record became a number.",
         (
-            "The tables were counted. A column with two values took no room in them: people with its first value were added, people with its "
-            f"second taken away. Each of the {whole(plan.cells)} cells got its own random noise of scale "
+            f"The tables were counted.{signs} Each of the {whole(plan.cells)} cells got its own random noise of scale "
             f"{short(min(scales))} to {short(max(scales))} people. From here on no real record was used."
         ),
         (

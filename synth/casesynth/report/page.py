@@ -107,7 +107,7 @@ def _people(synthesis: Synthesis, notes: ReleaseNotes) -> Html:
         tag("p", counted_people(notes)),
         tag(
             "p",
-            "The number itself is protected: it is the sum of noisy counts, with a standard error of "
+            "The number itself is protected: it is put together from noisy counts, with a standard error of "
             f"{short(synthesis.model.people_sigma)}. There are {whole(len(synthesis.records[0]))} synthetic records, "
             "as many as the noisy number says.",
         ),

@@ -148,7 +148,7 @@ def histogram(
     step = 10.0 ** math.floor(math.log10(most))
     step = next(width for width in (step / 2, step, 2 * step) if most / width <= 6)
     parts: list[Html] = [
-        _text(2, 14, "share of cells", "start"),
+        _text(2, 14, "share of numbers", "start"),
         _text((left + right) / 2, bottom + 36, x_name, "middle"),
     ]
 
