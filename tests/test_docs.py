@@ -21,7 +21,7 @@ from casehaven import errors
 from casehaven.cli import main
 from casesynth.aggregates import MINIMUM
 from casesynth.balance import ROWS_MAX
-from casesynth.plan import QUADRUPLES_MAX, TRIPLE_CELLS, TRIPLE_SHARE
+from casesynth.plan import CELLS, LENGTH_SHARES, TRIPLE_CELLS
 from casesynth.signing import SigningKey
 from casesynth.tables import MEASUREMENTS_FORMAT, MODEL_FORMAT
 
@@ -289,9 +289,11 @@ def test_every_column_of_the_data_files_is_in_the_engine_specification(bundle: P
 
 
 CONSTANTS: dict[str, Callable[[], str]] = {
-    "triples": lambda: f"all triples of at most {TRIPLE_CELLS:,} cells",
-    "quadruples": lambda: f"at most {QUADRUPLES_MAX:,} quadruples",
-    "share of pairs": lambda: f"Pairs get .{round(10 * (1 - TRIPLE_SHARE))} of rho",
+    "triples": lambda: f"the smallest triples: each of at most {TRIPLE_CELLS:,} cells",
+    "cells": lambda: f"all tables together within {CELLS:,} cells",
+    "shares by length": lambda: "These four get {}, {}, {} and {} of rho".format(
+        *(f"{share:.2f}".lstrip("0") for share in LENGTH_SHARES)
+    ),
     "minimum": lambda: f"an estimate of at least {MINIMUM:g}",
     "balanced records": lambda: f"(up to {ROWS_MAX:,} records)",
     "measurements": lambda: f"`{MEASUREMENTS_FORMAT}`",

@@ -178,7 +178,7 @@ def test_precision_is_the_sum_over_the_tables_with_the_same_signs_that_hold_the_
         rest = [math.prod(SIZES[i] for i in clique if i not in columns) for clique in holding]
         alone = sum(2 * RHOS[len(clique)] / 1e9 / cells for clique, cells in zip(holding, rest, strict=True))
         # a sign is +1 or -1, the contrast of a flag +1 or -1 over the root of two: half the variance for each
-        return 2 ** len(_signs(columns)) * alone
+        return float(2 ** len(_signs(columns)) * alone)
 
     assert 1 / contrasts.people_variance == pytest.approx(expected(()), rel=1e-9)
     for column, block in blocks.items():

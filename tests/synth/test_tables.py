@@ -86,7 +86,8 @@ def test_measurements_come_back_bit_by_bit(tmp_path: Path) -> None:
     found = read_measurements(tmp_path / "m.parquet", DOMAIN)
     for one, other in zip(found, _measurements(), strict=True):
         assert (one.clique, one.nano_rho, one.scale) == (other.clique, other.nano_rho, other.scale)
-        assert (one.values.dtype, one.values.shape) == (np.int64, other.values.shape)
+        assert one.values.dtype == np.int64
+        assert one.values.shape == other.values.shape
         np.testing.assert_array_equal(one.values, other.values)
 
 
