@@ -201,8 +201,15 @@ def erase(
 
 
 @command.command("duplicates")
+@click.option(
+    "--most",
+    type=click.IntRange(1),
+    default=20,
+    show_default=True,
+    help="Show so many at most, the most telling first.",
+)
 @_shared
-def duplicates(people: People, reason: str | None) -> None:
+def duplicates(people: People, reason: str | None, most: int) -> None:
     """List people of the organisation who may be one person under two references. Nothing is merged."""
     vault, organisation = people.vault, people.dataset.organisation
     datasets = [dataset for dataset in vault.datasets() if dataset.organisation == organisation]
@@ -216,12 +223,14 @@ def duplicates(people: People, reason: str | None) -> None:
     if not found:
         click.echo("no possible duplicates")
         return
-    for pair in found:
+    for pair in found[:most]:
         ends = [vault.person(number) for number in (pair.first, pair.second)]
         homes = [People(vault, vault.dataset_of(person)) for person in ends]
         views = [home.read_person(person, reason=why) for home, person in zip(homes, ends, strict=True)]
         names = [f"{visible(homes[place].reference_of(views[place]))} ({homes[place].dataset.id})" for place in (0, 1)]
         click.echo(f"{names[0]}  and  {names[1]}: same {' and same '.join(pair.labels(homes[0].dataset))}")
+    if len(found) > most:
+        click.echo(f"and {len(found) - most:,} more; see them with --most")
     click.echo()
     click.echo(
         "look at both with `casehaven person show`. If they are one person, give both the same person token in your case files and erase the other"

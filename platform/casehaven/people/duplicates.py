@@ -4,7 +4,8 @@
    own number agree too. People decide; nothing is merged here.
 2. Only one organisation's datasets are compared, under that organisation's key. Nothing tells whether a person is known elsewhere (privacy rule 2).
 3. Comparing reads the blind index alone. Naming the two by their case references opens their records, for a reason, and is logged for each.
-4. What follows is done at the source: give both the same person token in the case files, and erase the token that goes. A merge inside the vault would come
+4. A compound that more than `PEOPLE_MOST` people share proposes nothing.
+5. What follows is done at the source: give both the same person token in the case files, and erase the token that goes. A merge inside the vault would come
    apart with the next file.
 """
 
@@ -12,12 +13,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import combinations, groupby
 
-from sqlalchemy import Connection, and_, or_, select
+from sqlalchemy import Connection, and_, func, select
 
 from casehaven.people.matching import REFERENCE_FIELD, matching_fields, reference_column
 from casehaven.vault import models
 from casehaven.vault.datasets import Dataset
+
+PEOPLE_MOST = 10
+"""More people than this who agree in a compound say nothing: it is a shelter's telephone, or a birthday that was filled in."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,23 +52,23 @@ def possible_duplicates(connection: Connection, datasets: Sequence[Dataset]) -> 
     """
     if len({dataset.organisation for dataset in datasets}) > 1:
         raise ValueError("possible duplicates are looked for inside one organisation")
-    numbers = [dataset.dataset_id for dataset in datasets]
     index = models.blind_index.c
-    entries = select(index.dataset_id, index.field, index.value, index.person_id).distinct()  # files repeat them
-    one, other = (entries.where(index.dataset_id.in_(numbers)).subquery(name) for name in ("one", "other"))
-    same_numbering = or_(one.c.field != REFERENCE_FIELD, one.c.dataset_id == other.c.dataset_id)
-    query = select(one.c.person_id.label("first"), other.c.person_id.label("second"), one.c.field).join(
-        other,
-        and_(
-            one.c.field == other.c.field,
-            one.c.value == other.c.value,
-            one.c.person_id < other.c.person_id,
-            same_numbering,  # references of two datasets are counted apart
-        ),
-    )
+    here = index.dataset_id.in_([dataset.dataset_id for dataset in datasets])
+    people = func.count(index.person_id.distinct())
+    few = (people > 1, people <= PEOPLE_MOST)
     pairs: dict[tuple[int, int], set[str]] = {}
-    for row in connection.execute(query):
-        pairs.setdefault((row.first, row.second), set()).add(row.field)
+    for keys, meant in (
+        ((index.field, index.value), index.field != REFERENCE_FIELD),
+        ((index.field, index.value, index.dataset_id), index.field == REFERENCE_FIELD),  # each dataset numbers its own
+    ):
+        meeting = select(*keys).where(here, meant).group_by(*keys).having(and_(*few)).subquery()
+        same = and_(*(key == meeting.c[key.name] for key in keys))
+        query = (
+            select(*keys, index.person_id).join(meeting, same).where(here).order_by(*keys, index.person_id).distinct()
+        )
+        for group, rows in groupby(connection.execute(query), key=lambda row: tuple(row[:-1])):
+            for pair in combinations([row.person_id for row in rows], 2):
+                pairs.setdefault(pair, set()).add(group[0])
     found = [
         PossibleDuplicate(first=first, second=second, fields=tuple(sorted(fields)))
         for (first, second), fields in pairs.items()

@@ -12,6 +12,8 @@ from sqlalchemy import select
 
 from casehaven.core.audit import entries
 from casehaven.intake.uploads import take_in
+from casehaven.people import possible_duplicates
+from casehaven.people.duplicates import PEOPLE_MOST
 from casehaven.people.matching import matching_fields
 from casehaven.vault import models
 from caseschemas import load_schema
@@ -133,6 +135,23 @@ def test_a_schema_without_identifying_fields_says_that_there_is_nothing_to_compa
 
 def test_a_dataset_that_cannot_be_compared_does_not_hide_another_that_can(home: SafeHouse) -> None:
     assert "T-1" in home.run("person", "duplicates", "--dataset", "north/cases", *WHY).stdout
+
+
+@pytest.mark.parametrize(("people", "pairs"), [(PEOPLE_MOST, 45), (PEOPLE_MOST + 1, 0)])
+def test_what_very_many_people_share_says_nothing(house: SafeHouse, people: int, pairs: int) -> None:
+    shelter = {"prs_Birthdate": "1990-01-01", "prs_MobilePhone": "+351 210 000 000"}
+    take(house, {f"T-{n}": {**shelter, "prs_FirstName": f"Name {n}"} for n in range(people)})
+    vault = house.open()
+    with vault.database.transaction(writes=False) as connection:
+        assert len(possible_duplicates(connection, [vault.dataset("north", "aid")])) == pairs
+
+
+def test_the_most_telling_proposals_come_first_and_the_rest_is_announced(house: SafeHouse) -> None:
+    half = {**SAME, "prs_MobilePhone": ""}
+    take(house, {"T-1": half, "T-2": ONE, "T-3": SAME})
+    lines = house.run("person", "duplicates", "--most", "1", *AT, *WHY).stdout.splitlines()
+    assert {word for word in lines[0].split() if word.startswith("T-")} == {"T-2", "T-3"}
+    assert lines[1] == "and 2 more; see them with --most"
 
 
 # --- the case reference ---
