@@ -609,29 +609,36 @@ def test_a_kill_while_a_keystore_is_made_leaves_a_whole_one_or_none(tmp_path: Pa
 
 
 ROTATING = """
-import hashlib, itertools, sys
+import hashlib, json, os, sys
 from pathlib import Path
 from casehaven.vault.keystore import Keystore
 from casehaven.vault.rootkeys import HeldKey
 
+folder = Path(sys.argv[1])
+
 def root(version):
     return HeldKey(key=hashlib.sha256(f"root {version}".encode()).digest())
 
-import json
-folder = Path(sys.argv[1])
-version = json.loads((folder / "keystore.json").read_text())["root_version"]
-keystore = Keystore.open(folder, root(version))
-north = keystore.organisation("north")
-print("open", flush=True)
-while True:
-    keystore.rotate_organisation("north")
-    print("changed", flush=True)
-    keystore.rotate_root(root(keystore.root_version + 1))
-    print("changed", flush=True)
-    if len(north.epochs) == 1:
-        north.begin_epoch()
-    north.retire_epoch(north.epochs[0])
-    print("changed", flush=True)
+def rotate():
+    keystore = Keystore.open(folder, root(json.loads((folder / "keystore.json").read_text())["root_version"]))
+    north = keystore.organisation("north")
+    print(os.getpid(), flush=True)
+    while True:
+        keystore.rotate_organisation("north")
+        print("changed", flush=True)
+        keystore.rotate_root(root(keystore.root_version + 1))
+        print("changed", flush=True)
+        if len(north.epochs) == 1:
+            north.begin_epoch()
+        north.retire_epoch(north.epochs[0])
+        print("changed", flush=True)
+
+while sys.stdin.readline():
+    child = os.fork()  # a process of its own, without the time to start one
+    if child == 0:
+        rotate()
+    _, status = os.waitpid(child, 0)
+    print("killed" if os.WIFSIGNALED(status) else "failed", flush=True)
 """
 
 
@@ -644,26 +651,32 @@ def test_rotation_killed_fifty_times_at_random_loses_no_key(tmp_path: Path) -> N
     index = keystore.add_organisation("north").index_key("f")
     linkage, last, changes = keystore.linkage_key(), 0, 0
     wait = random.Random(20261122)  # when to kill: any moment will do
-    for _ in range(50):
-        rotating = subprocess.Popen([sys.executable, "-c", ROTATING, str(folder)], stdout=subprocess.PIPE)
+    command = [sys.executable, "-c", ROTATING, str(folder)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as rotating:
+        assert rotating.stdin is not None
         assert rotating.stdout is not None
-        assert rotating.stdout.readline() == b"open\n"
-        for _ in range(wait.randrange(4)):
-            assert rotating.stdout.readline() == b"changed\n"
-            changes += 1
-        time.sleep(wait.uniform(0, 0.01))
-        rotating.send_signal(signal.SIGKILL)
-        rotating.wait()
-        rotating.stdout.close()
-        version = _document(folder)["root_version"]
-        keystore = Keystore.open(folder, root(version))
-        north = keystore.organisation("north")
-        assert (keystore.linkage_key(), north.index_key("f")) == (linkage, index)
-        assert north.unwrap_dek(north.wrap_dek(DEK, PERSON), north.epoch, PERSON) == DEK
-        assert keystore.sequence >= last
-        last = keystore.sequence
-        with pytest.raises(RootKeyError):
-            Keystore.open(folder, root(version - 1))
+        for _ in range(50):
+            print("go", file=rotating.stdin, flush=True)
+            child = int(rotating.stdout.readline())
+            for _ in range(wait.randrange(4)):
+                assert rotating.stdout.readline() == "changed\n"
+                changes += 1
+            time.sleep(wait.uniform(0, 0.01))
+            os.kill(child, signal.SIGKILL)
+            said = ""
+            while said != "killed\n":
+                said = rotating.stdout.readline()
+                assert said in ("changed\n", "killed\n")
+                changes += said == "changed\n"
+            version = _document(folder)["root_version"]
+            keystore = Keystore.open(folder, root(version))
+            north = keystore.organisation("north")
+            assert (keystore.linkage_key(), north.index_key("f")) == (linkage, index)
+            assert north.unwrap_dek(north.wrap_dek(DEK, PERSON), north.epoch, PERSON) == DEK
+            assert keystore.sequence >= last
+            last = keystore.sequence
+            with pytest.raises(RootKeyError):
+                Keystore.open(folder, root(version - 1))
     assert last > changes > 50  # none of those that were reported is lost
 
 
