@@ -23,6 +23,8 @@ class ReportFacts:
     """Date, ISO 8601."""
     years: str
     """Years of registration, in words."""
+    remarks: tuple[str, ...] = ()
+    """What a reader must know about the schema, from its file of roles."""
     people: int
     """Exact number of people counted: private, like every number of the tables."""
 
@@ -48,5 +50,6 @@ class ReportFacts:
             ),
             ("Not a random sample", "These are people whom one organisation met, not all who were trafficked."),
             ("Schema", self.schema),
+            *(("About the schema", remark) for remark in self.remarks),
             ("Made on", self.made_on),
         )

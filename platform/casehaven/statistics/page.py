@@ -1,6 +1,6 @@
 """Exact tables as one HTML page to read on a screen without a spreadsheet: nothing to load, nothing that runs, the mark on top, at every table and below.
 
-In print, the mark stands in the heading of each table too, so that no page of it goes without.
+The mark also stands in a corner that does not scroll away, and that browsers repeat on every printed page.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from casehaven.statistics.marking import MARK, WARNING, ReportFacts
 from casesynth.report.document import document
 from casesynth.report.guarantee import software
 from casesynth.report.markup import Html, join, table, tag
+
+_CORNER = "position:fixed;right:0;bottom:0;margin:0;padding:.2rem .7rem;background:#a4262c;color:#fff"
 
 
 def page(facts: ReportFacts, tables: Sequence[ExactTable]) -> str:
@@ -31,6 +33,7 @@ def page(facts: ReportFacts, tables: Sequence[ExactTable]) -> str:
             for ident, title, content in sections
         ),
         tag("footer", tag("p", tag("strong", WARNING)), tag("p", f"Made by {software()}.")),
+        tag("p", tag("strong", MARK), style=_CORNER, aria_hidden="true"),
     )
 
 

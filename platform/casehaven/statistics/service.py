@@ -85,6 +85,7 @@ def own_statistics(
         schema=f"{schema.id} {schema.version}",
         made_on=datetime.now(UTC).date().isoformat(),
         years=f"registered in {_listed(years)}" if years else "all years of registration",
+        remarks=() if roles is None else roles.notes,
         people=people.table.people,
     )
     return OwnStatistics(facts=facts, tables=exact_tables(people, schema, roles))

@@ -29,6 +29,7 @@ ROLES = {
     },
     "form": {"attributes": ["means"]},
     "year": {"attribute": "year"},
+    "notes": ["The schema records gender, not sex."],
 }
 
 PEOPLE: list[Record] = [
@@ -132,6 +133,14 @@ def test_the_page_holds_the_same_numbers_says_so_everywhere_and_loads_nothing(ho
     assert all(caption.endswith(f"({MARK.lower()})") for caption in captions)
     assert "63.6 %" in page
     assert not re.search(r"<script|<link|<img|https?:", page)
+
+
+def test_what_the_roles_say_of_the_schema_is_in_the_notes(home: SafeHouse, tmp_path: Path) -> None:
+    for name in ("report.html", "report.xlsx"):
+        home.run("tables", "--roles", home.folder / "roles.json", "-o", tmp_path / name)
+    assert "The schema records gender, not sex." in (tmp_path / "report.html").read_text(encoding="utf-8")
+    notes = openpyxl.load_workbook(tmp_path / "report.xlsx")["Notes"].iter_rows(values_only=True)
+    assert ("About the schema", "The schema records gender, not sex.") in {line[:2] for line in notes}
 
 
 def test_the_workbook_holds_the_numbers(home: SafeHouse, tmp_path: Path) -> None:
