@@ -111,9 +111,8 @@ def test_where_nobody_can_answer_the_command_says_what_to_give(home: SafeHouse) 
 
 def test_show_speaks_in_labels_and_hides_nothing_that_the_schema_does_not_know(home: SafeHouse) -> None:
     shown = home.run("person", "show", "N-0001", *WHY).stdout
-    assert "Gender [gender]           Woman" in shown
-    assert "Age [age]                0-17" in shown
-    assert "Means of control [means]  Threats, Debt" in shown
+    plain = {" ".join(line.split()) for line in shown.splitlines()}
+    assert {"Gender [gender] Woman", "Age [age] 0-17", "Means of control [means] Threats, Debt"} <= plain
     assert "synthetic release: yes, day not recorded, language not recorded" in shown
     assert "care: not asked, so no" in shown
     assert "mayRelease" not in shown
