@@ -32,6 +32,7 @@ RUNS: dict[str, tuple[str, tuple[tuple[str, ...], ...]]] = {
             ("peers.py", "--data", "generated-2000x12", "--epsilon", "2"),
         ),
     ),
+    "vault": ("The vault, beside plain SQLite and plain Parquet", (("vault.py", "--full"),)),
     "generate": ("The generator", (("generate.py", "--full"),)),
 }
 """Name of a section: its title, and the scripts with their arguments."""
