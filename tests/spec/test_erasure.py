@@ -87,9 +87,8 @@ def people_in(vault: Vault) -> int:
     return snapshot(vault, [vault.dataset("north", "cases")], "own_statistics").open_own().people
 
 
-def gone(house: SafeHouse, before: Traces, others: int = 20) -> None:
+def gone(vault: Vault, before: Traces, others: int = 20) -> None:
     """Assert that the person is gone whole, and that nobody else is."""
-    vault = house.open()
     with vault.database.transaction(writes=False) as connection:
         for table in TABLES:
             this = table.c.person_id == before.person.person_id
@@ -115,7 +114,7 @@ def test_an_erased_person_is_gone_from_every_table_and_nobody_else_is(home: Safe
     before = traces(home.open())
     assert len(before.sealed) == 2
     erase(home, tmp_path / "receipt.json")
-    gone(home, before)
+    gone(home.open(), before)
 
 
 def test_no_byte_of_the_persons_key_records_or_index_is_left_on_disk(home: SafeHouse, tmp_path: Path) -> None:
@@ -155,7 +154,7 @@ def test_corrections_and_what_they_replaced_go_too(home: SafeHouse, tmp_path: Pa
     before = traces(home.open())
     assert len(before.sealed) == 3
     erase(home, tmp_path / "receipt.json")
-    gone(home, before)
+    gone(home.open(), before)
     assert not any(sealed in on_disk(home) for sealed in before.sealed)
 
 
@@ -174,7 +173,7 @@ def test_the_same_file_taken_in_again_does_not_bring_the_person_back(home: SafeH
     before = traces(home.open())
     erase(home, tmp_path / "receipt.json")
     home.take_in([*PEOPLE, {**PEOPLE[-1], "year": "2023"}])
-    gone(home, before)
+    gone(home.open(), before)
 
 
 def test_an_older_copy_of_the_vault_put_back_does_not_open(home: SafeHouse, tmp_path: Path) -> None:
@@ -247,7 +246,7 @@ def test_nothing_is_erased_unless_that_is_typed_or_while_the_receipt_has_no_plac
     assert traces(home.open()) == before
     result = home.run("person", "erase", GONE, "--receipt", tmp_path / "r.json", *WHY, given="ERASE\n")
     assert result.exit_code == 0
-    gone(home, before)
+    gone(home.open(), before)
 
 
 def test_without_its_anchor_a_vault_erases_nobody(home: SafeHouse, tmp_path: Path) -> None:
@@ -336,19 +335,17 @@ def settle(house: SafeHouse, before: Traces) -> str:
     """Say what a killed erasure left behind, assert that it is whole, and finish it."""
     root = file_key(house.folder / "root.key")
     left_there = Vault.open(house.path, root, check_anchor=False)  # as it was left: nothing is finished yet
-    dataset = left_there.dataset("north", "cases")
     begun = before.person.person_id in left_there.anchor.read().erased
     outcome = "erased"
-    if left_there.person_by_token(dataset, GONE) is not None:
+    if left_there.person_by_token(left_there.dataset("north", "cases"), GONE) is not None:
         outcome = "finished on opening" if begun else "untouched"
+    vault = house.open()
     if outcome == "untouched":
-        vault = house.open()
         assert traces(vault).sealed == before.sealed
         assert people_in(vault) == 21
         assert len(vault.read_records(before.person, reason="looking")) == 2
         house.people(vault).erase(GONE, reason="asked for by the person")
-    gone(house, before)
-    vault = house.open()
+    gone(vault, before)
     with vault.locked(vault.dataset("north", "cases")) as held:
         vault.sweep(held)  # as the next change of the dataset does
     assert receipt_of(vault, before.person.person_id).dataset == "north/cases"
