@@ -83,9 +83,7 @@ def compare(synthesis: Synthesis) -> Comparison:
     histogram: tuple[float, ...] = ()
     if together:
         agreements.append(_agreement("pairs of columns", list(together.values())))
-        every = np.concatenate(list(together.values()))
-        found, _ = np.histogram(every, bins=EDGES)
-        histogram = tuple(float(share) for share in found / len(every))
+        histogram = _shares(np.concatenate(list(together.values())))
     strays = []
     for clique, gap in together.items():
         square = float((gap**2).mean())
@@ -99,6 +97,15 @@ def compare(synthesis: Synthesis) -> Comparison:
 def expected_histogram() -> tuple[float, ...]:
     """Return the shares between the `EDGES` that noise alone would give."""
     return tuple(NORMAL.cdf(high) - NORMAL.cdf(low) for low, high in itertools.pairwise(EDGES.tolist()))
+
+
+def _shares(gaps: Floats) -> tuple[float, ...]:
+    """Return the shares between the `EDGES`; what lies on an edge, as whole people often do, counts half on each side."""
+    rounded = np.round(gaps, 9)
+    left, right = (np.searchsorted(EDGES, rounded, side="left"), np.searchsorted(EDGES, rounded, side="right"))
+    sides = np.concatenate([left, right]) - 1
+    shares: Floats = np.bincount(sides, minlength=len(EDGES) - 1) / len(sides)
+    return tuple(shares.tolist())
 
 
 def _gaps(contrasts: Contrasts, marginal: Marginal) -> Floats:
