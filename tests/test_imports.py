@@ -24,6 +24,7 @@ MAY_IMPORT = {
 """Of our packages, beside itself."""
 
 AFTER_MEASURE = (
+    "_features",
     "_objective",
     "aggregates",
     "balance",
@@ -50,14 +51,20 @@ HOLDS_REAL_DATA = {
     "casesynth.encode": {"Codes"},  # an alias of an array type, for synthetic records too
     "casesynth.measure": {"Measurement"},  # what comes out of the noise
     "casesynth.counting": set[str](),
-    "casesynth.marginals": {"Clique"},  # names of columns
+    "casesynth.marginals": {"Clique", "axes_of", "signs_of", "signed_shape"},  # names of columns, and sizes
     "casesynth.evaluation": None,
 }
 """Module: the names that modules after the noise may take from it; None and the empty set are nothing at all."""
 
 COUNTS_MADE_UP_PEOPLE = {
-    "casesynth.intervals": {"casesynth.counting": {"count"}, "casesynth.marginals": {"Clique", "Marginal"}},
-    "casesynth.report.agreement": {"casesynth.counting": {"count"}},
+    "casesynth.intervals": {
+        "casesynth.counting": {"count", "count_signed"},
+        "casesynth.marginals": {"Clique", "Marginal"},
+    },
+    "casesynth.report.agreement": {
+        "casesynth.counting": {"count"},
+        "casesynth.marginals": {"Clique", "Marginal"},
+    },
 }
 """Modules that count people drawn from the model or synthetic records, never real ones."""
 
