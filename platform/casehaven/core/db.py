@@ -161,13 +161,17 @@ class Database:
                     connection.execute(text("SET TRANSACTION READ ONLY"))
                 yield connection
 
-    def scrub(self) -> None:
-        """Overwrite what was deleted as far as the database can; waits for nobody, so what others still read goes next time."""
+    def scrub(self, *tables: Table) -> None:
+        """Overwrite what was deleted as far as the database can; waits for nobody, so what others still read goes next time.
+
+        Args:
+            tables: on a server, only these; all of them by default.
+        """
         with self._faults(), self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             if self.dialect == "sqlite":
                 connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").close()
             else:
-                connection.execute(text("VACUUM"))
+                connection.execute(text(f"VACUUM {', '.join(table.name for table in tables)}"))
 
     def check(self) -> None:
         """Let the database look for damage in the whole file.

@@ -14,9 +14,10 @@ from typing import Any
 from sqlalchemy import Connection, Table, bindparam, select, update
 
 from casehaven.vault import models
+from casehaven.vault.chunk_store import chunk_key_context
 from casehaven.vault.datasets import Dataset
 from casehaven.vault.keystore import OrganisationKeys
-from casehaven.vault.store import Vault, chunk_key_context, person_key_context
+from casehaven.vault.store import Vault, person_key_context
 
 _AT_ONCE = 5_000
 

@@ -12,10 +12,8 @@
 from __future__ import annotations
 
 import hmac
-import json
-import uuid
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,30 +21,23 @@ import numpy as np
 import pyarrow as pa
 from sqlalchemy import Connection, Row, delete, insert, select, update
 
-from casehaven.core.audit import AuditLog
-from casehaven.core.db import Database
 from casehaven.vault import chunks, models
-from casehaven.vault.anchor import Anchor
-from casehaven.vault.audit_reasons import audit_log
 from casehaven.vault.context import SealContext, prefixed
-from casehaven.vault.datasets import Dataset, Person, Record, check_name, now, this_month
+from casehaven.vault.dataset_store import DatasetStore
+from casehaven.vault.datasets import Dataset, Person, Record, this_month
 from casehaven.vault.erasure import ErasureReceipt
 from casehaven.vault.errors import (
-    DatasetExistsError,
-    DatasetMissingError,
     SchemaDiffersError,
-    SnapshotChangedError,
     UnknownPersonError,
     UnknownRecordError,
 )
 from casehaven.vault.folder import VaultFolder
-from casehaven.vault.keystore import Keystore, OrganisationKeys
-from casehaven.vault.locks import held
 from casehaven.vault.records import json_texts, open_record, random_ids, seal_record, stored_columns
 from casehaven.vault.rootkeys import RootKey
-from casehaven.vault.sealed import new_key, seal, unseal
-from caseschemas import CaseSchema, parse_schema
 from casesynth.encode import encode
+
+_ROWS_OF_A_PERSON = (models.blind_index, models.consent, models.record, models.person)
+"""In the order in which they go."""
 
 Also = Callable[[Connection], None]
 """Something that happens in the same transaction."""
@@ -56,30 +47,8 @@ def _nothing(_: Connection) -> None:
     pass
 
 
-class Vault:
+class Vault(DatasetStore):
     """An open vault. Holds keys; `create` and `open` make one."""
-
-    def __init__(self, folder: VaultFolder, database: Database, keystore: Keystore) -> None:
-        """Use `create` or `open`."""
-        self.folder = folder
-        """Where it is, and what its own file says."""
-        self.database = database
-        self.keystore = keystore
-        self.audit: AuditLog = audit_log(keystore)
-        """Who did what, and why."""
-        self.anchor = Anchor(folder.anchor_path, keystore, folder.vault_id)
-        """What remembers how far the vault is."""
-        self._schemas: dict[str, CaseSchema] = {}
-
-    @property
-    def vault_id(self) -> str:
-        """Name of the vault, the same in every copy."""
-        return self.folder.vault_id
-
-    @property
-    def chunks_folder(self) -> Path:
-        """Folder of the chunk files."""
-        return self.folder.chunks
 
     def __repr__(self) -> str:
         return f"Vault({str(self.folder.path)!r})"
@@ -138,117 +107,7 @@ class Vault:
                     vault.finish_erasure(person_id)
         return vault
 
-    @contextmanager
-    def writing(self) -> Iterator[Connection]:
-        """Run a transaction that writes, and raise the anchor to it when it is committed.
-
-        Raises:
-            DatabaseError: nothing was written.
-            AnchorMissingError: it was written, and the anchor's storage is not there.
-        """
-        with self.database.transaction(writes=True) as connection:
-            yield connection
-        with self.database.transaction(writes=False) as connection:
-            self.anchor.raise_from(connection)
-
-    # --- datasets ------------------------------------------------------------------------------------------------------
-
-    def add_dataset(self, organisation: str, name: str, schema: CaseSchema, people_cap: int) -> Dataset:
-        """Add an empty dataset, and the organisation with keys of its own when it is new.
-
-        Raises:
-            DatasetNameError: a name is written in another way.
-            DatasetExistsError: the organisation has one of that name.
-        """
-        check_name(organisation)
-        check_name(name)
-        if people_cap < 1:
-            raise ValueError("people_cap must be positive")
-        with self.organisation_lock(organisation, alone=True):
-            if organisation not in self.keystore.organisations:
-                self.keystore.add_organisation(organisation)
-            with self.writing() as connection:
-                there = select(models.organisation.c.name).where(models.organisation.c.name == organisation)
-                if connection.scalar(there) is None:
-                    connection.execute(insert(models.organisation).values(name=organisation, created_at=now()))
-                if self._find(connection, organisation, name) is not None:
-                    raise DatasetExistsError(f"{organisation}/{name} is in the vault already")
-                number = random_ids(1)[0]
-                connection.execute(
-                    insert(models.dataset).values(
-                        dataset_id=number,
-                        organisation=organisation,
-                        name=name,
-                        schema_id=schema.id,
-                        schema_sha256=schema.digest(),
-                        schema_document=schema.canonical().decode("utf-8"),
-                        people_cap=people_cap,
-                        version=0,
-                        created_at=now(),
-                    )
-                )
-                self.audit.append(
-                    connection,
-                    action="dataset.create",
-                    object_kind="dataset",
-                    object_id=f"{organisation}/{name}",
-                    organisation=organisation,
-                )
-        return self.dataset(organisation, name)
-
-    def datasets(self) -> tuple[Dataset, ...]:
-        """Return every dataset, by name."""
-        order = (models.dataset.c.organisation, models.dataset.c.name)
-        with self.database.transaction(writes=False) as connection:
-            return tuple(self._dataset(row) for row in connection.execute(select(models.dataset).order_by(*order)))
-
-    def dataset(self, organisation: str, name: str) -> Dataset:
-        """Return a dataset as it is now.
-
-        Raises:
-            DatasetMissingError: there is none of that name.
-        """
-        with self.database.transaction(writes=False) as connection:
-            row = self._find(connection, organisation, name)
-        if row is None:
-            raise DatasetMissingError(f"the vault has no dataset {organisation}/{name}")
-        return self._dataset(row)
-
-    def dataset_of(self, person: Person) -> Dataset:
-        """Return the dataset of a person as it is now."""
-        with self.database.transaction(writes=False) as connection:
-            return self._dataset_by_id(connection, person.dataset_id)
-
-    def keys_of(self, dataset: Dataset) -> OrganisationKeys:
-        """Return the keys of a dataset's organisation as they are now."""
-        return self.keystore.organisation(dataset.organisation)
-
-    @contextmanager
-    def locked(self, dataset: Dataset) -> Iterator[Dataset]:
-        """Hold a dataset: nobody else changes its persons, records or chunks, and nobody rotates its organisation's keys.
-
-        Yields the dataset as it is now. A process holds it once: what is called inside takes the dataset that was yielded.
-
-        Raises:
-            VaultBusyError: others held it for too long.
-        """
-        with (
-            self.organisation_lock(dataset.organisation, alone=False),
-            held(self.folder.lock(f"dataset-{dataset.dataset_id:016x}"), alone=True, what=dataset.id),
-        ):
-            yield self.dataset(dataset.organisation, dataset.name)
-
-    @contextmanager
-    def organisation_lock(self, organisation: str, *, alone: bool) -> Iterator[None]:
-        """Hold an organisation: alone to rotate its keys or to copy its files, with others to change one of its datasets.
-
-        Raises:
-            VaultBusyError: others held it for too long.
-        """
-        with held(self.folder.lock(f"organisation-{organisation}"), alone=alone, what=organisation):
-            yield
-
-    # --- persons -------------------------------------------------------------------------------------------------------
+    # --- persons ---
 
     def token_index(self, dataset: Dataset, token: str) -> bytes:
         """Return what stands for a person token in a dataset: an HMAC that no other dataset shares (models, rule 2)."""
@@ -414,9 +273,8 @@ class Vault:
         self.anchor.add_erasures(person.person_id)  # from here on it is finished, whatever happens
         with self.writing() as connection:
             self._person_by_id(connection, person.person_id)
-            for table in (models.blind_index, models.consent, models.record):
+            for table in _ROWS_OF_A_PERSON:
                 connection.execute(delete(table).where(table.c.person_id == person.person_id))
-            connection.execute(delete(models.person).where(models.person.c.person_id == person.person_id))
             for row, again in rewritten:
                 this = chunk.c.chunk_id == row.chunk_id
                 connection.execute(
@@ -427,7 +285,7 @@ class Vault:
             also(connection)
         for row, _ in rewritten:
             (self.folder.chunks / row.path).unlink(missing_ok=True)
-        self.database.scrub()
+        self.database.scrub(*_ROWS_OF_A_PERSON, chunk)
 
     def finish_erasure(self, person_id: int) -> None:
         """Destroy a person whom the anchor knows as erased: after an erasure that was cut short, or in a copy from before it."""
@@ -467,78 +325,7 @@ class Vault:
         context = person_key_context(dataset, person.person_id)
         return self.keys_of(dataset).unwrap_dek(person.wrapped_dek, person.epoch, context)
 
-    # --- chunks --------------------------------------------------------------------------------------------------------
-
-    def write_chunk(
-        self,
-        dataset: Dataset,
-        keys: OrganisationKeys,
-        rows: chunks.ChunkRows,
-        *,
-        version: int,
-        chunk_id: str | None = None,
-        generation: int = 0,
-    ) -> dict[str, Any]:
-        """Write rows as a new sealed file, and return the row that names it; nothing names it yet.
-
-        Raises:
-            OSError: the disk is full or failing; nothing is left.
-        """
-        chunk_id = uuid.uuid4().hex if chunk_id is None else chunk_id
-        dek = new_key()
-        context = dataset.context("chunk", f"{chunk_id}/{generation}", version=version)
-        path = f"{dataset.dataset_id:016x}/{chunk_id}-{generation}.chunk"
-        sha256 = chunks.write_file(self.folder.chunks / path, seal(dek, chunks.pack(rows, dataset.domain), context))
-        return {
-            "chunk_id": chunk_id,
-            "dataset_id": dataset.dataset_id,
-            "version": version,
-            "generation": generation,
-            "path": path,
-            "wrapped_dek": keys.wrap_dek(dek, chunk_key_context(dataset, chunk_id, generation)),
-            "epoch": keys.epoch,
-            "sealed_sha256": sha256,
-            "created_at": now(),
-        }
-
-    def read_chunk(self, dataset: Dataset, keys: OrganisationKeys, row: Row[Any]) -> chunks.ChunkRows:
-        """Open the chunk that a row names.
-
-        Raises:
-            DamagedChunkError: the file is missing or another one.
-            SealBrokenError: it does not open at this place.
-        """
-        sealed = chunks.read_file(self.folder.chunks / row.path, bytes(row.sealed_sha256))
-        key_context = chunk_key_context(dataset, row.chunk_id, row.generation)
-        dek = keys.unwrap_dek(bytes(row.wrapped_dek), row.epoch, key_context)
-        context = dataset.context("chunk", f"{row.chunk_id}/{row.generation}", version=row.version)
-        return chunks.unpack(unseal(dek, sealed, context), dataset.domain)
-
-    def sweep(self, dataset: Dataset) -> None:
-        """Remove chunk files that no transaction names: what an interrupted change left (rule 4). The dataset is held."""
-        place = self.folder.chunks / f"{dataset.dataset_id:016x}"
-        if not place.is_dir():
-            return
-        with self.database.transaction(writes=False) as connection:
-            query = select(models.chunk.c.path).where(models.chunk.c.dataset_id == dataset.dataset_id)
-            named = {Path(path).name for path in connection.scalars(query)}
-        for path in place.iterdir():
-            if path.name not in named:
-                path.unlink()
-
-    # --- inside a transaction ------------------------------------------------------------------------------------------
-
-    def raise_version(self, connection: Connection, dataset: Dataset) -> int:
-        """Give a held dataset its next version, and return it.
-
-        Raises:
-            SnapshotChangedError: it has another version than its holder thinks.
-        """
-        this = (models.dataset.c.dataset_id == dataset.dataset_id, models.dataset.c.version == dataset.version)
-        found = connection.execute(update(models.dataset).where(*this).values(version=dataset.version + 1))
-        if found.rowcount != 1:
-            raise SnapshotChangedError(f"{dataset.id} was changed by another process")
-        return dataset.version + 1
+    # --- inside a transaction ---
 
     def _supersede(self, connection: Connection, person: Person, old: int, new: int) -> None:
         record = models.record
@@ -557,27 +344,6 @@ class Vault:
             organisation=dataset.organisation,
             actor=actor,
             reason=reason,
-        )
-
-    def _find(self, connection: Connection, organisation: str, name: str) -> Row[Any] | None:
-        where = (models.dataset.c.organisation == organisation, models.dataset.c.name == name)
-        return connection.execute(select(models.dataset).where(*where)).first()
-
-    def _dataset_by_id(self, connection: Connection, dataset_id: int) -> Dataset:
-        return self._dataset(
-            connection.execute(select(models.dataset).where(models.dataset.c.dataset_id == dataset_id)).one()
-        )
-
-    def _dataset(self, row: Row[Any]) -> Dataset:
-        if row.schema_sha256 not in self._schemas:
-            self._schemas[row.schema_sha256] = parse_schema(json.loads(row.schema_document))
-        return Dataset(
-            dataset_id=row.dataset_id,
-            organisation=row.organisation,
-            name=row.name,
-            schema=self._schemas[row.schema_sha256],
-            people_cap=row.people_cap,
-            version=row.version,
         )
 
     def _person_by_id(self, connection: Connection, person_id: int) -> Person:
@@ -605,11 +371,6 @@ def _names(dataset: Dataset) -> list[str]:
 def person_key_context(dataset: Dataset, person_id: int) -> SealContext:
     """The place that a person's key is wrapped for."""
     return dataset.context("person-key", str(person_id))
-
-
-def chunk_key_context(dataset: Dataset, chunk_id: str, generation: int) -> SealContext:
-    """The place that a chunk's key is wrapped for."""
-    return dataset.context("chunk-key", f"{chunk_id}/{generation}")
 
 
 def _person(row: Row[Any]) -> Person:

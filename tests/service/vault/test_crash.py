@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from casehaven.core import db
 from casehaven.core.errors import DatabaseError
 from casehaven.errors import CasehavenError
 from casehaven.intake.uploads import take_in
@@ -37,7 +38,7 @@ from pathlib import Path
 
 from sqlalchemy import func, select
 
-from casehaven.core import db
+from casehaven.core.audit import AuditLog
 from casehaven.intake.uploads import take_in
 from casehaven.vault import chunks, keystore, models, store
 from casehaven.vault.anchor import Anchor
@@ -77,7 +78,7 @@ POINTS = {
     "the chunk is written, not yet named": lambda: dies_before(Path, "rename"),
     "the chunk has its name": lambda: dies_after(chunks, "sync_folder"),
     "rows are written, not committed": lambda: dies_before(store.Vault, "raise_version"),
-    "the last row is written, not committed": lambda: dies_before(store.AuditLog, "append"),
+    "the last row is written, not committed": lambda: dies_before(AuditLog, "append"),
     "committed, the anchor is behind": lambda: dies_before(Anchor, "raise_from"),
     "committed, nobody was told": lambda: dies_after(Anchor, "raise_from"),
     "an epoch is begun": lambda: dies_before(rotation, "rewrap"),
@@ -298,8 +299,6 @@ def test_with_space_again_the_same_file_is_taken_in(
     vault = sqlite_store.open()
     with vault.database.transaction(writes=False) as connection:
         pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
-    from casehaven.core import db
-
     monkeypatch.setattr(db, "_PRAGMAS", (*db._PRAGMAS, f"max_page_count = {pages + 2}"))
     with pytest.raises(DatabaseError, match="no space left"):
         take_in(vault, dataset, path)

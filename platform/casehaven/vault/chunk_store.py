@@ -1,0 +1,98 @@
+"""The sealed chunk files of a vault: written, opened, and swept away when nothing names them.
+
+A chunk file is written before the transaction that names it and removed after the one that forgets it. What an interrupted change left is named by no row, opens for nobody, and is
+removed by the next change of its dataset.
+"""
+
+from __future__ import annotations
+
+import uuid
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Row, select
+
+from casehaven.core.db import Database
+from casehaven.vault import chunks, models
+from casehaven.vault.context import SealContext
+from casehaven.vault.datasets import Dataset, now
+from casehaven.vault.folder import VaultFolder
+from casehaven.vault.keystore import OrganisationKeys
+from casehaven.vault.sealed import new_key, seal, unseal
+
+
+class ChunkStore:
+    """The chunk files of a vault, and the rows that name them."""
+
+    def __init__(self, folder: VaultFolder, database: Database) -> None:
+        """A vault makes one of itself."""
+        self.folder = folder
+        """Where it is, and what its own file says."""
+        self.database = database
+
+    @property
+    def chunks_folder(self) -> Path:
+        """Folder of the chunk files."""
+        return self.folder.chunks
+
+    def write_chunk(
+        self,
+        dataset: Dataset,
+        keys: OrganisationKeys,
+        rows: chunks.ChunkRows,
+        *,
+        version: int,
+        chunk_id: str | None = None,
+        generation: int = 0,
+    ) -> dict[str, Any]:
+        """Write rows as a new sealed file, and return the row that names it; nothing names it yet.
+
+        Raises:
+            OSError: the disk is full or failing; nothing is left.
+        """
+        chunk_id = uuid.uuid4().hex if chunk_id is None else chunk_id
+        dek = new_key()
+        context = dataset.context("chunk", f"{chunk_id}/{generation}", version=version)
+        path = f"{dataset.dataset_id:016x}/{chunk_id}-{generation}.chunk"
+        sha256 = chunks.write_file(self.folder.chunks / path, seal(dek, chunks.pack(rows, dataset.domain), context))
+        return {
+            "chunk_id": chunk_id,
+            "dataset_id": dataset.dataset_id,
+            "version": version,
+            "generation": generation,
+            "path": path,
+            "wrapped_dek": keys.wrap_dek(dek, chunk_key_context(dataset, chunk_id, generation)),
+            "epoch": keys.epoch,
+            "sealed_sha256": sha256,
+            "created_at": now(),
+        }
+
+    def read_chunk(self, dataset: Dataset, keys: OrganisationKeys, row: Row[Any]) -> chunks.ChunkRows:
+        """Open the chunk that a row names.
+
+        Raises:
+            DamagedChunkError: the file is missing or another one.
+            SealBrokenError: it does not open at this place.
+        """
+        sealed = chunks.read_file(self.folder.chunks / row.path, bytes(row.sealed_sha256))
+        key_context = chunk_key_context(dataset, row.chunk_id, row.generation)
+        dek = keys.unwrap_dek(bytes(row.wrapped_dek), row.epoch, key_context)
+        context = dataset.context("chunk", f"{row.chunk_id}/{row.generation}", version=row.version)
+        return chunks.unpack(unseal(dek, sealed, context), dataset.domain)
+
+    def sweep(self, dataset: Dataset) -> None:
+        """Remove chunk files that no transaction names: what an interrupted change left (rule 4). The dataset is held."""
+        place = self.folder.chunks / f"{dataset.dataset_id:016x}"
+        if not place.is_dir():
+            return
+        with self.database.transaction(writes=False) as connection:
+            query = select(models.chunk.c.path).where(models.chunk.c.dataset_id == dataset.dataset_id)
+            named = {Path(path).name for path in connection.scalars(query)}
+        for path in place.iterdir():
+            if path.name not in named:
+                path.unlink()
+
+
+def chunk_key_context(dataset: Dataset, chunk_id: str, generation: int) -> SealContext:
+    """The place that a chunk's key is wrapped for."""
+    return dataset.context("chunk-key", f"{chunk_id}/{generation}")
