@@ -263,11 +263,11 @@ class _Intake:
 
     def _persons(self) -> Iterator[tuple[int, int, bytes, bytes, str, str]]:
         """Rows of new persons. The organisation is held, so the epoch that wraps their keys is not retired before they are stored."""
-        people, month, epoch = self.people, this_month(), self.keys.epoch
+        people, month = self.people, this_month()
         indices = list(people.places)
         for place in people.fresh:
             number = people.numbers[place]
-            wrapped = self.keys.wrap_dek(people.deks[place], self._person_key(number))
+            epoch, wrapped = self.keys.wrap_dek_with_epoch(people.deks[place], self._person_key(number))
             yield number, self.dataset.dataset_id, indices[place], wrapped, epoch, month
 
     def _indexed(self, connection: Connection) -> set[tuple[str, bytes, int]]:

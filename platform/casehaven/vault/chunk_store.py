@@ -55,14 +55,15 @@ class ChunkStore:
         context = dataset.context("chunk", f"{chunk_id}/{generation}", version=version)
         path = f"{dataset.dataset_id:016x}/{chunk_id}-{generation}.chunk"
         sha256 = chunks.write_file(self.folder.chunks / path, seal(dek, chunks.pack(rows, dataset.domain), context))
+        epoch, wrapped = keys.wrap_dek_with_epoch(dek, chunk_key_context(dataset, chunk_id, generation))
         return {
             "chunk_id": chunk_id,
             "dataset_id": dataset.dataset_id,
             "version": version,
             "generation": generation,
             "path": path,
-            "wrapped_dek": keys.wrap_dek(dek, chunk_key_context(dataset, chunk_id, generation)),
-            "epoch": keys.epoch,
+            "wrapped_dek": wrapped,
+            "epoch": epoch,
             "sealed_sha256": sha256,
             "created_at": now(),
         }

@@ -77,8 +77,12 @@ class Dataset:
             dataset=self.name,
             version=version,
             object_id=object_id,
-            schema=f"{self.schema.id} {self.schema.version}",
+            schema=self._schema_name,
         )
+
+    @cached_property
+    def _schema_name(self) -> str:
+        return f"{self.schema.id} {self.schema.version}"
 
 
 @dataclass(frozen=True, kw_only=True)
