@@ -8,6 +8,7 @@ noise is divided by 1.25 (privacy rule 30), so it has power.
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -76,15 +77,29 @@ def _tight_epsilon(scale: float, delta: float) -> float:
 
 
 @pytest.mark.audit
-def test_a_measured_release_spends_no_more_than_it_says() -> None:
-    """The whole of charge, count and noise on a tiny domain, by the likelihood ratio of the extra person over all tables."""
+def test_a_measured_release_spends_no_more_than_it_says_and_the_check_has_power() -> None:
+    """The whole of charge, count and noise on a tiny domain, by the likelihood ratio of the extra person over all tables.
+
+    All tables together are worth one Gaussian of the plan's rho. At its exact epsilon honest draws stay within delta; draws of a release whose
+    noise is divided by 1.25 do not.
+    """
     domain = Domain.declare({"a": ["1"], "b": ["1", "2"], "c": ["1"]})
-    plan = ReleasePlan.make(domain, epsilon=2.0, people_cap=1000, delta=1e-4)
-    draws = 20_000
+    plan = ReleasePlan.make(domain, epsilon=4.0, people_cap=1000, delta=1e-4)
+    worlds = _released(plan)
+    assert certain_delta(*worlds, plan.epsilon) <= plan.delta
+    delta = 0.1
+    exact = _tight_epsilon(1 / math.sqrt(2 * plan.loss.rho), delta)
+    assert certain_delta(*worlds, exact) <= delta
+    louder = (replace(table, nano_rho=math.ceil(table.nano_rho * 1.25**2)) for table in plan.tables)
+    assert certain_delta(*_released(replace(plan, tables=tuple(louder))), exact) > delta
+
+
+def _released(plan: ReleasePlan) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return draws of the statistic with and without the extra person."""
     base = tuple(np.zeros(3, dtype=np.uint16) for _ in range(3))
-    more = tuple(np.concatenate([column, np.array([1], dtype=np.uint16)]) for column in base)
-    worlds = [np.array([_statistic(plan, columns) for _ in range(draws)]) for columns in (more, base)]
-    assert certain_delta(worlds[0], worlds[1], plan.epsilon) <= plan.delta
+    more = tuple(np.append(column, np.uint16(1)) for column in base)
+    one, other = (np.array([_statistic(plan, columns) for _ in range(10_000)]) for columns in (more, base))
+    return one, other
 
 
 def _statistic(plan: ReleasePlan, columns: tuple[NDArray[np.uint16], ...]) -> int:
