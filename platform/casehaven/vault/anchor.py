@@ -1,7 +1,7 @@
 """The anchor: one small signed file on other storage that remembers what a backup forgets (privacy rule 20).
 
-1. It holds the head of the audit log and the roots of its last periods, the version of every dataset, every person who was erased, every consent that was
-   withdrawn, how far the keystore is, and the ledger's ceiling (none until the ledger is in the vault).
+1. It holds the head of the audit log and the roots of its last periods, the version and the digest of the chunk files of every dataset, every person who was
+   erased, every consent that was withdrawn, how far the keystore is, and the ledger's ceiling (none until the ledger is in the vault).
 2. It only rises: versions and positions never fall, erased people and withdrawals never leave it.
 3. A vault that is older than its anchor, or that tells another story than its anchor, does not open: somebody put an earlier copy back.
    `casehaven restore` is the way to take an earlier copy into use, and it does again what the anchor remembers.
@@ -14,18 +14,20 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 import hmac
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from cryptography.exceptions import InvalidSignature
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
 from casehaven.core.audit import AuditHead, first_chain
 from casehaven.core.audit_checkpoint import LogSettings
 from casehaven.core.audit_models import audit, audit_checkpoint
-from casehaven.vault.context import SealContext
+from casehaven.vault.context import SealContext, prefixed
 from casehaven.vault.errors import (
     AnchorExistsError,
     AnchorMissingError,
@@ -35,7 +37,7 @@ from casehaven.vault.errors import (
 )
 from casehaven.vault.keystore import Keystore
 from casehaven.vault.locks import held
-from casehaven.vault.models import consent, dataset, erasure, person
+from casehaven.vault.models import chunk, consent, dataset, erasure, person
 from casehaven.vault.sealed import seal, unseal
 from casesynth._files import FileTooLargeError, NotRegularFileError, read_regular, write_whole
 from casesynth.canonical import JsonFaultError, JsonValue, canonical_json, parse_json
@@ -46,6 +48,7 @@ PERIODS_KEPT = 400
 
 _KEY = b"casehaven-anchor-key/1"
 _SIGNED = b"casehaven-anchor/1\n"
+_CHUNKS = b"casehaven-chunk-set/1\n"
 _LIMIT = 1 << 28
 _SMALLEST = 1 << 15
 _AT_ONCE = 500
@@ -75,6 +78,8 @@ class AnchorState:
     """The last closed periods of the audit log."""
     datasets: Mapping[str, int] = field(default_factory=dict)
     """Version of each dataset, by `organisation/dataset`."""
+    chunks: Mapping[str, bytes] = field(default_factory=dict)
+    """Digest of each dataset's chunk files at that version (`ChunkSet`), by `organisation/dataset`."""
     erased: frozenset[int] = frozenset()
     """Numbers of people who were erased."""
     withdrawn: frozenset[tuple[int, str]] = frozenset()
@@ -93,13 +98,24 @@ class AnchorState:
         if other.head.positions == self.head.positions and other.head.chain != self.head.chain:
             raise RolledBackError("the audit log is not the one that the anchor knows")
         names = {*self.datasets, *other.datasets}
+        further = {
+            name: other if other.datasets.get(name, -1) > self.datasets.get(name, -1) else self for name in names
+        }
+        for name in {*self.chunks} & {*other.chunks}:
+            if self.datasets[name] == other.datasets[name] and self.chunks[name] != other.chunks[name]:
+                raise RolledBackError(f"the chunk files of dataset {name} are not those that the anchor knows")
         closed = other if other.first_period + len(other.periods) > self.first_period + len(self.periods) else self
         return AnchorState(
             sequence=self.sequence,
             head=other.head if other.head.positions > self.head.positions else self.head,
             first_period=closed.first_period,
             periods=closed.periods,
-            datasets={name: max(self.datasets.get(name, 0), other.datasets.get(name, 0)) for name in names},
+            datasets={name: further[name].datasets[name] for name in names},
+            chunks={
+                name: digest
+                for name in names
+                if (digest := further[name].chunks.get(name) or other.chunks.get(name)) is not None
+            },
             erased=self.erased | other.erased,
             withdrawn=self.withdrawn | other.withdrawn,
             keystore_sequence=max(self.keystore_sequence, other.keystore_sequence),
@@ -187,7 +203,12 @@ class Anchor:
             raised = state.raised(present)
             if raised.head != present.head:
                 raise RolledBackError("the restored audit log does not go on from the anchor")
-            return replace(raised, datasets=present.datasets, keystore_sequence=present.keystore_sequence)
+            return replace(
+                raised,
+                datasets=present.datasets,
+                chunks=present.chunks,
+                keystore_sequence=present.keystore_sequence,
+            )
 
         self._change(rebased)
 
@@ -203,8 +224,11 @@ class Anchor:
         """Forget withdrawals whose person gave consent again, after that is written."""
         self._change(lambda state: replace(state, withdrawn=state.withdrawn - {*consents}))
 
-    def check(self, connection: Connection) -> None:
-        """Refuse a database that is older than the anchor, or that is another one (rule 3).
+    def check(self, connection: Connection) -> AnchorState:
+        """Refuse a database that is older than the anchor, or that is another one (rule 3); return what the anchor remembers.
+
+        Args:
+            connection: a transaction that reads, and has not read yet: what it sees must not be older than the anchor.
 
         Raises:
             RolledBackError: says what is behind.
@@ -223,10 +247,20 @@ class Anchor:
             )
         if bytes(chain) != state.head.chain:
             raise RolledBackError(f"the audit log is not the one that the anchor {self.path} knows")
-        found = versions_of(connection)
+        found = chunk_sets(connection)
         for name, version in state.datasets.items():
-            if found.get(name, -1) < version:
+            if name not in found or found[name].version < version:
                 raise RolledBackError(f"dataset {name} is older than the anchor {self.path} says")
+            if found[name].version == version and found[name].digest != state.chunks.get(name, found[name].digest):
+                raise RolledBackError(
+                    f"the chunk files of dataset {name} are not those that the anchor {self.path} knows"
+                )
+        ends = connection.scalar(select(func.max(audit.c.position)))
+        if ends is None or ends < state.head.positions:  # nothing happened since, so nothing is further
+            for name, one in found.items():
+                if one.version != state.datasets.get(name):
+                    raise RolledBackError(f"dataset {name} has a version that no entry of the audit log tells of")
+        return state
 
     def unfinished_erasures(self, connection: Connection) -> tuple[int, ...]:
         """Return people whose erasure began, and who are still in the database (rule 4)."""
@@ -292,12 +326,14 @@ def state_of(connection: Connection) -> AnchorState:
         head = AuditHead(positions=last.position + 1, chain=bytes(last.chain), at=last.at)
     closed = audit_checkpoint.c
     columns = select(closed.period, closed.next_position, closed.period_root)
+    sets = chunk_sets(connection)
     kept = connection.execute(columns.order_by(closed.period.desc()).limit(PERIODS_KEPT)).all()[::-1]
     return AnchorState(
         head=head,
         first_period=kept[0].period if kept else 0,
         periods=tuple(AnchorPeriod(next_position=one.next_position, root=bytes(one.period_root)) for one in kept),
-        datasets=versions_of(connection),
+        datasets={name: one.version for name, one in sets.items()},
+        chunks={name: one.digest for name, one in sets.items()},
         erased=frozenset(connection.scalars(select(erasure.c.person_id))),
     )
 
@@ -313,10 +349,30 @@ def withdrawn_of(connection: Connection) -> frozenset[tuple[int, str]]:
     return frozenset(one for one in given if not latest[one])
 
 
-def versions_of(connection: Connection) -> dict[str, int]:
-    """Return the version of every dataset."""
-    rows = connection.execute(select(dataset.c.organisation, dataset.c.name, dataset.c.version))
-    return {f"{row.organisation}/{row.name}": row.version for row in rows}
+@dataclass(frozen=True, kw_only=True)
+class ChunkSet:
+    """A dataset's version, and the digest of the chunk files that it has then."""
+
+    version: int
+    digest: bytes
+
+
+def chunk_sets(connection: Connection) -> dict[str, ChunkSet]:
+    """Return version and chunk files of every dataset, by `organisation/dataset`.
+
+    The digest is over number, generation and SHA-256 of each chunk: none can be exchanged, added or left out unseen.
+    """
+    columns = (dataset.c.organisation, dataset.c.name, dataset.c.version, chunk.c.chunk_id, chunk.c.generation)
+    query = select(*columns, chunk.c.sealed_sha256).join_from(dataset, chunk, isouter=True)
+    versions, digests = dict[str, int](), dict[str, Any]()
+    for row in sorted(connection.execute(query), key=lambda row: row.chunk_id or ""):
+        name = f"{row.organisation}/{row.name}"
+        versions[name] = row.version
+        digest = digests.setdefault(name, hashlib.sha256(_CHUNKS))
+        if row.chunk_id is not None:
+            digest.update(prefixed(row.chunk_id.encode()) + row.generation.to_bytes(8, "big"))
+            digest.update(prefixed(bytes(row.sealed_sha256)))
+    return {name: ChunkSet(version=version, digest=digests[name].digest()) for name, version in versions.items()}
 
 
 def _document(state: AnchorState) -> bytes:
@@ -332,6 +388,7 @@ def _document(state: AnchorState) -> bytes:
                 "periods": periods,
             },
             "datasets": dict(state.datasets),
+            "chunks": {name: digest.hex() for name, digest in state.chunks.items()},
             "erased": sorted(state.erased),
             "withdrawn": [list(one) for one in sorted(state.withdrawn)],
             "keystore_sequence": state.keystore_sequence,
@@ -352,6 +409,7 @@ def _parse(opened: bytes) -> AnchorState:
         first_period=log["first_period"],
         periods=tuple(AnchorPeriod(next_position=at, root=bytes.fromhex(root)) for at, root in log["periods"]),
         datasets=document["datasets"],
+        chunks={name: bytes.fromhex(digest) for name, digest in document.get("chunks", {}).items()},
         erased=frozenset(document["erased"]),
         withdrawn=frozenset((number, purpose) for number, purpose in document["withdrawn"]),
         keystore_sequence=document["keystore_sequence"],
