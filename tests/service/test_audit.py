@@ -5,9 +5,11 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import os
+import pwd
 import shutil
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,7 +21,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import text
 
-from casehaven.core.audit import AuditEntryError, AuditHead, AuditLog, LostEntries, entries, next_chain
+from casehaven.core.audit import AuditEntryError, AuditHead, AuditLog, LostEntries, entries, next_chain, system_actor
 from casehaven.core.audit_checkpoint import (
     CheckpointError,
     LogSettings,
@@ -83,11 +85,15 @@ class Diary:
         assert closed is not None
         return closed.note
 
-    def verify(self, *notes: str, anchor: AuditHead | None = None) -> AuditVerification:
+    def verify(
+        self, *notes: str, anchor: AuditHead | None = None, erased: Collection[int] | None = None
+    ) -> AuditVerification:
         with self.database.transaction(writes=False) as connection:
             key = NoteKey(name=LogSettings.read(connection).origin, public_key=self.keystore.verify_key)
             outside = [parse_checkpoint(note.encode(), key) for note in notes]
-            return verify_log(connection, self.log, self.keystore.verify_key, anchor=anchor, checkpoints=outside)
+            return verify_log(
+                connection, self.log, self.keystore.verify_key, anchor=anchor, checkpoints=outside, erased=erased
+            )
 
     def head(self) -> AuditHead:
         with self.database.transaction(writes=False) as connection:
@@ -361,7 +367,28 @@ def test_the_reasons_go_with_an_erased_person_and_the_chain_holds(diary: Diary) 
             "asked for it",
             "asked for it",
         ]
-    assert diary.verify().whole
+    assert diary.verify(erased={7}).whole
+
+
+REMOVED = "UPDATE audit SET reason_sealed = NULL, reason_wrapped_dek = NULL, reason_epoch = NULL WHERE position = 2"
+SPOILED = "UPDATE audit SET reason_wrapped_dek = x'00' WHERE position = 2"
+
+
+@pytest.mark.parametrize(("statement", "fault"), [(REMOVED, "was removed"), (SPOILED, "cannot be opened")])
+def test_a_reason_that_somebody_removed_or_spoiled_is_found(diary: Diary, statement: str, fault: str) -> None:
+    diary.note(4, person=8)
+    diary.tamper(statement)
+    for erased in (None, {7}):  # whom the database remembers; whom the anchor knows
+        found = diary.verify(erased=erased)
+        assert found.first_bad == 2
+        assert fault in found.fault
+
+
+def test_the_actor_is_the_systems_user_whatever_the_environment_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = system_actor()
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.setenv(name, "somebody-else")
+    assert system_actor() == before == pwd.getpwuid(os.getuid()).pw_name
 
 
 def test_a_reason_opens_after_its_epoch_was_replaced(diary: Diary) -> None:

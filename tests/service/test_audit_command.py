@@ -168,6 +168,27 @@ def test_an_erased_person_is_reported_by_number_without_reasons(full: SafeHouse)
     assert full.run("audit", "verify").exit_code == 0
 
 
+def test_a_report_goes_on_past_a_reason_that_cannot_be_opened(full: SafeHouse) -> None:
+    number = read(full, "p00003", "the person's lawyer asked", "amal")
+    read(full, "p00004", "curious", "boris")
+    with without_triggers(full) as connection:
+        connection.execute(text(f"UPDATE audit SET reason_wrapped_dek = x'00' WHERE object_id = '{number}'"))
+    found = [one for one in listed(full) if one["action"] == "person.read"]
+    assert [(one["reason"], one["reason_broken"]) for one in found] == [("", True), ("curious", False)]
+    assert "(cannot be opened)" in full.run("audit", "report", "--reason", "a look").output
+    assert full.run("audit", "verify").exit_code == 1
+
+
+def test_an_erasure_that_only_the_database_tells_of_excuses_no_missing_reason(full: SafeHouse) -> None:
+    number = read(full, "p00003", "the person's lawyer asked", "amal")
+    with without_triggers(full) as connection:
+        gone = "reason_sealed = NULL, reason_wrapped_dek = NULL, reason_epoch = NULL"
+        connection.execute(text(f"UPDATE audit SET {gone} WHERE object_id = '{number}'"))
+        copied = f"SELECT {number}, dataset_id, '2026-11', x'00' FROM dataset"
+        connection.execute(text(f"INSERT INTO erasure (person_id, dataset_id, erased_month, receipt_sha256) {copied}"))
+    assert "was removed" in full.run("audit", "verify").output
+
+
 def test_a_report_for_people_is_a_table(full: SafeHouse) -> None:
     read(full, "p00003", "escape \x1b[31m", "amal")
     result = full.run("audit", "report", "--reason", "a look")

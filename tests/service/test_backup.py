@@ -338,6 +338,22 @@ def test_consent_that_was_withdrawn_since_the_backup_stays_withdrawn(full: SafeH
         assert _given(connection, person.person_id, "care") == [True]
 
 
+def test_a_refusal_of_somebody_who_had_said_nothing_before_the_backup_holds_against_a_file(
+    full: SafeHouse, people: MakePeople
+) -> None:
+    """Asked for the first time after the backup, and refused: a file with a yes is not believed after the restore."""
+    said = full.run("person", "consent", "p00007", "--purpose", "pooled_statistics", "--refused", "--reason", "asked")
+    assert said.exit_code == 0, said.output
+    again = back(full)
+    person = again.person_by_token(again.dataset("north", "cases"), "p00007")
+    assert person is not None
+    shutil.rmtree(full.path)
+    again.folder.path.rename(full.path)
+    full.take_in([{**people(8)[7], "mayCare": "yes", "mayPool": "yes"}])
+    with full.open().database.transaction(writes=False) as connection:
+        assert _given(connection, person.person_id, "pooled_statistics") == [False]
+
+
 def _given(connection: Connection, number: int, purpose: str) -> list[bool]:
     consent = models.consent
     where = (consent.c.person_id == number, consent.c.purpose == purpose)

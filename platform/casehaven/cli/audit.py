@@ -62,11 +62,21 @@ def command() -> None:
 def verify(vault_path: Path, root_spec: str, files: tuple[Path, ...], without_anchor: bool) -> None:
     """Verify every entry of the log, its checkpoints, and that it is not older than its anchor."""
     vault = Vault.open(vault_path, parse_root(root_spec), check_anchor=False)
-    anchor = None if without_anchor else vault.anchor.read().head
-    with vault.database.transaction(writes=False) as connection:
+    state = None if without_anchor else vault.anchor.read()
+    with contextlib.ExitStack() as kept:
+        for organisation in vault.keystore.organisations:  # no key ends while its reasons are opened
+            kept.enter_context(vault.organisation_lock(organisation, alone=False))
+        connection = kept.enter_context(vault.database.transaction(writes=False))
         key = NoteKey(name=LogSettings.read(connection).origin, public_key=vault.keystore.verify_key)
         checkpoints = [parse_checkpoint(_read(path), key) for path in files]
-        found = verify_log(connection, vault.audit, vault.keystore.verify_key, anchor=anchor, checkpoints=checkpoints)
+        found = verify_log(
+            connection,
+            vault.audit,
+            vault.keystore.verify_key,
+            anchor=None if state is None else state.head,
+            checkpoints=checkpoints,
+            erased=None if state is None else state.erased,
+        )
     if not found.whole:
         raise AuditNotWholeError(f"the audit log is not whole: position {found.first_bad}: {found.fault}")
     click.echo("\n".join(_found(found, len(checkpoints), without_anchor)))
@@ -191,6 +201,8 @@ def _person(vault: Vault, dataset_id: str | None, reference: str) -> tuple[str, 
 
 
 def _why(line: ReportLine) -> str:
+    if line.reason_broken:
+        return "(cannot be opened)"
     return "(erased with the person)" if line.reason_gone else visible(line.reason)
 
 
@@ -220,6 +232,7 @@ def _json(lines: Sequence[ReportLine]) -> str:
             "object_id": line.entry.object_id,
             "reason": line.reason,
             "reason_gone": line.reason_gone,
+            "reason_broken": line.reason_broken,
         }
         for line in lines
     ]

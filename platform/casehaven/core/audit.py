@@ -12,9 +12,10 @@
 
 from __future__ import annotations
 
-import getpass
 import hashlib
 import hmac
+import os
+import pwd
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -53,6 +54,10 @@ class AuditEntryError(AuditError):
     """An entry that names no actor, action or object in the form that the log takes."""
 
 
+class BrokenReasonError(AuditError):
+    """A sealed reason does not open: it was changed, or its key is gone."""
+
+
 class AuditLogMissingError(AuditError):
     """The database holds no audit log."""
 
@@ -77,7 +82,11 @@ class Reasons(Protocol):
         ...
 
     def open(self, organisation: str, position: int, sealed: SealedReason) -> str:
-        """Open it again."""
+        """Open it again.
+
+        Raises:
+            BrokenReasonError: it does not open.
+        """
         ...
 
     def rewrap(self, organisation: str, position: int, sealed: SealedReason) -> SealedReason:
@@ -177,12 +186,15 @@ def parse_timestamp(written: str) -> datetime:
 
 
 def system_actor() -> str:
-    """Return the name of the user who runs this process; `unknown` where the system has none."""
+    """Return the name of the user who runs this process, as the system knows it: no variable of the environment can say another.
+
+    A user without a name is `uid` and the number.
+    """
     try:
-        name = getpass.getuser()
-    except (OSError, KeyError, ImportError):
-        return "unknown"
-    return name if _is_text(name) else "unknown"
+        name = pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        name = ""
+    return name if _is_text(name) else f"uid {os.getuid()}"
 
 
 def first_chain(origin: str) -> bytes:
@@ -362,7 +374,11 @@ class AuditLog:
         return AuditHead(positions=0, chain=first_chain(log.origin), at=log.started_at)
 
     def reason(self, entry: AuditEntry) -> str | None:
-        """Open an entry's reason; None when it has none, or when it went with the person."""
+        """Open an entry's reason; None when it has none, or when it went with the person.
+
+        Raises:
+            BrokenReasonError: it does not open.
+        """
         return None if entry.reason is None else self._reasons.open(entry.organisation, entry.position, entry.reason)
 
     def forget_reasons(self, connection: Connection, *, object_kind: str, object_id: str) -> None:

@@ -1,6 +1,7 @@
 """Who did what to whose records, and why: what a breach notice, or a person who asks, needs to know.
 
-1. Entries are listed as the log has them, in order, with their reasons opened. Reasons of people who were erased are gone.
+1. Entries are listed as the log has them, in order, with their reasons opened. Reasons of people who were erased are gone. A reason that somebody damaged
+   is said to be so, and the list goes on.
 2. A report on one person lists what was done to that person alone, and what was done to the person's whole dataset: a release or an export of all
    records touched this person too.
 3. A report is a reading of the log, so it stands in the log itself before it is shown.
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, or_, select
 
-from casehaven.core.audit import AuditEntry, AuditLog, read_entries
+from casehaven.core.audit import AuditEntry, AuditLog, BrokenReasonError, read_entries
 from casehaven.core.audit_models import audit
 
 _WHOLE_DATASET = ("dataset", "snapshot", "tables", "release")
@@ -44,6 +45,8 @@ class ReportLine:
     """In the actor's words; empty when none was given."""
     reason_gone: bool
     """The reason went when the person was erased."""
+    reason_broken: bool = False
+    """The reason is there and cannot be opened: `casehaven audit verify` says more."""
 
 
 def report(connection: Connection, log: AuditLog, question: AuditQuestion) -> Iterator[ReportLine]:
@@ -62,6 +65,8 @@ def report(connection: Connection, log: AuditLog, question: AuditQuestion) -> It
     if question.until:
         query = query.where(audit.c.at < question.until)
     for entry in read_entries(connection, query):
-        reason = log.reason(entry)
         gone = entry.reason is None and entry.reason_sha256 is not None
-        yield ReportLine(entry=entry, reason=reason or "", reason_gone=gone)
+        try:
+            yield ReportLine(entry=entry, reason=log.reason(entry) or "", reason_gone=gone)
+        except BrokenReasonError:
+            yield ReportLine(entry=entry, reason="", reason_gone=gone, reason_broken=True)

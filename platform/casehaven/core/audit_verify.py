@@ -1,6 +1,7 @@
 """Is the audit log whole? Every entry is computed anew and compared with what stands outside of it.
 
-1. Each entry's leaf and chain must come out again, positions and times must follow one another, and a sealed reason must be the one that was logged.
+1. Each entry's leaf and chain must come out again, positions and times must follow one another, and a sealed reason must be the one that was logged, and open.
+   A reason may be gone only from an entry about a person who was erased.
 2. Each closed period must give its root again, and each stored checkpoint its text and signature.
 3. A log that is whole in itself may still be an older or a rewritten one. So it must reach and agree with the head that the anchor holds, and with every
    checkpoint that somebody kept outside.
@@ -14,15 +15,16 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, text
 
 from casehaven.core.audit import (
     AuditEntry,
     AuditHead,
     AuditLog,
+    BrokenReasonError,
     LostEntries,
     entries,
     first_chain,
@@ -72,7 +74,8 @@ class _Reading:
     """What the verification knows so far."""
 
     settings: LogSettings
-    key: bytes
+    log: AuditLog
+    erased: Collection[int]
     closed: list[ClosedPeriod]
     anchor: AuditHead | None
     position: int = 0
@@ -91,6 +94,7 @@ def verify_log(
     *,
     anchor: AuditHead | None = None,
     checkpoints: Sequence[Checkpoint] = (),
+    erased: Collection[int] | None = None,
 ) -> AuditVerification:
     """Verify the whole log.
 
@@ -100,11 +104,13 @@ def verify_log(
         public_key: of the checkpoints that the database stores.
         anchor: the head that the anchor holds, if it is at hand.
         checkpoints: kept outside; their signatures were checked when they were parsed.
+        erased: people whose reasons may be gone, as the anchor knows them; whom the database remembers, unless given.
     """
     settings = LogSettings.read(connection)
     reading = _Reading(
         settings=settings,
-        key=log.key,
+        log=log,
+        erased=_erased(connection) if erased is None else erased,
         closed=closed_periods(connection),
         anchor=anchor,
         chain=first_chain(settings.origin),
@@ -148,7 +154,7 @@ def _check_entry(reading: _Reading, entry: AuditEntry) -> None:
             raise _FaultError(reading.position, "an entry is missing, and the restore that follows does not name it")
         before = lost.chain
         _close_before(reading, lost.first)
-    expected = entry.expected_leaf(reading.key)
+    expected = entry.expected_leaf(reading.log.key)
     if not hmac.compare_digest(expected, entry.leaf):
         raise _FaultError(entry.position, "the entry was changed")
     if not hmac.compare_digest(next_chain(before, expected), entry.chain):
@@ -157,6 +163,12 @@ def _check_entry(reading: _Reading, entry: AuditEntry) -> None:
         raise _FaultError(entry.position, "the time of the entry is before that of the entry before")
     if entry.reason is not None and hashlib.sha256(entry.reason.sealed).digest() != entry.reason_sha256:
         raise _FaultError(entry.position, "the sealed reason was exchanged")
+    if entry.reason is None and entry.reason_sha256 is not None and not _is_of_erased(entry, reading.erased):
+        raise _FaultError(entry.position, "the sealed reason was removed, and it is of nobody who was erased")
+    try:
+        reading.log.reason(entry)
+    except BrokenReasonError:
+        raise _FaultError(entry.position, "the sealed reason cannot be opened") from None
     if lost is not None:
         reading.lost.append((entry.position, lost))
     _close_before(reading, entry.position, gone=lost is not None)
@@ -164,6 +176,15 @@ def _check_entry(reading: _Reading, entry: AuditEntry) -> None:
     reading.position, reading.chain, reading.at = entry.position + 1, entry.chain, entry.at
     if reading.anchor is not None:
         _check_anchor(reading, lost)
+
+
+def _is_of_erased(entry: AuditEntry, erased: Collection[int]) -> bool:
+    return entry.object_kind == "person" and entry.object_id.isdecimal() and int(entry.object_id) in erased
+
+
+def _erased(connection: Connection) -> frozenset[int]:
+    """Whom the database remembers as erased; its table is the vault's, which this module does not know."""
+    return frozenset(connection.scalars(text("SELECT person_id FROM erasure")))
 
 
 def _check_anchor(reading: _Reading, lost: LostEntries | None = None) -> None:
@@ -181,7 +202,7 @@ def _close_before(reading: _Reading, position: int, *, gone: bool = False) -> No
     """Close the periods that end before a position, and compare their roots unless entries of theirs are gone (rules 2 and 5)."""
     while reading.period < len(reading.closed) and reading.closed[reading.period].next_position <= position:
         one = reading.closed[reading.period]
-        root = period_root(reading.key, one.period, reading.settings.leaves_per_period, reading.leaves)
+        root = period_root(reading.log.key, one.period, reading.settings.leaves_per_period, reading.leaves)
         if root != one.root and not gone:
             start = reading.closed[reading.period - 1].next_position if reading.period else 0
             raise _FaultError(start, f"the entries of period {one.period} are not those of its checkpoint")

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import hmac
 
-from casehaven.core.audit import AuditLog, Clock, SealedReason, now
+from casehaven.core.audit import AuditLog, BrokenReasonError, Clock, SealedReason, now
 from casehaven.vault.context import Kind, SealContext
+from casehaven.vault.errors import EpochError, SealBrokenError, UnknownOrganisationError
 from casehaven.vault.keystore import Keystore
 from casehaven.vault.sealed import new_key, seal, unseal, unwrap_key, wrap_key
 
@@ -35,8 +36,11 @@ class KeystoreReasons:
 
     def open(self, organisation: str, position: int, sealed: SealedReason) -> str:
         """Open it again."""
-        plain = unseal(self._unwrap(organisation, position, sealed), sealed.sealed, _context(organisation, position))
-        return plain.rstrip(b"\x00").decode("utf-8")
+        try:
+            dek = self._unwrap(organisation, position, sealed)
+            return unseal(dek, sealed.sealed, _context(organisation, position)).rstrip(b"\x00").decode("utf-8")
+        except (SealBrokenError, EpochError, UnknownOrganisationError, UnicodeError):
+            raise BrokenReasonError(f"the reason of entry {position} cannot be opened") from None
 
     def rewrap(self, organisation: str, position: int, sealed: SealedReason) -> SealedReason:
         """Wrap its key under the organisation's present epoch; the same when it is already."""

@@ -75,7 +75,8 @@ def drill(backup_folder: Path, root: RootKey, *, keystore: Path, anchor: Path, w
 
 def check_log(vault: Vault, connection: Connection, state: AnchorState) -> str:
     """Verify the restored audit log."""
-    found = verify_log(connection, vault.audit, vault.keystore.verify_key, anchor=state.head)
+    key, erased = vault.keystore.verify_key, state.erased
+    found = verify_log(connection, vault.audit, key, anchor=state.head, erased=erased)
     if not found.whole:
         raise DrillError(f"the audit log is not whole at position {found.first_bad}: {found.fault}")
     return "the audit log is whole and goes on from the anchor"

@@ -189,13 +189,13 @@ def _withdraw_again(connection: Connection, withdrawn: Sequence[tuple[int, str]]
             continue
         this = (consent.c.person_id == person_id, consent.c.purpose == purpose)
         last = connection.scalar(select(func.max(consent.c.version)).where(*this))
-        if last is None or not connection.scalar(select(consent.c.given).where(*this, consent.c.version == last)):
-            continue
+        if last is not None and not connection.scalar(select(consent.c.given).where(*this, consent.c.version == last)):
+            continue  # whoever had not been asked yet gets the refusal too: else a file with a yes would be believed
         connection.execute(
             insert(consent).values(
                 person_id=person_id,
                 purpose=purpose,
-                version=last + 1,
+                version=(last or 0) + 1,
                 given=False,
                 language="",
                 dated=None,
