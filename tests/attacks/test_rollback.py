@@ -5,16 +5,21 @@ The attacker here may write every file. What no file of the vault can notice, a 
 
 from __future__ import annotations
 
+import csv
+import json
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import event, select, update
 
 from casehaven.core.audit_checkpoint import close_periods
 from casehaven.errors import CasehavenError
+from casehaven.intake.uploads import take_in
 from casehaven.vault import models
 from casehaven.vault.anchor import Anchor
 from casehaven.vault.backup import Backup, write_backup
@@ -260,6 +265,75 @@ def test_the_size_of_the_anchor_says_nothing_of_one_erasure(full: SafeHouse) -> 
     before = (full.folder / "vault.anchor").stat().st_size
     erase(full)
     assert (full.folder / "vault.anchor").stat().st_size == before
+
+
+def _lists(house: SafeHouse) -> str:
+    """The lists as they are sealed; sealed again, they would be other bytes."""
+    found = json.loads((house.folder / "vault.anchor").read_text())["lists"]
+    assert isinstance(found, str)
+    return found
+
+
+def test_an_entry_leaves_the_lists_of_the_anchor_as_they_are_and_reads_no_erasures(full: SafeHouse) -> None:
+    erase(full)
+    vault, before, asked = full.open(), _lists(full), list[str]()
+    with event_heard(vault, asked), vault.writing() as connection:
+        vault.audit.append(connection, action="test.note", object_kind="vault", object_id="x")
+    assert _lists(full) == before
+    about = [statement for statement in asked if "erasure" in statement]
+    assert about
+    assert all("count(*)" in statement for statement in about)
+    erase(full, "p00008")
+    assert _lists(full) != before
+
+
+@contextmanager
+def event_heard(vault: Vault, asked: list[str]) -> Iterator[None]:
+    """Write down every statement that the vault sends to its database."""
+
+    def heard(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        asked.append(statement)
+
+    event.listen(vault.database._engine, "before_cursor_execute", heard)
+    try:
+        yield
+    finally:
+        event.remove(vault.database._engine, "before_cursor_execute", heard)
+
+
+def test_an_anchor_with_very_many_withdrawals_stays_small_and_forgets_none(full: SafeHouse) -> None:
+    many = {(number, purpose) for number in range(1, 30_001) for purpose in ("care", "own_statistics")}
+    anchor = full.open().anchor
+    anchor.add_withdrawals(*many)
+    assert (full.folder / "vault.anchor").stat().st_size < 1 << 20
+    with full.open().writing():
+        pass
+    assert many <= anchor.read().withdrawn
+
+
+def test_earlier_lists_in_a_later_anchor_are_noticed(full: SafeHouse) -> None:
+    before = _lists(full)
+    erase(full)
+    path = full.folder / "vault.anchor"
+    path.write_text(path.read_text().replace(_lists(full), before))
+    with pytest.raises(BrokenAnchorError):
+        full.open()
+
+
+def test_when_the_anchor_is_lost_meanwhile_the_error_says_that_the_file_is_in_the_vault(
+    full: SafeHouse, people: MakePeople
+) -> None:
+    vault, anchor = full.open(), full.folder / "vault.anchor"
+    file = full.folder / "more.csv"
+    with file.open("w", newline="", encoding="utf-8") as opened:
+        writer = csv.DictWriter(opened, [*people(1)[0]])
+        writer.writeheader()
+        writer.writerows(people(2, start=90))
+    anchor.rename(full.folder / "elsewhere")
+    with pytest.raises(AnchorMissingError, match="it is in the vault, and the anchor is not raised"):
+        take_in(vault, vault.dataset("north", "cases"), file)
+    (full.folder / "elsewhere").rename(anchor)
+    assert is_there(full.open(), "p00091")
 
 
 def test_a_new_anchor_is_made_only_where_the_old_one_is_lost_and_it_knows_who_was_erased(full: SafeHouse) -> None:

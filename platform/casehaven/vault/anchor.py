@@ -8,6 +8,8 @@
 4. An erasure stands in the anchor before it begins. If it is cut short, opening the vault finishes it.
 5. Its content is sealed, padded and signed with keys of the keystore. Whoever finds it learns which vault it is for and when it was last written.
 6. It is written whole or not at all, by one process at a time.
+7. The two lists, which grow with the vault, are sealed apart from the rest. An entry of the audit log leaves them as they are: they are neither opened nor
+   sealed again, and the rest names their SHA-256.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from cryptography.exceptions import InvalidSignature
 from sqlalchemy import Connection, func, select
 
@@ -52,6 +55,9 @@ _CHUNKS = b"casehaven-chunk-set/1\n"
 _LIMIT = 1 << 28
 _SMALLEST = 1 << 15
 _AT_ONCE = 500
+_NUMBER = np.dtype(">i8")
+_PREFIX_BYTES = 4
+"""Of `prefixed`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,6 +90,8 @@ class AnchorState:
     """Numbers of people who were erased."""
     withdrawn: frozenset[tuple[int, str]] = frozenset()
     """Consents that were refused or withdrawn, and not given again: person and purpose."""
+    erasures_seen: int = 0
+    """Rows of erasures in the database when they were last compared with `erased`."""
     keystore_sequence: int = 0
     """How often the keystore had changed: an older copy of it, with keys that were destroyed since, is noticed."""
     ledger_ceiling: None = None
@@ -118,6 +126,7 @@ class AnchorState:
             },
             erased=self.erased | other.erased,
             withdrawn=self.withdrawn | other.withdrawn,
+            erasures_seen=max(self.erasures_seen, other.erasures_seen),
             keystore_sequence=max(self.keystore_sequence, other.keystore_sequence),
         )
 
@@ -140,8 +149,9 @@ class Anchor:
             AnchorMissingError: it cannot be written.
         """
         anchor = cls(path, keystore, vault_id)
-        state = replace(anchor._present(connection), sequence=1, withdrawn=withdrawn_of(connection))
-        anchor._write(state, replace_file=False)
+        erased, withdrawn = erased_of(connection), withdrawn_of(connection)
+        state = replace(anchor._present(connection), sequence=1, erased=erased, withdrawn=withdrawn)
+        anchor._write(state, anchor._sealed_lists(state), replace_file=False)
         return anchor
 
     def read(self) -> AnchorState:
@@ -151,6 +161,10 @@ class Anchor:
             AnchorMissingError: the file is not there.
             BrokenAnchorError: it is not this vault's, or was changed.
         """
+        return self._opened(*self._read_file())
+
+    def _read_file(self) -> tuple[AnchorState, bytes]:
+        """Read and verify everything, and open all but the lists: the state without them, and the lists as they are sealed."""
         where = f"the anchor {self.path}"
         try:
             data = read_regular(self.path, limit=_LIMIT, follow=True)
@@ -166,30 +180,51 @@ class Anchor:
             outer = parse_json(data, self.path.name)
         except JsonFaultError:
             raise BrokenAnchorError(f"{where} is not a file that Casehaven wrote") from None
-        if not isinstance(outer, dict) or set(outer) != {"format", "vault_id", "body", "signature"}:
+        if not isinstance(outer, dict) or set(outer) - {"lists"} != {"format", "vault_id", "body", "signature"}:
             raise BrokenAnchorError(f"{where} does not have the fields of an anchor")
         if outer["format"] != ANCHOR_FORMAT:
             raise BrokenAnchorError(f"{where} has another format than {ANCHOR_FORMAT}")
         if outer["vault_id"] != self._vault_id:
             raise BrokenAnchorError(f"{where} is the anchor of another vault")
         try:
-            body = base64.b64decode(str(outer["body"]), validate=True)
-            signature = base64.b64decode(str(outer["signature"]), validate=True)
+            body, lists, signature = (_decoded(outer.get(name, "")) for name in ("body", "lists", "signature"))
             self._keystore.signing_key().public_key().verify(signature, self._message(body))
-            opened = unseal(self._key(), body, self._context())
-        except (binascii.Error, ValueError, InvalidSignature, SealBrokenError):
+            state, lists_sha256 = _parse(unseal(self._key(), body, self._context()))
+        except (ValueError, InvalidSignature, SealBrokenError):
             raise BrokenAnchorError(f"{where} was changed, or belongs to another keystore") from None
-        return _parse(opened)
+        if (hashlib.sha256(lists).digest() if lists else b"") != lists_sha256:
+            raise BrokenAnchorError(f"{where} was changed: its lists are others")
+        return state, lists
+
+    def _opened(self, state: AnchorState, lists: bytes) -> AnchorState:
+        """Return a state with its lists."""
+        if not lists:  # written before they were apart
+            return state
+        try:
+            erased, withdrawn = _parse_lists(unseal(self._key(), lists, self._context("lists")))
+        except SealBrokenError:
+            raise BrokenAnchorError(f"the lists of the anchor {self.path} do not open") from None
+        return replace(state, erased=erased, withdrawn=withdrawn)
 
     def raise_from(self, connection: Connection) -> None:
         """Bring the anchor up to what the database has committed; writes nothing when it is there already.
 
         Raises:
             RolledBackError: the database tells another story (rule 3).
-            AnchorMissingError: it cannot be read or written.
+            AnchorMissingError: it cannot be read or written; the database has what was committed all the same.
         """
         present = self._present(connection)
-        self._change(lambda state: state.raised(present))
+
+        def risen(state: AnchorState) -> AnchorState:
+            erased = erased_of(connection) if present.erasures_seen > state.erasures_seen else frozenset()
+            return state.raised(replace(present, erased=erased))
+
+        try:
+            self._change(risen, lists=lambda state: present.erasures_seen > state.erasures_seen)
+        except AnchorMissingError as error:
+            raise AnchorMissingError(
+                f"it is in the vault, and the anchor is not raised to it: {error}; bring the anchor's storage back, the next command raises it"
+            ) from None
 
     def rebase(self, connection: Connection) -> None:
         """Take over a restored database that has gone on from this anchor; erasures and withdrawals stay (rule 2).
@@ -197,7 +232,7 @@ class Anchor:
         Raises:
             RolledBackError: it has not gone on from here.
         """
-        present = self._present(connection)
+        present = replace(self._present(connection), erased=erased_of(connection))
 
         def rebased(state: AnchorState) -> AnchorState:
             raised = state.raised(present)
@@ -207,6 +242,7 @@ class Anchor:
                 raised,
                 datasets=present.datasets,
                 chunks=present.chunks,
+                erasures_seen=present.erasures_seen,
                 keystore_sequence=present.keystore_sequence,
             )
 
@@ -273,27 +309,40 @@ class Anchor:
     def _present(self, connection: Connection) -> AnchorState:
         return replace(state_of(connection), keystore_sequence=self._keystore.sequence)
 
-    def _change(self, change: Callable[[AnchorState], AnchorState]) -> None:
-        """Read, change and write, alone (rule 6)."""
+    def _change(
+        self,
+        change: Callable[[AnchorState], AnchorState],
+        *,
+        lists: Callable[[AnchorState], bool] = lambda _: True,
+    ) -> None:
+        """Read, change and write, alone (rule 6). The change sees the lists, and may change them, only if `lists` says so (rule 7)."""
         if not self.path.is_file():
             raise AnchorMissingError(f"there is no anchor at {self.path}")
         try:
             with held(self.path.with_name(f".{self.path.name}.lock"), alone=True, what="the anchor"):
-                state = self.read()
+                state, sealed = self._read_file()
+                if lists(state):
+                    state = self._opened(state, sealed)
                 changed = change(state)
+                if not sealed or changed.erased != state.erased or changed.withdrawn != state.withdrawn:
+                    sealed = self._sealed_lists(changed)
                 if changed != state:
-                    self._write(replace(changed, sequence=state.sequence + 1), replace_file=True)
+                    self._write(replace(changed, sequence=state.sequence + 1), sealed, replace_file=True)
         except OSError as error:
             raise AnchorMissingError(f"the anchor {self.path} cannot be written: {error.strerror}") from None
 
-    def _write(self, state: AnchorState, *, replace_file: bool) -> None:
-        body = seal(self._key(), _padded(_document(state)), self._context())
+    def _sealed_lists(self, state: AnchorState) -> bytes:
+        return seal(self._key(), _padded(_lists(state)), self._context("lists"))
+
+    def _write(self, state: AnchorState, lists: bytes, *, replace_file: bool) -> None:
+        body = seal(self._key(), _padded(_document(state, hashlib.sha256(lists).digest())), self._context())
         signature = self._keystore.signing_key().sign(self._message(body))
         data = canonical_json(
             {
                 "format": ANCHOR_FORMAT,
                 "vault_id": self._vault_id,
                 "body": base64.b64encode(body).decode("ascii"),
+                "lists": base64.b64encode(lists).decode("ascii"),
                 "signature": base64.b64encode(signature).decode("ascii"),
             }
         )
@@ -307,8 +356,8 @@ class Anchor:
     def _key(self) -> bytes:
         return hmac.digest(self._keystore.audit_key(), _KEY, "sha256")
 
-    def _context(self) -> SealContext:
-        return SealContext(kind="detail", organisation="", object_id=f"anchor {self._vault_id}")
+    def _context(self, part: str = "") -> SealContext:
+        return SealContext(kind="detail", organisation="", object_id=f"anchor {self._vault_id} {part}".rstrip())
 
     def _message(self, body: bytes) -> bytes:
         name = self._vault_id.encode("utf-8")
@@ -316,7 +365,7 @@ class Anchor:
 
 
 def state_of(connection: Connection) -> AnchorState:
-    """Return what an anchor remembers of a database; erasures that begin, and withdrawals, are told to it apart."""
+    """Return what an anchor remembers of a database, without its lists."""
     last = connection.execute(
         select(audit.c.position, audit.c.chain, audit.c.at).order_by(audit.c.position.desc()).limit(1)
     ).first()
@@ -334,8 +383,13 @@ def state_of(connection: Connection) -> AnchorState:
         periods=tuple(AnchorPeriod(next_position=one.next_position, root=bytes(one.period_root)) for one in kept),
         datasets={name: one.version for name, one in sets.items()},
         chunks={name: one.digest for name, one in sets.items()},
-        erased=frozenset(connection.scalars(select(erasure.c.person_id))),
+        erasures_seen=connection.scalar(select(func.count()).select_from(erasure)) or 0,
     )
+
+
+def erased_of(connection: Connection) -> frozenset[int]:
+    """Return everyone whose erasure the database remembers."""
+    return frozenset(connection.scalars(select(erasure.c.person_id)))
 
 
 def withdrawn_of(connection: Connection) -> frozenset[tuple[int, str]]:
@@ -375,7 +429,7 @@ def chunk_sets(connection: Connection) -> dict[str, ChunkSet]:
     return {name: ChunkSet(version=version, digest=digests[name].digest()) for name, version in versions.items()}
 
 
-def _document(state: AnchorState) -> bytes:
+def _document(state: AnchorState, lists_sha256: bytes) -> bytes:
     periods: list[JsonValue] = [[one.next_position, one.root.hex()] for one in state.periods]
     return canonical_json(
         {
@@ -389,31 +443,75 @@ def _document(state: AnchorState) -> bytes:
             },
             "datasets": dict(state.datasets),
             "chunks": {name: digest.hex() for name, digest in state.chunks.items()},
-            "erased": sorted(state.erased),
-            "withdrawn": [list(one) for one in sorted(state.withdrawn)],
+            "lists_sha256": lists_sha256.hex(),
+            "erasures_seen": state.erasures_seen,
             "keystore_sequence": state.keystore_sequence,
             "ledger_ceiling": state.ledger_ceiling,
         }
     )
 
 
-def _parse(opened: bytes) -> AnchorState:
+def _parse(opened: bytes) -> tuple[AnchorState, bytes]:
     """Read what `_document` wrote; the seal says that nobody else did."""
     document = parse_json(opened.rstrip(b" "), "the anchor")
     if not isinstance(document, dict):
         raise BrokenAnchorError("the anchor holds something else than a state")
     log = document["audit"]
-    return AnchorState(
+    state = AnchorState(
         sequence=document["sequence"],
         head=AuditHead(positions=log["positions"], chain=bytes.fromhex(log["chain"]), at=log["at"]),
         first_period=log["first_period"],
         periods=tuple(AnchorPeriod(next_position=at, root=bytes.fromhex(root)) for at, root in log["periods"]),
         datasets=document["datasets"],
         chunks={name: bytes.fromhex(digest) for name, digest in document.get("chunks", {}).items()},
-        erased=frozenset(document["erased"]),
-        withdrawn=frozenset((number, purpose) for number, purpose in document["withdrawn"]),
+        erased=frozenset(document.get("erased", ())),  # in the body before the lists were apart
+        withdrawn=frozenset((number, purpose) for number, purpose in document.get("withdrawn", ())),
+        erasures_seen=document.get("erasures_seen", 0),
         keystore_sequence=document["keystore_sequence"],
     )
+    return state, bytes.fromhex(document.get("lists_sha256", ""))
+
+
+def _lists(state: AnchorState) -> bytes:
+    """Lists of numbers, each after its name: the erased people under no name, then the withdrawals by purpose."""
+    named = {"": state.erased}
+    for purpose in {purpose for _, purpose in state.withdrawn}:
+        named[purpose] = frozenset(number for number, of in state.withdrawn if of == purpose)
+    return prefixed(
+        b"".join(
+            prefixed(name.encode("utf-8")) + prefixed(np.array(sorted(numbers), _NUMBER).tobytes())
+            for name, numbers in sorted(named.items())
+        )
+    )
+
+
+def _parse_lists(opened: bytes) -> tuple[frozenset[int], frozenset[tuple[int, str]]]:
+    """Read what `_lists` wrote; the seal says that nobody else did."""
+    erased, withdrawn = frozenset[int](), set[tuple[int, str]]()
+    left, _ = _cut(opened)
+    while left:
+        name, left = _cut(left)
+        data, left = _cut(left)
+        numbers = np.frombuffer(data, _NUMBER).tolist()
+        if name:
+            withdrawn.update((number, name.decode("utf-8")) for number in numbers)
+        else:
+            erased = frozenset(numbers)
+    return erased, frozenset(withdrawn)
+
+
+def _cut(data: bytes) -> tuple[bytes, bytes]:
+    """Undo `prefixed`: the first field, and what follows it."""
+    end = _PREFIX_BYTES + int.from_bytes(data[:_PREFIX_BYTES], "big")
+    return data[_PREFIX_BYTES:end], data[end:]
+
+
+def _decoded(text: object) -> bytes:
+    """Read base64 that is written in one way only."""
+    data = base64.b64decode(str(text), validate=True)
+    if base64.b64encode(data).decode("ascii") != text:
+        raise binascii.Error("not the canonical base64")
+    return data
 
 
 def _padded(document: bytes) -> bytes:
