@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import secrets
 import stat
 import tempfile
 from pathlib import Path
@@ -59,7 +60,10 @@ def read_regular(path: Path, *, limit: int, follow: bool = False) -> bytes:
 
 
 def write_whole(path: Path, data: bytes, *, mode: int, replace: bool) -> None:
-    """Write a file that is there whole or not at all, after a crash too: temporary file, fsync, rename or link, fsync of the folder.
+    """Write a file that is there whole or not at all, after a crash too: nameless file, fsync, link or rename, fsync of the folder.
+
+    Where the file system can, the file has no name until all of it is on disk, so a process that is killed leaves nothing of it behind. Elsewhere it
+    leaves `.NAME.*.part`, with the same permissions.
 
     Args:
         path: where the file goes.
@@ -71,20 +75,54 @@ def write_whole(path: Path, data: bytes, *, mode: int, replace: bool) -> None:
         FileExistsError: `replace` is false and the file is there already; it is left as it was.
         OSError: the disk is full, the folder is missing or may not be written.
     """
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            os.fchmod(file.fileno(), mode)
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        if replace:
-            os.replace(name, path)
-        else:
-            os.link(name, path)  # unlike a rename, a link never takes the place of an existing file
-    finally:
-        Path(name).unlink(missing_ok=True)
+    if not _write_nameless(path, data, mode=mode, replace=replace):
+        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                _fill(file, data, mode)
+            if replace:
+                os.replace(name, path)
+            else:
+                os.link(name, path)  # unlike a rename, a link never takes the place of an existing file
+        finally:
+            Path(name).unlink(missing_ok=True)
     sync_folder(path.parent)
+
+
+def _write_nameless(path: Path, data: bytes, *, mode: int, replace: bool) -> bool:
+    """Write a file that gets its name when it is whole; False where the file system knows no such files."""
+    try:
+        descriptor = os.open(path.parent, os.O_TMPFILE | os.O_WRONLY | os.O_CLOEXEC, mode)
+    except (AttributeError, OSError):  # not Linux, or another file system; whatever else is wrong, the other way says
+        return False
+    with os.fdopen(descriptor, "wb") as file:
+        _fill(file, data, mode)
+        try:
+            _name(file, path)
+        except FileExistsError:
+            if not replace:
+                raise
+            other = path.with_name(f".{path.name}.{secrets.token_hex(8)}.part")
+            _name(file, other)  # a name cannot be given over another; for one step it has this one
+            try:
+                os.replace(other, path)
+            finally:
+                other.unlink(missing_ok=True)
+        except FileNotFoundError:  # no /proc
+            return False
+    return True
+
+
+def _name(file: BinaryIO, path: Path) -> None:
+    """Give a nameless file its name; never in the place of an existing file."""
+    os.link(f"/proc/self/fd/{file.fileno()}", path, src_dir_fd=file.fileno())  # with a descriptor, the link is followed
+
+
+def _fill(file: BinaryIO, data: bytes, mode: int) -> None:
+    os.fchmod(file.fileno(), mode)
+    file.write(data)
+    file.flush()
+    os.fsync(file.fileno())
 
 
 def sync_folder(folder: Path) -> None:

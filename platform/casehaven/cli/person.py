@@ -10,14 +10,13 @@ from typing import Any
 import click
 
 from casehaven.cli._vault import chosen_dataset, dataset_option, open_vault, root_key_option, vault_option
-from casehaven.people import People, parse_purpose, possible_duplicates, view_lines
+from casehaven.people import People, parse_purpose, view_lines
 from casehaven.people.consent import PURPOSE_LABELS, PURPOSES, consent_lines
-from casehaven.people.duplicates import can_be_compared
 from casehaven.people.errors import ExistingPersonFileError, NotConfirmedError
 from casehaven.people.export import SUFFIXES, check_target, write_export
-from casehaven.people.service import check_reason
+from casehaven.people.service import check_reason, check_text
 from casehaven.people.view import PersonView
-from casehaven.vault.erasure import ErasureReceipt, receipt_of, signed_receipt
+from casehaven.vault.erasure import ErasureReceipt, signed_receipt
 from casesynth._files import write_whole
 from casesynth.report.markup import visible
 
@@ -104,7 +103,7 @@ def correct(
     found, why = _asked(reference), _reason(reason)
     changes = {}
     for setting in settings:
-        name, given, value = setting.partition("=")
+        name, given, value = check_text(setting, "the value").partition("=")
         changes[name.strip()] = value if given else click.prompt(f"New value of {name}", default="", err=True)
     _print(people.correct(found, changes, reason=why, record=record), history=True)
     click.echo("\ncorrected; own statistics and releases made from now on use it")
@@ -174,7 +173,12 @@ def export(people: People, reason: str | None, reference: str | None, output: Pa
     help="New file for the receipt.  [default: casehaven-erasure-NUMBER.json]",
 )
 @click.option("--yes", is_flag=True, help="Do not ask again.")
-@click.option("--receipt-again", type=int, metavar="NUMBER", help="Write the receipt of an earlier erasure again.")
+@click.option(
+    "--receipt-again",
+    type=click.IntRange(1, 2**63 - 1),
+    metavar="NUMBER",
+    help="Write the receipt of an earlier erasure again.",
+)
 @_shared
 def erase(
     people: People,
@@ -189,7 +193,7 @@ def erase(
     if receipt_again is not None:
         if reference is not None:
             raise click.UsageError("give either a REFERENCE to erase or --receipt-again NUMBER")
-        _write_receipt(people, receipt_of(people.vault, receipt_again), receipt_path)
+        _write_receipt(people, people.receipt_again(receipt_again, reason=_reason(reason)), receipt_path)
         return
     found, why = _asked(reference), _reason(reason)
     person = people.find(found, reason=why)
@@ -211,15 +215,12 @@ def erase(
 @_shared
 def duplicates(people: People, reason: str | None, most: int) -> None:
     """List people of the organisation who may be one person under two references. Nothing is merged."""
-    vault, organisation = people.vault, people.dataset.organisation
-    datasets = [dataset for dataset in vault.datasets() if dataset.organisation == organisation]
-    compared = [dataset for dataset in datasets if can_be_compared(dataset)]
-    if not compared:
+    vault = people.vault
+    if not people.compared():
         click.echo(f"{people.dataset.schema.id} has no fields that identify people, so there is nothing to compare")
         return
     why = check_reason(_reason(reason))
-    with vault.database.transaction(writes=False) as connection:
-        found = possible_duplicates(connection, compared)
+    found = people.possible_duplicates(reason=why)
     if not found:
         click.echo("no possible duplicates")
         return
@@ -295,7 +296,8 @@ def retention(
 
 def _asked(reference: str | None) -> str:
     """Return the reference as given, or ask for it: what is typed there stays out of the history of the shell."""
-    return reference if reference is not None else click.prompt("Case reference", err=True)
+    asked = reference if reference is not None else click.prompt("Case reference", err=True)
+    return check_text(asked, "the case reference")
 
 
 def _reason(reason: str | None) -> str:

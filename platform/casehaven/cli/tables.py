@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from casehaven.cli._vault import chosen_dataset, dataset_option, open_vault, root_key_option, vault_option
+from casehaven.people.service import check_reason
 from casehaven.releases.indicators import Roles, RolesNeededError, read_roles, shipped_roles
 from casehaven.statistics import check_target, own_statistics, screen, write_tables
 from caseschemas import CaseSchema
@@ -32,7 +33,7 @@ from caseschemas import CaseSchema
     help="Write a workbook (.xlsx) or a page (.html) instead of showing the tables.",
 )
 @click.option("--replace", is_flag=True, help="Replace a file that is there.")
-@click.option("--reason", help="What for; sealed in the audit log.")
+@click.option("--reason", help="What for. It is sealed in the audit log; write no names.  [asked for if not given]")
 def command(
     vault_path: Path,
     root_spec: str,
@@ -53,7 +54,8 @@ def command(
     vault = open_vault(vault_path, root_spec)
     dataset = chosen_dataset(vault, dataset_id)
     roles = _roles(dataset.schema, roles_path)
-    statistics = own_statistics(vault, dataset, roles, years=years, reason=reason)
+    why = check_reason(reason if reason is not None else click.prompt("What for (no names)", err=True))
+    statistics = own_statistics(vault, dataset, roles, years=years, reason=why)
     if roles is None:
         click.echo(
             f"note: {dataset.schema.id} does not say which attributes are sex, age and form; name a file with --roles to cross them",

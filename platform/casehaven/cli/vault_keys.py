@@ -85,7 +85,10 @@ def rotate_epoch_(organisation: str, vault_path: Path, root_spec: str, name: str
     vault = open_vault(vault_path, root_spec)
     epoch = rotate_epoch(vault, organisation, name)
     click.echo(f"{organisation} is in the epoch {epoch}; the key of the one before is destroyed")
-    click.echo("make a new backup of keys over the old one, new backups of the data, and new escrow packets")
+    click.echo(
+        f"no earlier backup of {organisation}'s data opens any more: run `casehaven backup` and `casehaven drill` now"
+    )
+    click.echo("then make a new backup of keys over the old one, and new escrow packets")
 
 
 @command.command("backup")

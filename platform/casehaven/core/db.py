@@ -195,7 +195,12 @@ class Database:
             raise _cause(self.where, error, error.orig) from None
         except sqlite3.Error as error:
             raise _cause(self.where, error, error) from None
-        except UnicodeError:  # a damaged page can make a text, or the database's own message, no text at all
+        except UnicodeEncodeError:
+            raise DatabaseError(f"{self.where} was given a text that is no Unicode; nothing was written") from None
+        except UnicodeDecodeError as error:
+            if not _is_drivers(error):
+                raise
+            # a damaged page can make a text, or the database's own message, no text at all
             raise DatabaseDamagedError(f"{self.where} is damaged: the database cannot read it") from None
         except Exception as error:
             if not any(base.__module__ == "psycopg" and base.__name__ == "Error" for base in type(error).__mro__):
@@ -281,6 +286,15 @@ def _postgres(url: str) -> Database:
     database = Database(engine, without_password(url), None)
     with database.transaction(writes=False):
         return database
+
+
+def _is_drivers(error: BaseException) -> bool:
+    """Whether an error comes from where statements run: the driver, or SQLAlchemy on top of it."""
+    frame, module = error.__traceback__, ""
+    while frame is not None:
+        module = str(frame.tb_frame.f_globals.get("__name__", ""))
+        frame = frame.tb_next
+    return module == __name__ or module.partition(".")[0] in ("sqlalchemy", "sqlite3", "psycopg")
 
 
 def _cause(where: str, error: Exception, driver: BaseException | None) -> DatabaseError:

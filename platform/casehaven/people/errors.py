@@ -20,6 +20,10 @@ class ReasonNeededError(PeopleError):
     """A person's records were asked for without a reason."""
 
 
+class TextError(PeopleError):
+    """Something that was typed is no text: bytes of another encoding are in it."""
+
+
 class CorrectionError(PeopleError):
     """A correction that names no attribute of the schema, a value outside its list, or no record."""
 

@@ -3,7 +3,8 @@
 1. A person is found by their case reference or person token: what stands in the organisation's own case files. The vault keeps an HMAC of either, under a key
    of the organisation; it holds no list that could be searched.
 2. Never known and erased get the same answer. Nothing is said of other organisations (privacy rule 2).
-3. Whoever looks somebody up, reads, corrects, exports or erases gives a reason. It is in the audit log in the same transaction, found or not.
+3. Whoever looks somebody up, reads, corrects, exports or erases, asks for possible duplicates or for an earlier receipt, gives a reason. It is in the audit log in
+   the same transaction, found or not.
 4. A withdrawal of consent is in the anchor before it is in the database: a restored backup does not undo it. It raises the dataset's version, so that no snapshot
    that was checked before is opened after (privacy rule 35).
 5. A person is erased whole: `casehaven.vault.erasure`.
@@ -24,13 +25,14 @@ from casehaven.people.consent import (
     parse_language,
 )
 from casehaven.people.correct import corrected
-from casehaven.people.errors import CorrectionError, ReasonNeededError, SeveralRecordsError
+from casehaven.people.duplicates import PossibleDuplicate, can_be_compared, possible_duplicates
+from casehaven.people.errors import CorrectionError, ReasonNeededError, SeveralRecordsError, TextError
 from casehaven.people.find import person_by_reference
 from casehaven.people.matching import REFERENCE_COLUMN
 from casehaven.people.retention import due_people, set_retention, set_retention_for_all
 from casehaven.people.view import PersonView
 from casehaven.vault.datasets import Dataset, Person, Record, now
-from casehaven.vault.erasure import ErasureReceipt, erase_person
+from casehaven.vault.erasure import ErasureReceipt, erase_person, receipt_of
 from casehaven.vault.errors import UnknownPersonError
 from casehaven.vault.store import Vault
 from caseschemas import Purpose
@@ -168,6 +170,40 @@ class People:
             person = self._known(reference, "person.erase", reason)
             return erase_person(self.vault, held, person, reason=reason, actor=self._actor)
 
+    def receipt_again(self, number: int, *, reason: str) -> ErasureReceipt:
+        """Return the receipt of an erasure in this dataset again.
+
+        Raises:
+            UnknownPersonError: nobody of the dataset was erased under this number; the look-up is logged all the same.
+        """
+        reason = check_reason(reason)
+        try:
+            receipt = receipt_of(self.vault, number)
+        except UnknownPersonError:
+            receipt = None
+        if receipt is not None and receipt.dataset != self.dataset.id:
+            receipt = None
+        with self.vault.writing() as connection:
+            self._note(connection, "person.receipt", None, reason)
+        if receipt is None:
+            raise UnknownPersonError(f"nobody of {self.dataset.id} was erased under the number {number}")
+        return receipt
+
+    def possible_duplicates(self, *, reason: str) -> tuple[PossibleDuplicate, ...]:
+        """Return who may be one person twice, in all datasets of the organisation; each that is compared has an entry, found or not."""
+        reason = check_reason(reason)
+        with self.vault.writing() as connection:
+            compared = self.compared()
+            for dataset in compared:
+                People(self.vault, dataset, actor=self._actor)._note(connection, "dataset.duplicates", None, reason)
+        with self.vault.database.transaction(writes=False) as connection:
+            return possible_duplicates(connection, compared) if compared else ()
+
+    def compared(self) -> tuple[Dataset, ...]:
+        """Return the organisation's datasets in which duplicates can be looked for."""
+        datasets = (one for one in self.vault.datasets() if one.organisation == self.dataset.organisation)
+        return tuple(dataset for dataset in datasets if can_be_compared(dataset))
+
     # --- retention -----------------------------------------------------------------------------------------------------
 
     def keep_until(self, reference: str, until: date | None, *, reason: str) -> Person:
@@ -178,11 +214,12 @@ class People:
             UnknownPersonError: nobody is there under this reference.
         """
         reason = check_reason(reason)
-        person = self._known(reference, "person.retain", reason)
-        with self.vault.writing() as connection:
-            set_retention(connection, person, until, today=datetime.now(UTC).date())
-            self._note(connection, "person.retain", person, reason)
-        return self.vault.person(person.person_id)
+        with self.vault.locked(self.dataset):  # so that nobody is erased as due between the look and the change
+            person = self._known(reference, "person.retain", reason)
+            with self.vault.writing() as connection:
+                set_retention(connection, person, until, today=datetime.now(UTC).date())
+                self._note(connection, "person.retain", person, reason)
+            return self.vault.person(person.person_id)
 
     def keep_all_for(self, months: int, *, reason: str) -> None:
         """Give everybody without a date one: so many months after the month in which they came into the vault.
@@ -204,14 +241,22 @@ class People:
         return tuple(self._view(self.vault.person(person_id), reason, "person.read") for person_id in found)
 
     def erase_due(self, *, reason: str) -> Iterator[ErasureReceipt]:
-        """Erase everybody whose last day is past, one after the other; yields each receipt when it is done."""
+        """Erase everybody whose last day is past, one after the other; yields each receipt when it is done.
+
+        Who was given a later day meanwhile, or was erased by somebody else, is left alone: that is looked at again with the dataset held.
+        """
         reason = check_reason(reason)
         with self.vault.database.transaction(writes=False) as connection:
             found = due_people(connection, self.dataset, today=datetime.now(UTC).date())
         for person_id in found:
             with self.vault.locked(self.dataset) as held:
+                with self.vault.database.transaction(writes=False) as connection:
+                    still = person_id in due_people(connection, held, today=datetime.now(UTC).date())
+                if not still:
+                    continue
                 person = self.vault.person(person_id)
-                yield erase_person(self.vault, held, person, reason=reason, actor=self._actor)
+                receipt = erase_person(self.vault, held, person, reason=reason, actor=self._actor)
+            yield receipt
 
     # --- within --------------------------------------------------------------------------------------------------------
 
@@ -224,7 +269,7 @@ class People:
         return ""
 
     def _look_up(self, reference: str) -> Person | None:
-        return person_by_reference(self.vault, self.dataset, reference)
+        return person_by_reference(self.vault, self.dataset, check_text(reference, "the case reference"))
 
     def _known(self, reference: str, action: str, reason: str) -> Person:
         """Return the person; a miss is logged, a hit is logged by whatever follows."""
@@ -267,12 +312,25 @@ def check_reason(reason: str) -> str:
     Raises:
         ReasonNeededError: there is none, or it is too long.
     """
-    plain = " ".join(reason.split())
+    plain = " ".join(check_text(reason, "the reason").split())
     if not REASON_LEAST <= len(plain) <= REASON_MOST:
         raise ReasonNeededError(
             f"a reason of {REASON_LEAST} to {REASON_MOST} characters is needed, such as: follow-up call, request of the person"
         )
     return plain
+
+
+def check_text(unverified: str, what: str) -> str:
+    """Return text that somebody typed, if it is text: a terminal with another encoding hands on bytes that are none.
+
+    Raises:
+        TextError: it holds such bytes.
+    """
+    try:
+        unverified.encode("utf-8")
+    except UnicodeEncodeError:
+        raise TextError(f"{what} holds bytes that are no UTF-8") from None
+    return unverified
 
 
 def _chosen(counting: tuple[Record, ...], number: int | None) -> Record:

@@ -42,9 +42,9 @@ def own_statistics(
     dataset: Dataset,
     roles: Roles | None,
     *,
+    reason: str,
     years: Sequence[int] = (),
     actor: str | None = None,
-    reason: str | None = None,
 ) -> OwnStatistics:
     """Count the people of a dataset who consented to own statistics.
 
@@ -52,9 +52,9 @@ def own_statistics(
         vault: open.
         dataset: of the organisation that asks.
         roles: which attributes are sex, age and so on; None where nobody has said.
+        reason: what for, in the asker's words; sealed in the audit log.
         years: of registration; empty for all, with those whose year is not known.
         actor: who asks; the user of this process unless given.
-        reason: what for, in the audit log.
 
     Raises:
         YearError: the schema records no year of registration, or not one of these.

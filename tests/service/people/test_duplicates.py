@@ -123,6 +123,10 @@ def test_an_erased_person_is_proposed_no_more(home: SafeHouse, tmp_path: Path) -
     erased = home.run("person", "erase", "T-3", "--yes", "--receipt", tmp_path / "r.json", *AT, *WHY)
     assert erased.exit_code == 0, erased.output
     assert "no possible duplicates" in home.run("person", "duplicates", *AT, *WHY).stdout
+    vault = home.open()
+    with vault.database.transaction(writes=False) as connection:
+        asked = [entry for entry in entries(connection) if entry.action == "dataset.duplicates"]
+        assert [(entry.object_kind, vault.audit.reason(entry)) for entry in asked] == [("dataset", WHY[1])]
 
 
 def test_a_schema_without_identifying_fields_says_that_there_is_nothing_to_compare(house: SafeHouse) -> None:

@@ -19,6 +19,7 @@ from casehaven.vault.snapshots import snapshot
 if TYPE_CHECKING:
     from tests.conftest import Record, SafeHouse
 
+WHY = ("--reason", "report to the donor")
 ROLES = {
     "format": "casehaven-indicator-roles/1",
     "schema": "house",
@@ -57,7 +58,7 @@ def row(text: str, label: str) -> list[str]:
 
 
 def test_only_people_who_consented_are_counted_each_once(home: SafeHouse) -> None:
-    shown = home.run("tables")
+    shown = home.run("tables", *WHY)
     assert shown.exit_code == 0, shown.output
     assert ": 11 people with consent for own statistics" in shown.stdout
     assert row(shown.stdout, "Threats") == ["Threats", "1", "14.3 %"]
@@ -67,15 +68,15 @@ def test_only_people_who_consented_are_counted_each_once(home: SafeHouse) -> Non
 
 
 def test_the_first_and_the_last_line_on_the_screen_say_not_for_release(home: SafeHouse) -> None:
-    lines = home.run("tables").stdout.splitlines()
+    lines = home.run("tables", *WHY).stdout.splitlines()
     assert lines[0].startswith(MARK)
     assert lines[-1].startswith(MARK)
 
 
 def test_roles_cross_sex_age_and_form(home: SafeHouse) -> None:
-    shown = home.run("tables", "--roles", home.folder / "roles.json").stdout
+    shown = home.run("tables", *WHY, "--roles", home.folder / "roles.json").stdout
     assert row(shown, "Debt                  Child") == ["Debt", "Child", "7", "7", "0", "0"]
-    assert "name a file with --roles" in home.run("tables").stderr
+    assert "name a file with --roles" in home.run("tables", *WHY).stderr
 
 
 def test_a_withdrawal_an_erasure_and_a_correction_are_in_the_next_tables(home: SafeHouse, tmp_path: Path) -> None:
@@ -83,25 +84,25 @@ def test_a_withdrawal_an_erasure_and_a_correction_are_in_the_next_tables(home: S
     assert home.run("person", "consent", "W1", "--purpose", "own_statistics", "--refused", *why).exit_code == 0
     assert home.run("person", "erase", "W2", "--yes", "--receipt", tmp_path / "r.json", *why).exit_code == 0
     assert home.run("person", "correct", "W3", "--set", "gender=man", *why).exit_code == 0
-    shown = home.run("tables").stdout
+    shown = home.run("tables", *WHY).stdout
     assert ": 9 people" in shown
     assert row(shown, "Woman")[1] == "4"
     assert row(shown, "Man")[1] == "5"
 
 
 def test_years_of_registration_can_be_chosen(home: SafeHouse) -> None:
-    shown = home.run("tables", "--year", "2023").stdout
+    shown = home.run("tables", *WHY, "--year", "2023").stdout
     assert "registered in 2023: 4 people" in shown
-    both = home.run("tables", "--year", "2023", "--year", "2022").stdout
+    both = home.run("tables", *WHY, "--year", "2023", "--year", "2022").stdout
     assert "registered in 2022, 2023: 11 people" in both
-    unknown = home.run("tables", "--year", "1066")
+    unknown = home.run("tables", *WHY, "--year", "1066")
     assert unknown.exit_code == 1
     assert "knows the years 2019 to 2023, not 1066" in unknown.stderr
 
 
 def test_where_nobody_consented_the_refusal_says_what_to_do(house: SafeHouse) -> None:
     house.take_in([{"token": "A", "gender": "woman", "mayRelease": "yes"}])
-    result = house.run("tables")
+    result = house.run("tables", *WHY)
     assert result.exit_code == 1
     assert "no people with consent for own statistics on record" in result.stderr
     assert "`casehaven person consent`" in result.stderr
@@ -112,20 +113,20 @@ def test_a_file_is_marked_readable_by_its_owner_alone_and_replaces_nothing(
     home: SafeHouse, tmp_path: Path, name: str
 ) -> None:
     out = tmp_path / name
-    result = home.run("tables", "-o", out)
+    result = home.run("tables", *WHY, "-o", out)
     assert result.exit_code == 0, result.output
     assert MARK in result.stderr
     assert "63.6" not in result.output
     assert stat.S_IMODE(out.stat().st_mode) == 0o600
     first = out.read_bytes()
-    assert home.run("tables", "-o", out).exit_code == 1
+    assert home.run("tables", *WHY, "-o", out).exit_code == 1
     assert out.read_bytes() == first
-    assert home.run("tables", "-o", out, "--replace").exit_code == 0
-    assert home.run("tables", "-o", tmp_path / "report.csv").exit_code == 1
+    assert home.run("tables", *WHY, "-o", out, "--replace").exit_code == 0
+    assert home.run("tables", *WHY, "-o", tmp_path / "report.csv").exit_code == 1
 
 
 def test_the_page_holds_the_same_numbers_says_so_everywhere_and_loads_nothing(home: SafeHouse, tmp_path: Path) -> None:
-    home.run("tables", "-o", tmp_path / "report.html")
+    home.run("tables", *WHY, "-o", tmp_path / "report.html")
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert page.count(MARK) >= 4
     captions = re.findall(r"<caption>(.*?)</caption>", page)
@@ -137,14 +138,14 @@ def test_the_page_holds_the_same_numbers_says_so_everywhere_and_loads_nothing(ho
 
 def test_what_the_roles_say_of_the_schema_is_in_the_notes(home: SafeHouse, tmp_path: Path) -> None:
     for name in ("report.html", "report.xlsx"):
-        home.run("tables", "--roles", home.folder / "roles.json", "-o", tmp_path / name)
+        home.run("tables", *WHY, "--roles", home.folder / "roles.json", "-o", tmp_path / name)
     assert "The schema records gender, not sex." in (tmp_path / "report.html").read_text(encoding="utf-8")
     notes = openpyxl.load_workbook(tmp_path / "report.xlsx")["Notes"].iter_rows(values_only=True)
     assert ("About the schema", "The schema records gender, not sex.") in {line[:2] for line in notes}
 
 
 def test_the_workbook_holds_the_numbers(home: SafeHouse, tmp_path: Path) -> None:
-    home.run("tables", "-o", tmp_path / "report.xlsx")
+    home.run("tables", *WHY, "-o", tmp_path / "report.xlsx")
     sheet = openpyxl.load_workbook(tmp_path / "report.xlsx")["Gender"]
     found = {line[0]: line[1:3] for line in sheet.iter_rows(min_row=5, values_only=True)}
     assert found["Woman"][0] == 7
@@ -159,6 +160,15 @@ def test_making_tables_is_in_the_log_without_a_number(home: SafeHouse) -> None:
         (entry,) = [one for one in entries(connection) if one.action == "statistics.tables"]
     assert (entry.object_kind, entry.object_id) == ("dataset", "north/cases")
     assert vault.audit.reason(entry) == "report to the donor"
+
+
+@pytest.mark.parametrize("given", ["", "\n", "x\n"])
+def test_without_a_reason_nothing_is_counted(home: SafeHouse, given: str) -> None:
+    result = home.run("tables", given=given)
+    assert result.exit_code == 1
+    assert "Woman" not in result.output
+    with home.open().database.transaction(writes=False) as connection:
+        assert not [one for one in entries(connection) if one.action == "statistics.tables"]
 
 
 def test_no_other_purpose_and_no_second_organisation_opens_without_a_charge(home: SafeHouse) -> None:

@@ -6,6 +6,9 @@ import csv
 import json
 import os
 import stat
+import subprocess
+import sys
+import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -341,3 +344,112 @@ def test_two_organisations_with_the_same_person_know_nothing_of_each_other(
     for command in (["find", "N-0001"], ["show", "N-0001"], ["find", "N-0009"], ["duplicates"]):
         one, other = (house.run("person", *command, *WHY, "--dataset", "north/cases") for house in (alone, both))
         assert (one.exit_code, one.stdout, one.stderr) == (other.exit_code, other.stdout, other.stderr)
+
+
+# --- what a review found ---
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("find", "N-0001", "--reason", "call\udcff later"),
+        ("find", "N-00\udcff", *WHY),
+        ("correct", "N-0001", "--set", "notes=\udcff", *WHY),
+        ("erase", "N-0001", "--yes", "--reason", "\udcff\udcff\udcff\udcff"),
+    ],
+)
+def test_bytes_that_are_no_text_are_refused_and_blame_no_database(home: SafeHouse, arguments: tuple[str, ...]) -> None:
+    before = actions(home)
+    result = home.run("person", *arguments)
+    assert (result.exit_code, "no UTF-8" in result.stderr) == (1, True)
+    assert "damaged" not in result.stderr
+    assert actions(home) == before
+
+
+def test_bytes_that_are_no_text_in_another_option_blame_no_database(home: SafeHouse) -> None:
+    result = home.run("audit", "report", "--actor", "am\udcffal", *WHY)
+    assert result.exit_code == 1
+    assert "no Unicode" in result.stderr
+    assert "damaged" not in result.stderr
+
+
+@pytest.mark.parametrize("number", ["0", "-1", "9" * 25])
+def test_a_number_that_no_receipt_can_have_is_wrong_usage(home: SafeHouse, number: str) -> None:
+    assert home.run("person", "erase", "--receipt-again", number, *WHY).exit_code == 2
+
+
+def test_an_earlier_receipt_needs_a_reason_and_is_of_this_dataset_alone(home: SafeHouse, tmp_path: Path) -> None:
+    first, again = tmp_path / "first.json", tmp_path / "again.json"
+    assert home.run("person", "erase", "N-0001", "--yes", "--receipt", first, *WHY).exit_code == 0
+    number = json.loads(json.loads(first.read_text())["receipt"])["number"]
+    assert home.run("person", "erase", "--receipt-again", number, "--receipt", again, given="").exit_code == 1
+    assert not again.exists()
+    home.add_dataset("others")
+    wrong = home.run(
+        "person", "erase", "--receipt-again", number, "--receipt", again, "--dataset", "north/others", *WHY
+    )
+    assert (wrong.exit_code, again.exists()) == (1, False)
+    assert "nobody of north/others was erased" in wrong.stderr
+    result = home.run(
+        "person", "erase", "--receipt-again", number, "--receipt", again, "--dataset", "north/cases", *WHY
+    )
+    assert result.exit_code == 0, result.output
+    assert again.read_bytes() == first.read_bytes()
+    assert [one for one in actions(home) if one[0] == "person.receipt"] == [("person.receipt", "dataset", WHY[1])] * 2
+
+
+def test_who_is_given_a_later_day_while_others_are_erased_is_not_erased(home: SafeHouse) -> None:
+    vault, past = home.open(), datetime.now(UTC).date() - timedelta(days=9)
+    with vault.database.transaction(writes=True) as connection:
+        connection.execute(update(models.person).values(retain_until=past))
+    erasing = home.people(vault).erase_due(reason="the time is over")
+    first = next(erasing)
+    kept = next(
+        reference
+        for reference in ("N-0001", "N-0002", "N-0003")
+        if (found := vault.person_by_token(vault.dataset("north", "cases"), reference)) is not None
+    )
+    later = datetime.now(UTC).date() + timedelta(days=9)
+    home.people().keep_until(kept, later, reason="a court asked for it")
+    rest = [*erasing]
+    assert first not in rest
+    assert len(rest) == 1
+    assert home.people().find(kept, reason="is there").retain_until == later
+
+
+def test_nobody_is_given_a_later_day_while_the_dataset_is_held(home: SafeHouse) -> None:
+    """Else somebody could be erased between the look at the day and the erasure."""
+    vault, until = home.open(), datetime.now(UTC).date() + timedelta(days=9)
+    keeper = threading.Thread(target=lambda: home.people().keep_until("N-0001", until, reason="a court asked"))
+    with vault.locked(vault.dataset("north", "cases")):
+        keeper.start()
+        keeper.join(0.5)
+        assert home.people(vault).find("N-0001", reason="a look").retain_until is None
+    keeper.join()
+    assert home.people().find("N-0001", reason="a look").retain_until == until
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from casesynth._files import write_whole
+{hook}
+write_whole(Path(sys.argv[1]), b"a case in the clear" * 99_999, mode=0o600, replace={replace})
+"""
+AT_ITS_NAME = "sys.addaudithook(lambda event, _: event == 'os.link' and os.kill(os.getpid(), signal.SIGKILL))"
+IN_THE_MIDDLE = """
+import resource
+resource.setrlimit(resource.RLIMIT_FSIZE, (70_000, -1))
+signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
+"""
+
+
+@pytest.mark.parametrize("replace", [False, True])
+@pytest.mark.parametrize("hook", [AT_ITS_NAME, IN_THE_MIDDLE])
+def test_a_killed_export_leaves_nothing_in_the_clear(tmp_path: Path, hook: str, replace: bool) -> None:
+    folder = tmp_path / "exports"
+    folder.mkdir()
+    code = KILLED.format(hook=hook, replace=replace)
+    run = subprocess.run([sys.executable, "-c", code, str(folder / "export.txt")], check=False, capture_output=True)
+    assert run.returncode < 0, run.stderr
+    assert not [*folder.iterdir()]

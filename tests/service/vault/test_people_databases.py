@@ -31,7 +31,7 @@ def people(store: Store) -> People:
 
 def counted(people: People) -> int:
     vault = people.vault
-    return own_statistics(vault, vault.dataset("north", "cases"), None).facts.people
+    return own_statistics(vault, vault.dataset("north", "cases"), None, reason="a test").facts.people
 
 
 def test_a_person_is_found_corrected_asked_kept_and_erased(people: People) -> None:
