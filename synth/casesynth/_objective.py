@@ -41,8 +41,8 @@ class Objective:
         self.log_shares = np.log(features.prior).astype(np.float32)
         self.c1, self.q1 = target.c1, target.q1
         self.c2, self.q2 = target.c2, target.q2
-        self.c3, self.q3 = target.c3, target.q3
-        self.first, self.second = features.first, features.second
+        order, self._bands = _bands(target.c3, target.q3)
+        self.first, self.second = features.first[order], features.second[order]
         self._first_sum = _SortedSum(self.first, features.count)
         self._second_sum = _SortedSum(self.second, features.count)
 
@@ -54,22 +54,20 @@ class Objective:
         result: F32 = raised / total[self.column_of]
         return result
 
-    def residuals(self, logits: F32, scores: F32) -> tuple[F32, F32, F32]:
-        """Return model minus contrast, per order."""
+    @property
+    def measured(self) -> tuple[int, int, int]:
+        """Number of contrasts that carry weight, per order."""
+        third = sum(int((band.q3 > 0).sum()) for band in self._bands)
+        return int((self.q1 > 0).sum()), int((self.q2 > 0).sum()), third
+
+    def chi_square(self, logits: F32, scores: F32) -> tuple[float, float, float]:
+        """Return the weighted squared residual of each order."""
         w = softmax(logits)
         z = self.to_features @ self.probabilities(scores)
         zw = z * (w * self.people)
         y = z[self.first] * z[self.second] * (w * self.people)
-        return zw.sum(axis=1) - self.c1, zw @ z.T - self.c2, y @ z.T - self.c3
-
-    def chi_square(self, logits: F32, scores: F32) -> tuple[float, float, float]:
-        """Return the weighted squared residual of each order."""
-        r1, r2, r3 = self.residuals(logits, scores)
-        return (
-            float(np.sum(self.q1 * r1 * r1, dtype=np.float64)),
-            float(np.sum(self.q2 * r2 * r2, dtype=np.float64)),
-            float(np.sum(self.q3 * r3 * r3, dtype=np.float64)),
-        )
+        third = sum(_weighted(band.q3, y[band.rows] @ z[: band.width].T - band.c3) for band in self._bands)
+        return _weighted(self.q1, zw.sum(axis=1) - self.c1), _weighted(self.q2, zw @ z.T - self.c2), third
 
     def gradient(self, logits: F32, scores: F32, stiffness: float) -> Gradient:
         """Return the derivative of the whole objective at one point."""
@@ -89,11 +87,15 @@ class Objective:
         if len(self.first):
             za, zb = z[self.first], z[self.second]
             y = za * zb
-            g3 = (y * wn) @ z.T
-            g3 -= self.c3
-            g3 *= self.q3
-            u = g3 @ z
-            by_feature += g3.T @ y
+            yw = y * wn
+            u = np.empty_like(y)
+            for band in self._bands:
+                near = z[: band.width]
+                g3 = yw[band.rows] @ near.T
+                g3 -= band.c3
+                g3 *= band.q3
+                np.matmul(g3, near, out=u[band.rows])
+                by_feature[: band.width] += g3.T @ y[band.rows]
             by_weight += np.einsum("rk,rk->k", y, u)
             zb *= u
             za *= u
@@ -111,6 +113,44 @@ class Objective:
         by_weight = by_weight * n
         by_logits = w * (by_weight - w @ by_weight) + (w - np.float32(1 / len(w)))
         return Gradient(logits=by_logits.astype(np.float32), scores=by_scores)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Band:
+    """Third-order rows whose weights all lie in the first features; what lies beyond costs no work."""
+
+    rows: slice
+    width: int
+    c3: F32
+    q3: F32
+
+
+def _bands(c3: F32, q3: F32) -> tuple[NDArray[np.int64], tuple[_Band, ...]]:
+    """Return an order of the third-order rows and the two bands, or one, in which they take least work."""
+    features = q3.shape[1]
+    carries = q3 > 0
+    extents = np.where(carries.any(axis=1), features - np.argmax(carries[:, ::-1], axis=1), 0)
+    choices = np.unique(np.append(extents, features))
+    work = [(extents <= choice).sum() * choice + (extents > choice).sum() * features for choice in choices]
+    width = int(choices[int(np.argmin(work))]) if len(extents) else features
+    order = np.argsort(extents > width, kind="stable")
+    narrow = int((extents <= width).sum())
+    parts = [(slice(0, narrow), width), (slice(narrow, len(order)), features)]
+    bands = [
+        _Band(
+            rows=rows,
+            width=width,
+            c3=np.ascontiguousarray(c3[order[rows], :width]),
+            q3=np.ascontiguousarray(q3[order[rows], :width]),
+        )
+        for rows, width in parts
+        if rows.stop > rows.start and width
+    ]
+    return order, tuple(bands)
+
+
+def _weighted(precision: F32, residual: F32) -> float:
+    return float(np.sum(precision * residual * residual, dtype=np.float64))
 
 
 class _SortedSum:

@@ -173,7 +173,7 @@ def _choose(
     """Choose the stiffness per person by Gaussian thinning, and the effort by what the best pilot could not say."""
     part, rest = contrasts.thinned(generator(seed, "thinning"))
     objective, judge = (Objective(features, features.project(half)) for half in (part, rest))
-    pairs = max(int((objective.q2 > 0).sum()), 1)
+    pairs = max(objective.measured[1], 1)
 
     def pilot(stiffness: float) -> Callable[[Check], tuple[float, float]]:
         def run(check: Check) -> tuple[float, float]:
@@ -218,8 +218,7 @@ def _union(
     values = features.by_column(objective.probabilities(scores).astype(np.float64))
     by_column = dict(zip(contrasts.layout.order, values, strict=True))
     chi = objective.chi_square(logits, scores)
-    counts = [int((q > 0).sum()) for q in (objective.q1, objective.q2, objective.q3)]
-    residual = tuple(math.sqrt(c / max(m, 1)) for c, m in zip(chi, counts, strict=True))
+    residual = tuple(math.sqrt(c / max(m, 1)) for c, m in zip(chi, objective.measured, strict=True))
     return LatentClassModel(
         people=contrasts.people,
         people_sigma=math.sqrt(contrasts.people_variance),
