@@ -268,7 +268,9 @@ class SafeHouse:
             writer.writeheader()
             writer.writerows(records)
         vault = self.open()
-        take_in(vault, vault.dataset(organisation, name), file)
+        dataset = vault.dataset(organisation, name)
+        free_text = [attribute.name for attribute in dataset.schema.attributes if attribute.role == "text"]
+        take_in(vault, dataset, file, keep=free_text)
         file.rename(file.with_suffix(".done"))
 
     def run(self, *arguments: str | Path, given: str | None = None) -> Result:

@@ -26,7 +26,9 @@ from caseschemas import load_schema
     help="The dataset is new: make it, with this public bound on its number of people.",
 )
 @click.option(
-    "--keep-identifier", "keep", multiple=True, help="An identifier to keep, sealed; by default they are dropped."
+    "--keep",
+    multiple=True,
+    help="An identifier, or a column of free text, to keep, sealed; by default both are dropped.",
 )
 @click.option(
     "--ignore-column", "ignored", multiple=True, help="A column beside the schema's that may be there; it is not read."

@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from sqlalchemy import Connection, inspect, text
@@ -14,18 +15,22 @@ from sqlalchemy import Connection, inspect, text
 from casehaven.core.db import Database
 from casehaven.core.errors import DatabaseVersionError
 
-HEAD = "0002"
+HEAD = "0003"
 """The version that this software reads and writes."""
+
+BOUND = "0003"
+"""From this version on rows carry codes that are made with keys (`casehaven.vault.bound_rows`)."""
 
 _FOLDER = Path(__file__).with_name("migrations")
 
 
-def migrate(database: Database, *, to: str = HEAD) -> None:
+def migrate(database: Database, *, to: str = HEAD, bind: Callable[[Connection], None] | None = None) -> None:
     """Bring a database to a version, by default today's; does nothing when it is there.
 
     Args:
         database: new, or of an earlier version.
         to: a version; tests stop on the way.
+        bind: does with keys what a migration cannot, in the same transaction; called for a database that passes `BOUND`.
 
     Raises:
         DatabaseVersionError: it is of a later version than this software knows.
@@ -36,6 +41,8 @@ def migrate(database: Database, *, to: str = HEAD) -> None:
             raise _foreign(database, found)
         if found != to:
             _run(connection, to)
+            if bind is not None and found is not None and found < BOUND <= to:
+                bind(connection)
 
 
 def check_version(database: Database) -> None:

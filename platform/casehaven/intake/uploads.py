@@ -3,7 +3,7 @@
 1. The file is read once. Nothing of it is written in the clear, and no copy of it is kept.
 2. A person who is known by token keeps the key; a new one gets a key. More people than the dataset's people cap are refused before anything is
    written (privacy rule 8).
-3. Cells of identifiers are not kept unless the steward names them; where the schema has two that tell people apart, an index for possible duplicates is made
+3. Cells of identifiers and of free text are not kept unless the steward names them; where the schema has two that tell people apart, an index for possible duplicates is made
    of them before they are dropped.
 4. Consent is read per purpose from the schema's columns. One refusal in the file keeps the person out. A file may refuse for a person who had agreed; it
    never agrees for a person who had refused: a file that is exported again must not undo a withdrawal.
@@ -35,14 +35,15 @@ from casehaven.intake.files import CaseFile, open_case_file
 from casehaven.intake.snapshot import consent_meaning
 from casehaven.people.matching import blind_values, matching_columns
 from casehaven.vault import models
+from casehaven.vault.bound_rows import ENTRY_KEY, entry_mac, person_key_context
 from casehaven.vault.chunks import ROWS_FULL, TOKEN_BYTES, ChunkRows, join
-from casehaven.vault.context import SealContext, prefixed
+from casehaven.vault.context import prefixed
 from casehaven.vault.datasets import Dataset, now, this_month
 from casehaven.vault.errors import SchemaDiffersError
 from casehaven.vault.keystore import OrganisationKeys
 from casehaven.vault.records import json_texts, random_ids, seal_record, stored_columns
 from casehaven.vault.sealed import KEY_BYTES
-from casehaven.vault.store import Vault, person_key_context, token_index
+from casehaven.vault.store import Vault, token_index
 from caseschemas import CaseSchema
 from casesynth.encode import encode, text_column
 from casesynth.persons import PeopleCapError, PersonKeyError, first_without_token
@@ -190,12 +191,12 @@ class _Intake:
                 where = (person.c.dataset_id == self.dataset.dataset_id, person.c.token_index.in_(some))
                 columns = (person.c.token_index, person.c.person_id, person.c.wrapped_dek, person.c.epoch)
                 for index, number, wrapped, epoch in connection.execute(select(*columns).where(*where)):
-                    dek = self.keys.unwrap_dek(bytes(wrapped), epoch, self._person_key(number))
+                    context = person_key_context(
+                        self.dataset, number, bytes(index)
+                    )  # the person of this token, or nobody
+                    dek = self.keys.unwrap_dek(bytes(wrapped), epoch, context)
                     found[bytes(index)] = number, dek
         return found
-
-    def _person_key(self, number: int) -> SealContext:
-        return person_key_context(self.dataset, number)
 
     def _seal(self, table: pa.Table, places: Numbers) -> Numbers:
         """Seal each record under its person's key, and return their numbers."""
@@ -245,8 +246,8 @@ class _Intake:
         insert_many(
             connection,
             models.blind_index,
-            ("dataset_id", "field", "value", "person_id"),
-            sorted((dataset.dataset_id, *entry) for entry in self.blind - self._indexed(connection)),
+            ("dataset_id", "field", "value", "person_id", "mac"),
+            sorted(self._entries(self.blind - self._indexed(connection))),
         )
         version = self.vault.raise_version(connection, dataset)
         connection.execute(
@@ -267,8 +268,14 @@ class _Intake:
         indices = list(people.places)
         for place in people.fresh:
             number = people.numbers[place]
-            epoch, wrapped = self.keys.wrap_dek_with_epoch(people.deks[place], self._person_key(number))
+            context = person_key_context(self.dataset, number, indices[place])
+            epoch, wrapped = self.keys.wrap_dek_with_epoch(people.deks[place], context)
             yield number, self.dataset.dataset_id, indices[place], wrapped, epoch, month
+
+    def _entries(self, new: set[tuple[str, bytes, int]]) -> Iterator[tuple[int, str, bytes, int, bytes]]:
+        key, dataset_id = self.keys.index_key(ENTRY_KEY), self.dataset.dataset_id
+        for name, value, number in new:
+            yield dataset_id, name, value, number, entry_mac(key, dataset_id, name, value, number)
 
     def _indexed(self, connection: Connection) -> set[tuple[str, bytes, int]]:
         """Return the entries that the index has of persons who were there before."""
@@ -308,7 +315,7 @@ class _Intake:
                 version, before = latest.get(number, (0, None))
                 if before is None or (before and not given):
                     rows.append((number, purpose, version + 1, given, "", at))
-                    if before:
+                    if not given:  # of those who had not been asked, too: a restored backup would take the next yes
                         flipped.append((number, purpose))
         if flipped:
             self.vault.anchor.add_withdrawals(*flipped)  # an earlier copy must not bring the yes back
@@ -350,7 +357,7 @@ def take_in(
         vault: where.
         dataset: which; its schema says what the columns mean.
         path: a .csv or .parquet file with the schema's own columns.
-        keep: identifiers whose cells are to be kept, sealed like the rest.
+        keep: identifiers and columns of free text whose cells are to be kept, sealed like the rest.
         ignored: columns beside the schema's that may be there; they are not read.
         actor: who; the user of this process unless given.
         check: called per batch; raises to cancel.
@@ -360,6 +367,7 @@ def take_in(
         PersonColumnError: the schema has no person key.
         PersonKeyError: a record has no person key; names file and row.
         PeopleCapError: there would be more people than the dataset's people cap.
+        SealBrokenError: the row of a person who is there already was changed; nothing was taken in.
         VaultError, DatabaseError, OSError: nothing was taken in.
     """
     schema = dataset.schema

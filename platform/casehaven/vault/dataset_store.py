@@ -3,11 +3,12 @@
 1. A change holds the dataset's lock alone and the organisation's with others; keys are rotated, and files copied, by whoever holds the organisation alone.
 2. Every change of a dataset raises its version in the transaction that makes it.
 3. The anchor is raised to what a transaction wrote as soon as it is committed.
+4. A dataset whose row nobody with the keys wrote does not open: schema, people cap and whose it is are as they were declared.
 """
 
 from __future__ import annotations
 
-import json
+import hmac
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -19,14 +20,15 @@ from casehaven.core.db import Database
 from casehaven.vault import models
 from casehaven.vault.anchor import Anchor
 from casehaven.vault.audit_reasons import audit_log
+from casehaven.vault.bound_rows import dataset_mac
 from casehaven.vault.chunk_store import ChunkStore
-from casehaven.vault.datasets import Dataset, Person, check_name, now
-from casehaven.vault.errors import DatasetExistsError, DatasetMissingError, SnapshotChangedError
+from casehaven.vault.datasets import Dataset, Person, check_name, dataset_of_row, now
+from casehaven.vault.errors import DatasetExistsError, DatasetMissingError, SealBrokenError, SnapshotChangedError
 from casehaven.vault.folder import VaultFolder
 from casehaven.vault.keystore import Keystore, OrganisationKeys
 from casehaven.vault.locks import held
 from casehaven.vault.records import random_ids
-from caseschemas import CaseSchema, parse_schema
+from caseschemas import CaseSchema
 
 
 class DatasetStore(ChunkStore):
@@ -80,10 +82,17 @@ class DatasetStore(ChunkStore):
                     connection.execute(insert(models.organisation).values(name=organisation, created_at=now()))
                 if self._find(connection, organisation, name) is not None:
                     raise DatasetExistsError(f"{organisation}/{name} is in the vault already")
-                number = random_ids(1)[0]
+                made = Dataset(
+                    dataset_id=random_ids(1)[0],
+                    organisation=organisation,
+                    name=name,
+                    schema=schema,
+                    people_cap=people_cap,
+                    version=0,
+                )
                 connection.execute(
                     insert(models.dataset).values(
-                        dataset_id=number,
+                        dataset_id=made.dataset_id,
                         organisation=organisation,
                         name=name,
                         schema_id=schema.id,
@@ -92,6 +101,7 @@ class DatasetStore(ChunkStore):
                         people_cap=people_cap,
                         version=0,
                         created_at=now(),
+                        mac=dataset_mac(self.keys_of(made), made),
                     )
                 )
                 self.audit.append(
@@ -179,13 +189,8 @@ class DatasetStore(ChunkStore):
         )
 
     def _dataset(self, row: Row[Any]) -> Dataset:
-        if row.schema_sha256 not in self._schemas:
-            self._schemas[row.schema_sha256] = parse_schema(json.loads(row.schema_document))
-        return Dataset(
-            dataset_id=row.dataset_id,
-            organisation=row.organisation,
-            name=row.name,
-            schema=self._schemas[row.schema_sha256],
-            people_cap=row.people_cap,
-            version=row.version,
-        )
+        """Return the dataset of a row that somebody with the keys wrote (rule 4)."""
+        dataset = dataset_of_row(row, self._schemas)
+        if not hmac.compare_digest(dataset_mac(self.keys_of(dataset), dataset), bytes(row.mac or b"")):
+            raise SealBrokenError(f"the row of dataset {dataset.id} is not what was written; restore a backup")
+        return dataset

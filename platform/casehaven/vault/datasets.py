@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import datetime
+import hashlib
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
+
+from sqlalchemy import Row
 
 from casehaven.vault.context import Kind, SealContext
-from casehaven.vault.errors import DatasetNameError
-from caseschemas import CaseSchema
+from casehaven.vault.errors import DatasetNameError, SealBrokenError
+from caseschemas import CaseSchema, parse_schema
 from casesynth.domain import Domain
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
@@ -92,6 +97,8 @@ class Person:
     person_id: int
     """A random number; says nothing about the person."""
     dataset_id: int
+    token_index: bytes = field(repr=False)
+    """What stands for the person token; the key is wrapped for it."""
     wrapped_dek: bytes = field(repr=False)
     """The key of the person's records, wrapped under the epoch."""
     epoch: str
@@ -113,6 +120,32 @@ class Record:
     """Cells as text by the schema's attribute; what was empty is not there."""
     superseded_by: int | None
     """The record that corrects this one; None: it counts."""
+
+
+def dataset_of_row(row: Row[Any], schemas: dict[str, CaseSchema] | None = None) -> Dataset:
+    """Return the dataset of a row; whether somebody with the keys wrote the row is another question (`bound_rows`).
+
+    Args:
+        row: of the table `dataset`.
+        schemas: those that were read before, by their digest; one is added.
+
+    Raises:
+        SealBrokenError: the schema is not the one that the row names.
+    """
+    read = {} if schemas is None else schemas
+    digest = hashlib.sha256(row.schema_document.encode("utf-8")).hexdigest()
+    if digest != row.schema_sha256:
+        raise SealBrokenError(f"the schema of {row.organisation}/{row.name} is not what was written; restore a backup")
+    if digest not in read:
+        read[digest] = parse_schema(json.loads(row.schema_document))
+    return Dataset(
+        dataset_id=row.dataset_id,
+        organisation=row.organisation,
+        name=row.name,
+        schema=read[digest],
+        people_cap=row.people_cap,
+        version=row.version,
+    )
 
 
 def now() -> str:

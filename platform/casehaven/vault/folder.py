@@ -31,6 +31,7 @@ from casehaven.core.migrate import check_version, migrate
 from casehaven.vault import models
 from casehaven.vault.anchor import Anchor
 from casehaven.vault.audit_reasons import audit_log
+from casehaven.vault.bound_rows import bind_rows
 from casehaven.vault.datasets import now
 from casehaven.vault.errors import VaultExistsError, VaultFormatError, VaultMissingError
 from casehaven.vault.keystore import Keystore
@@ -185,7 +186,7 @@ class VaultFolder:
         """
         keys = Keystore.open(self.keystore_path if keystore is None else keystore, root)
         store = self.open_database()
-        migrate(store)
+        migrate(store, bind=lambda connection: bind_rows(connection, keys))
         if self.anchor_path.exists():
             return
         with store.transaction(writes=False) as connection:

@@ -62,6 +62,7 @@ dataset = Table(
     Column("people_cap", Identifier, CheckConstraint("people_cap > 0", name="dataset_people_cap"), nullable=False),
     Column("version", Integer, nullable=False),  # raised by every change of its records
     Column("created_at", Text, nullable=False),
+    Column("mac", LargeBinary),  # over all of these but the version: see `bound_rows`
     UniqueConstraint("organisation", "name", name="dataset_once"),
 )
 
@@ -140,6 +141,7 @@ blind_index = Table(
     Column("field", Text, nullable=False),
     Column("value", LargeBinary, nullable=False),
     Column("person_id", Identifier, ForeignKey("person.person_id"), nullable=False),
+    Column("mac", LargeBinary),  # over all of these: see `bound_rows`
     Index("blind_index_value", "dataset_id", "field", "value"),
     Index("blind_index_of_person", "person_id"),
 )

@@ -1,6 +1,7 @@
 """A case record as sealed bytes: JSON of its cells, padded to a step of sizes, under the key of its person.
 
-1. Cells are kept as they came, as text; empty ones are left out. Columns that the schema calls identifiers are left out unless they are asked for.
+1. Cells are kept as they came, as text; empty ones are left out. Columns that the schema calls identifiers, and free text, are left out unless they are
+   asked for: both name people.
 2. The JSON is filled with spaces to a power of two from 512 bytes: the length says little of what is known about a person (privacy rule 5).
 3. Its context names organisation, dataset, the dataset's version, the record's number and the schema: a record that is moved does not open.
 """
@@ -26,13 +27,16 @@ from casesynth.encode import text_column
 
 SMALLEST: Final = 512
 
+DROPPED: Final = frozenset({"identifier", "text"})
+"""Roles of attributes whose cells are not kept unless they are asked for."""
+
 
 def stored_columns(schema: CaseSchema, *, keep: Collection[str] = ()) -> tuple[str, ...]:
-    """Return the attributes whose cells a record holds: all but identifiers, and identifiers that are asked for.
+    """Return the attributes whose cells a record holds: all but identifiers and free text, and those of them that are asked for.
 
     The attribute that holds the person token is kept.
     """
-    return tuple(a.name for a in schema.attributes if a.role != "identifier" or a.name in keep)
+    return tuple(a.name for a in schema.attributes if a.role not in DROPPED or a.name in keep)
 
 
 def json_texts(table: pa.Table, columns: Collection[str]) -> list[str]:

@@ -28,6 +28,7 @@ from casehaven.core.migrate import migrate
 from casehaven.vault import models
 from casehaven.vault.anchor import Anchor, AnchorState
 from casehaven.vault.backup import Backup, partial_folder
+from casehaven.vault.bound_rows import bind_rows
 from casehaven.vault.datasets import now
 from casehaven.vault.errors import BackupError, BackupExistsError, DamagedBackupError, RolledBackError
 from casehaven.vault.folder import EMBEDDED, VaultFolder
@@ -88,7 +89,7 @@ def restore(
         place.chunks.mkdir(mode=0o700)
         store = Database.create(place.database_path if database is None else database)
         _fill(backup, place, store)
-        migrate(store)
+        migrate(store, bind=lambda connection: bind_rows(connection, keys))
         store.check()
         vault = Vault(place, store, keys)
         with store.transaction(writes=True) as connection:

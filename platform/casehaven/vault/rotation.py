@@ -14,10 +14,11 @@ from typing import Any
 from sqlalchemy import Connection, Table, bindparam, select, update
 
 from casehaven.vault import models
+from casehaven.vault.bound_rows import person_key_context
 from casehaven.vault.chunk_store import chunk_key_context
 from casehaven.vault.datasets import Dataset
 from casehaven.vault.keystore import OrganisationKeys
-from casehaven.vault.store import Vault, person_key_context
+from casehaven.vault.store import Vault
 
 _AT_ONCE = 5_000
 
@@ -92,5 +93,5 @@ def _write(connection: Connection, table: Table, key: Any, epoch: str, changed: 
 
 def _context(dataset: Dataset, table: Table, row: Any) -> Any:
     if table is models.person:
-        return person_key_context(dataset, row.person_id)
+        return person_key_context(dataset, row.person_id, bytes(row.token_index))
     return chunk_key_context(dataset, row.chunk_id, row.generation)

@@ -3,9 +3,10 @@
 1. Before the charge only public facts are looked at: that the datasets are there, under one schema, and that people_cap covers their own people caps
    (privacy rule 8). Nothing of a record is read, and nothing depends on how many there are.
 2. Opening counts the records of persons whose latest consent to the purpose is a yes. No answer is no consent. One refusal of a token in any of the
-   datasets keeps the person out of all of them, where tokens are shared.
-3. A record that was corrected does not count; its correction does. Records whose retention is over do not count.
-4. A snapshot is the datasets' versions. When a dataset changed since the check, it does not open.
+   datasets keeps the person out of all of them, where tokens are shared. What the anchor remembers as withdrawn is a refusal, whatever the database says.
+3. A record that was corrected does not count; its correction does. Records whose retention is over do not count; a refusal outlives them.
+4. A snapshot is the datasets' versions. When a dataset changed since the check, or while it is read, it does not open. Its chunk files are those that the
+   anchor knows, and a row of them counts only while the record and the person are there, and were not erased.
 5. Consent is read when the snapshot opens (privacy rule 35).
 6. The audit log says that the datasets were opened, for which purpose and charge; the entry is on disk before a chunk is read.
 7. An organisation's own people open without a charge for its own statistics alone, because those numbers stay with their owner (privacy rule 5).
@@ -14,7 +15,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -25,9 +26,16 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection, Row, Select, select
 
 from casehaven.vault import models
+from casehaven.vault.anchor import AnchorState
 from casehaven.vault.chunks import TOKEN_BYTES, ChunkRows
 from casehaven.vault.datasets import Dataset
-from casehaven.vault.errors import PurposeRefusedError, SchemaDiffersError, SnapshotChangedError
+from casehaven.vault.errors import (
+    DamagedChunkError,
+    EpochError,
+    PurposeRefusedError,
+    SchemaDiffersError,
+    SnapshotChangedError,
+)
 from casehaven.vault.store import Vault
 from caseschemas import CaseSchema, Purpose
 from casesynth.encode import CodedTable
@@ -102,25 +110,42 @@ class VaultSnapshot:
         return builder.build(people_cap=self.people_cap)
 
     def _rows(self, check: Check) -> Iterator[tuple[Dataset, ChunkRows, NDArray[np.int8]]]:
-        """Yield every chunk without its corrected records, and what each record's person said about the purpose."""
-        for dataset in self.datasets:
-            chunk = models.chunk
+        """Yield the rows of every chunk that may count, and what each record's person said about the purpose."""
+        chunk = models.chunk
+        with self.vault.database.transaction(writes=False) as connection:
+            remembered = self.vault.anchor.check(connection)
+            for dataset in self.datasets:
+                self._same(connection, dataset)
+            answers = _answers(connection, self.purpose, remembered)
+            there = _there(connection)
+            chunks: list[tuple[Dataset, Row[Any]]] = []
+            for dataset in self.datasets:
+                query = select(chunk).where(chunk.c.dataset_id == dataset.dataset_id).order_by(chunk.c.chunk_id)
+                chunks += [(dataset, row) for row in connection.execute(query)]
+        for dataset, row in chunks:
+            check()
+            content = self._chunk(dataset, row)
+            kept = _among(content.records, there)
+            yield dataset, content if kept.all() else content.only(kept), answers.of(content.persons[kept])
+
+    def _same(self, connection: Connection, dataset: Dataset) -> None:
+        current = select(models.dataset.c.version).where(models.dataset.c.dataset_id == dataset.dataset_id)
+        if connection.scalar(current) != dataset.version:
+            raise SnapshotChangedError(f"{dataset.id} changed since it was checked")
+
+    def _chunk(self, dataset: Dataset, row: Row[Any]) -> ChunkRows:
+        """Open a chunk; when that fails because somebody was erased, or keys were rotated, meanwhile, say so."""
+        try:
+            return self.vault.read_chunk(dataset, self.vault.keys_of(dataset), row)
+        except (DamagedChunkError, EpochError):
             with self.vault.database.transaction(writes=False) as connection:
-                current = select(models.dataset.c.version).where(models.dataset.c.dataset_id == dataset.dataset_id)
-                if connection.scalar(current) != dataset.version:
-                    raise SnapshotChangedError(f"{dataset.id} changed since it was checked")
-                answers = _answers(connection, dataset, self.purpose)
-                superseded = _superseded(connection, dataset)
-                rows: Sequence[Row[Any]] = connection.execute(
-                    select(chunk).where(chunk.c.dataset_id == dataset.dataset_id).order_by(chunk.c.chunk_id)
-                ).all()
-            keys = self.vault.keys_of(dataset)
-            for row in rows:
-                check()
-                content = self.vault.read_chunk(dataset, keys, row)
-                if len(superseded):
-                    content = content.only(~np.isin(content.records, superseded))
-                yield dataset, content, answers.of(content.persons)
+                self._same(connection, dataset)
+                query = select(models.chunk).where(models.chunk.c.chunk_id == row.chunk_id)
+                if connection.execute(query).first() != row:
+                    raise SnapshotChangedError(
+                        f"the keys of {dataset.organisation} changed while it was read"
+                    ) from None
+            raise
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -177,29 +202,49 @@ def snapshot(
     )
 
 
-def _answers(connection: Connection, dataset: Dataset, purpose: Purpose) -> _Answers:
-    """Return everyone's latest answer; nothing of those in the dataset whose retention is over."""
+def _answers(connection: Connection, purpose: Purpose, remembered: AnchorState) -> _Answers:
+    """Return everyone's latest answer; of those whose retention is over a refusal at most, of those who were erased nothing."""
     consent, person = models.consent.c, models.person.c
     said = _numbers(
         connection, select(consent.person_id, consent.version, consent.given).where(consent.purpose == purpose), 3
     )
-    over = _numbers(
-        connection,
-        select(person.person_id).where(
-            person.dataset_id == dataset.dataset_id, person.retain_until < datetime.now(UTC).date()
-        ),
-        1,
-    )
+    over = _numbers(connection, select(person.person_id).where(person.retain_until < datetime.now(UTC).date()), 1)
     said = said[np.lexsort((said[:, 1], said[:, 0]))]
     last = np.append(said[1:, 0] != said[:-1, 0], True) if len(said) else np.zeros(0, bool)
-    latest = said[last & ~np.isin(said[:, 0], over)]
-    return _Answers(persons=latest[:, 0], said=np.where(latest[:, 2] == 1, 1, -1).astype(np.int8))
+    persons, given = said[last, 0], said[last, 2] == 1
+    latest = np.where(given, 1, -1).astype(np.int8)
+    latest[given & np.isin(persons, over)] = 0
+    refused = _sorted(number for number, of in remembered.withdrawn if of == purpose)
+    latest[np.isin(persons, refused)] = -1
+    unheard = refused[~np.isin(refused, persons)]  # the anchor knows of a refusal, the database of no answer
+    persons, latest = np.append(persons, unheard), np.append(latest, np.full(len(unheard), -1, np.int8))
+    kept = ~np.isin(persons, _sorted(remembered.erased))
+    persons, latest = persons[kept], latest[kept]
+    order = np.argsort(persons)
+    return _Answers(persons=persons[order], said=latest[order])
 
 
-def _superseded(connection: Connection, dataset: Dataset) -> NDArray[np.int64]:
-    record = models.record.c
-    query = select(record.record_id).where(record.dataset_id == dataset.dataset_id, record.superseded_by.is_not(None))
-    return _numbers(connection, query, 1)[:, 0]
+def _there(connection: Connection) -> NDArray[np.int64]:
+    """Return every record that counts and whose person is there, in growing order."""
+    record, person = models.record.c, models.person.c
+    pairs = _numbers(connection, select(record.person_id, record.record_id), 2)  # from an index: no sealed cell is read
+    people = np.sort(_numbers(connection, select(person.person_id), 1)[:, 0])
+    corrected = _numbers(connection, select(record.record_id).where(record.superseded_by.is_not(None)), 1)[:, 0]
+    records = pairs[_among(pairs[:, 0], people), 1]
+    return np.sort(records[~np.isin(records, corrected)] if len(corrected) else records)
+
+
+def _among(numbers: NDArray[np.int64], ordered: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Say which numbers are among others, which are in growing order."""
+    if not len(ordered):
+        return np.zeros(len(numbers), bool)
+    place = np.minimum(np.searchsorted(ordered, numbers), len(ordered) - 1)
+    found: NDArray[np.bool_] = ordered[place] == numbers
+    return found
+
+
+def _sorted(numbers: Iterable[int]) -> NDArray[np.int64]:
+    return np.array(sorted(numbers), np.int64)
 
 
 def _numbers(connection: Connection, query: Select[Any], columns: int) -> NDArray[np.int64]:

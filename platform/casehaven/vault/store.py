@@ -22,7 +22,8 @@ import pyarrow as pa
 from sqlalchemy import Connection, Row, delete, insert, select, update
 
 from casehaven.vault import chunks, models
-from casehaven.vault.context import SealContext, prefixed
+from casehaven.vault.bound_rows import person_key_context
+from casehaven.vault.context import prefixed
 from casehaven.vault.dataset_store import DatasetStore
 from casehaven.vault.datasets import Dataset, Person, Record, this_month
 from casehaven.vault.erasure import ErasureReceipt
@@ -119,21 +120,28 @@ class Vault(DatasetStore):
         return hmac.digest(self.keystore.linkage_key(), token.encode("utf-8"), "sha256")[: chunks.TOKEN_BYTES]
 
     def person_by_token(self, dataset: Dataset, token: str) -> Person | None:
-        """Return the person of a token; None when the dataset has no such person."""
+        """Return the person of a token; None when the dataset has no such person.
+
+        Raises:
+            SealBrokenError: the row that is there under the token is another person's, or was changed.
+        """
         index = self.token_index(dataset, token.strip())
         where = (models.person.c.dataset_id == dataset.dataset_id, models.person.c.token_index == index)
         with self.database.transaction(writes=False) as connection:
             row = connection.execute(select(models.person).where(*where)).first()
-        return None if row is None else _person(row)
+        return None if row is None else self._bound(dataset, _person(row))
 
     def person(self, person_id: int) -> Person:
         """Return a person by number.
 
         Raises:
             UnknownPersonError: there is none.
+            SealBrokenError: the row is not what was written.
         """
         with self.database.transaction(writes=False) as connection:
-            return self._person_by_id(connection, person_id)
+            person = self._person_by_id(connection, person_id)
+            dataset = self._dataset_by_id(connection, person.dataset_id)
+        return self._bound(dataset, person)
 
     def read_records(
         self,
@@ -208,7 +216,7 @@ class Vault(DatasetStore):
         fresh = self.person(person.person_id)
         table = pa.table({name: pa.array([cells.get(name, "")], pa.string()) for name in _names(dataset)})
         token = table.column(dataset.schema.person_key)[0].as_py().strip() if dataset.schema.person_key else ""
-        if dataset.schema.person_key and self.token_index(dataset, token) != self._index_of(fresh):
+        if dataset.schema.person_key and self.token_index(dataset, token) != fresh.token_index:
             raise SchemaDiffersError("a record keeps the person token of its person")
         coded = encode(table, dataset.domain, person=None)
         record_id = random_ids(1)[0]
@@ -255,16 +263,17 @@ class Vault(DatasetStore):
         """
         self.sweep(dataset)
         keys = self.keys_of(dataset)
-        record, chunk = models.record, models.chunk
+        chunk = models.chunk
         with self.database.transaction(writes=False) as connection:
             self._person_by_id(connection, person.person_id)
-            held_in = select(record.c.chunk_id).where(record.c.person_id == person.person_id)
-            rows = connection.execute(select(chunk).where(chunk.c.chunk_id.in_(held_in))).all()
+            rows = connection.execute(select(chunk).where(chunk.c.dataset_id == dataset.dataset_id)).all()
         rewritten: list[tuple[Row[Any], dict[str, Any] | None]] = []
-        for row in rows:
+        for row in rows:  # all of them: no seal says which chunk a record is in
             content = self.read_chunk(dataset, keys, row)
             left = content.only(content.persons != person.person_id)
             again = None
+            if len(left) == len(content):
+                continue
             if len(left):
                 again = self.write_chunk(
                     dataset, keys, left, version=row.version, chunk_id=row.chunk_id, generation=row.generation + 1
@@ -284,7 +293,7 @@ class Vault(DatasetStore):
             self.audit.forget_reasons(connection, object_kind="person", object_id=str(person.person_id))
             also(connection)
         for row, _ in rewritten:
-            (self.folder.chunks / row.path).unlink(missing_ok=True)
+            self.chunk_file(row).unlink(missing_ok=True)
         self.database.scrub(*_ROWS_OF_A_PERSON, chunk)
 
     def finish_erasure(self, person_id: int) -> None:
@@ -312,8 +321,11 @@ class Vault(DatasetStore):
                 organisation=dataset.organisation,
             )
 
-        with self.locked(self.dataset_of(self.person(person_id))) as dataset:
-            self.destroy_person(dataset, self.person(person_id), also=told)
+        with self.database.transaction(writes=False) as connection:
+            person = self._person_by_id(connection, person_id)  # by number, whatever became of the row
+            found = self._dataset_by_id(connection, person.dataset_id)
+        with self.locked(found) as dataset:
+            self.destroy_person(dataset, person, also=told)
 
     def dek_of(self, dataset: Dataset, person: Person) -> bytes:
         """Return the key of a person's records.
@@ -322,8 +334,13 @@ class Vault(DatasetStore):
             SealBrokenError: the row was changed, or moved from another person.
             EpochError: the epoch that wraps it is gone.
         """
-        context = person_key_context(dataset, person.person_id)
+        context = person_key_context(dataset, person.person_id, person.token_index)
         return self.keys_of(dataset).unwrap_dek(person.wrapped_dek, person.epoch, context)
+
+    def _bound(self, dataset: Dataset, person: Person) -> Person:
+        """Return a person whose key opens: the row is the one that was written for this token."""
+        self.dek_of(dataset, person)
+        return person
 
     # --- inside a transaction ---
 
@@ -352,11 +369,6 @@ class Vault(DatasetStore):
             raise UnknownPersonError(f"the vault has no person {person_id}")
         return _person(row)
 
-    def _index_of(self, person: Person) -> bytes:
-        query = select(models.person.c.token_index).where(models.person.c.person_id == person.person_id)
-        with self.database.transaction(writes=False) as connection:
-            return bytes(connection.scalars(query).one())
-
 
 def token_index(key: bytes, dataset: Dataset, token: str) -> bytes:
     """`Vault.token_index` with the key at hand."""
@@ -368,15 +380,11 @@ def _names(dataset: Dataset) -> list[str]:
     return [attribute.name for attribute in dataset.schema.attributes]
 
 
-def person_key_context(dataset: Dataset, person_id: int) -> SealContext:
-    """The place that a person's key is wrapped for."""
-    return dataset.context("person-key", str(person_id))
-
-
 def _person(row: Row[Any]) -> Person:
     return Person(
         person_id=row.person_id,
         dataset_id=row.dataset_id,
+        token_index=bytes(row.token_index),
         wrapped_dek=bytes(row.wrapped_dek),
         epoch=row.epoch,
         retain_until=row.retain_until,

@@ -182,6 +182,18 @@ def test_two_people_under_one_case_reference_are_not_guessed_between(house: Safe
     assert house.run("person", "find", "T-2", *AT, *WHY).exit_code == 0
 
 
+def test_a_token_that_is_another_persons_case_reference_is_not_guessed(house: SafeHouse) -> None:
+    """Review B10: whoever asks to erase under the case reference must not erase the person of that token."""
+    take(house, {"17": {**ONE, "caseReference": "C-1"}, "T-2": {**OTHER, "caseReference": "17"}})
+    result = house.run("person", "erase", "17", "--yes", *AT, *WHY)
+    assert result.exit_code == 1
+    assert "write token:... or reference:..." in result.stderr
+    assert "T-2" in house.run("person", "show", "reference:17", *AT, *WHY).stdout
+    assert "T-2" not in house.run("person", "show", "token:17", *AT, *WHY).stdout
+    for typed in ("token:T-2", "reference:C-1", "C-1", "T-2"):
+        assert house.run("person", "find", typed, *AT, *WHY).exit_code == 0, typed
+
+
 def test_references_of_two_datasets_are_counted_apart(house: SafeHouse) -> None:
     take(house, {"T-1": {**ONE, "caseReference": "17"}})
     take(house, {"T-2": {**OTHER, "caseReference": "17"}}, "north/hotline")

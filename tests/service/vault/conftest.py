@@ -150,7 +150,7 @@ class Store:
 
     def take_in(self, records: Sequence[Record], organisation: str = "north", name: str = "cases") -> Upload:
         """Take records into a dataset."""
-        return take_in(self.open(), self.dataset(organisation, name), self.write(records))
+        return take_in(self.open(), self.dataset(organisation, name), self.write(records), keep=["notes"])
 
     def cells(self, token: str, organisation: str = "north", name: str = "cases") -> list[dict[str, str]]:
         """Return the cells of a person's records."""
