@@ -321,6 +321,10 @@ OUTCOMES: dict[str, Outcome] = {
         exit_code=EXIT_REFUSED,
         advice="use the version of casehaven that made this vault, with the database that belongs to it",
     ),
+    "casehaven.vault.errors.ChangedVaultFileError": Outcome(
+        exit_code=EXIT_REFUSED,
+        advice="find out who changed it and put the right one back; after escrow, name the anchor with `casehaven audit anchor --at`",
+    ),
     "casehaven.vault.errors.VaultBusyError": Outcome(
         exit_code=EXIT_REFUSED, advice="run the same command again when the other work is done"
     ),

@@ -29,6 +29,7 @@ from casehaven.vault.errors import (
     AnchorMissingError,
     BackupEpochError,
     BrokenAnchorError,
+    ChangedVaultFileError,
     DamagedChunkError,
     RolledBackError,
 )
@@ -349,3 +350,42 @@ def test_a_new_anchor_is_made_only_where_the_old_one_is_lost_and_it_knows_who_wa
     assert "anchor.create" in report.output
     with vault.database.transaction(writes=False) as connection, pytest.raises(AnchorExistsError):
         Anchor.create(vault.anchor.path, vault.keystore, vault.vault_id, connection)
+
+
+def test_a_vault_file_that_names_an_old_copy_of_the_anchor_does_not_open(full: SafeHouse) -> None:
+    """Else the copy of vault and anchor from before an erasure could be put back, and the real anchor left alone."""
+    kept = copied(full, "vault", "vault.anchor")
+    erase(full)
+    put_back(full, {"vault": kept["vault"]})
+    file = full.path / "vault.json"
+    written = json.loads(file.read_text())
+    for change in (
+        {"anchor": str(kept["vault.anchor"])},
+        {"anchor": str(kept["vault.anchor"]), "mac": ""},
+        {"keystore": str(full.folder / "vault.keys")},
+        {"database": "postgresql://elsewhere/cases"},
+    ):
+        file.write_text(json.dumps({**written, **change}))
+        with pytest.raises(ChangedVaultFileError):
+            full.open()
+        assert full.run("audit", "verify").exit_code == 1
+        assert full.run("audit", "anchor", "--reason", "lost").exit_code == 1
+    del written["mac"]
+    file.write_text(json.dumps({**written, "anchor": str(kept["vault.anchor"])}))
+    with pytest.raises(ChangedVaultFileError):
+        full.open()
+
+
+def test_an_anchor_is_moved_by_a_command_and_forgets_nothing(full: SafeHouse) -> None:
+    number, place = erase(full), full.folder / "stick" / "anchor"
+    place.parent.mkdir()
+    moved = full.run("audit", "anchor", "--at", place, "--reason", "a second machine")
+    assert moved.exit_code == 0, moved.output
+    assert not (full.folder / "vault.anchor").exists()
+    vault = full.open()
+    assert vault.anchor.path == place
+    assert number in vault.anchor.read().erased
+    assert "anchor.move" in full.run("audit", "report", "--reason", "looking").output
+    again = full.run("audit", "anchor", "--at", place, "--reason", "a second machine")
+    assert (again.exit_code, "exists already" in again.output) == (1, True)
+    assert full.open().anchor.read().erased == {number}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -18,7 +19,8 @@ from casehaven.core.audit_verify import AuditVerification, verify_log
 from casehaven.people.find import person_by_reference
 from casehaven.people.service import check_reason
 from casehaven.vault.anchor import Anchor
-from casehaven.vault.errors import AnchorExistsError, UnknownPersonError
+from casehaven.vault.errors import AnchorExistsError, ChangedVaultFileError, UnknownPersonError
+from casehaven.vault.folder import VaultFolder
 from casehaven.vault.rootkeys import parse_root
 from casehaven.vault.store import Vault
 from casesynth._files import FileTooLargeError, NotRegularFileError, read_regular, write_whole
@@ -160,20 +162,46 @@ def report_command(
 @command.command("anchor")
 @vault_option
 @root_key_option
+@click.option(
+    "--at",
+    "place",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Where the anchor is to be: move it there, or make the new one there.",
+)
 @reason_option
-def anchor_command(vault_path: Path, root_spec: str, reason: str) -> None:
-    """Make a new anchor where the old one is lost. What it knew beyond the database is lost with it, and the log says so."""
+def anchor_command(vault_path: Path, root_spec: str, place: Path | None, reason: str) -> None:
+    """Make a new anchor where the old one is lost, or move it. What a lost one knew beyond the database is lost with it, and the log says so."""
     reason = check_reason(reason)
-    vault = Vault.open(vault_path, parse_root(root_spec), check_anchor=False)
-    if vault.anchor.path.exists():
-        raise AnchorExistsError(f"{vault.anchor.path} exists already; nothing is lost")
-    with vault.database.transaction(writes=True) as connection:
-        vault.audit.append(
-            connection, action="anchor.create", object_kind="vault", object_id=vault.vault_id, reason=reason
-        )
-    with vault.database.transaction(writes=False) as connection:
-        Anchor.create(vault.anchor.path, vault.keystore, vault.vault_id, connection)
-    click.echo(f"wrote {vault.anchor.path}")
+    folder = VaultFolder.open(vault_path)
+    vault = Vault(folder, *folder.unlock(parse_root(root_spec), signed=place is None))
+    moves = False
+    if place is not None:
+        with contextlib.suppress(ChangedVaultFileError):  # else nobody vouches for the place that is named there
+            folder.verify(vault.keystore)
+            moves = vault.anchor.path.exists()
+    target = vault.anchor.path if place is None else place.absolute()
+    if target.exists():
+        raise AnchorExistsError(f"{target} exists already" + ("; nothing is lost" if place is None else ""))
+    with contextlib.ExitStack() as kept:
+        for organisation in vault.keystore.organisations:  # no refusal or erasure is told to the old one meanwhile
+            kept.enter_context(vault.organisation_lock(organisation, alone=True))
+        if moves:
+            with vault.database.transaction(writes=False) as connection:
+                vault.anchor.check(connection)
+        with vault.database.transaction(writes=True) as connection:
+            action = "anchor.move" if moves else "anchor.create"
+            vault.audit.append(connection, action=action, object_kind="vault", object_id=vault.vault_id, reason=reason)
+        with vault.database.transaction(writes=False) as connection:
+            if moves:
+                vault.anchor.raise_from(connection)
+                vault.anchor.copy_to(target)
+            else:
+                Anchor.create(target, vault.keystore, vault.vault_id, connection)
+        if place is not None:
+            replace(folder, anchor=target).write(vault.keystore)
+        if moves:
+            vault.anchor.path.unlink()
+    click.echo(f"{'moved the anchor to' if moves else 'wrote'} {target}")
 
 
 def _found(found: AuditVerification, checkpoints: int, without_anchor: bool) -> list[str]:

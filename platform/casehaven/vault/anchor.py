@@ -248,6 +248,19 @@ class Anchor:
 
         self._change(rebased)
 
+    def copy_to(self, path: Path) -> None:
+        """Write the anchor once more, elsewhere; the caller says from then on where it is.
+
+        Raises:
+            AnchorExistsError: a file is there.
+            AnchorMissingError: it cannot be written.
+        """
+        with held(self._lock, alone=True, what="the anchor"):
+            state, lists = self._read_file()
+            if not lists:
+                lists = self._sealed_lists(state)
+            Anchor(path, self._keystore, self._vault_id)._write(state, lists, replace_file=False)
+
     def add_erasures(self, *persons: int) -> None:
         """Remember that people are erased, before it begins (rule 4)."""
         self._change(lambda state: replace(state, erased=state.erased | {*persons}))
@@ -319,7 +332,7 @@ class Anchor:
         if not self.path.is_file():
             raise AnchorMissingError(f"there is no anchor at {self.path}")
         try:
-            with held(self.path.with_name(f".{self.path.name}.lock"), alone=True, what="the anchor"):
+            with held(self._lock, alone=True, what="the anchor"):
                 state, sealed = self._read_file()
                 if lists(state):
                     state = self._opened(state, sealed)
@@ -352,6 +365,10 @@ class Anchor:
             raise AnchorExistsError(f"{self.path} exists already") from None
         except OSError as error:
             raise AnchorMissingError(f"the anchor {self.path} cannot be written: {error.strerror}") from None
+
+    @property
+    def _lock(self) -> Path:
+        return self.path.with_name(f".{self.path.name}.lock")
 
     def _key(self) -> bytes:
         return hmac.digest(self._keystore.audit_key(), _KEY, "sha256")

@@ -93,6 +93,10 @@ class VaultFormatError(VaultError):
     """The vault's own file is of a format that this software does not know, or it does not belong to this database."""
 
 
+class ChangedVaultFileError(VaultFormatError):
+    """The vault's own file says other places than its keys vouch for."""
+
+
 class VaultBusyError(VaultError):
     """Another process was changing the same dataset or organisation for longer than one waits."""
 

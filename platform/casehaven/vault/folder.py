@@ -7,13 +7,17 @@
     VAULT.keys/           the keystore: wrapped keys; never in a backup of the data
     VAULT.anchor          the anchor; better on other storage
 
-1. `vault.json` is written last: a folder without it is no vault, and making one starts again.
+1. `vault.json` is written last: a folder without it is no vault. What an attempt that was cut short left has to be removed by whoever knows that it is nothing
+   else; the message says so.
 2. Everything is readable by its owner alone.
 3. Database and folder name the same vault, or it does not open.
+4. `vault.json` carries an HMAC under a key of the keystore. Else whoever may write the folder could have an old copy of the anchor read, somewhere else. So
+   places are changed by commands alone.
 """
 
 from __future__ import annotations
 
+import hmac
 import json
 import shutil
 import uuid
@@ -27,21 +31,27 @@ from sqlalchemy import func, insert, select
 
 from casehaven.core.audit_models import audit
 from casehaven.core.db import Database, is_postgres, without_password
-from casehaven.core.migrate import check_version, migrate
+from casehaven.core.migrate import HEAD, check_version, migrate, version_of
 from casehaven.vault import models
 from casehaven.vault.anchor import Anchor
 from casehaven.vault.audit_reasons import audit_log
 from casehaven.vault.bound_rows import bind_rows
 from casehaven.vault.datasets import now
-from casehaven.vault.errors import VaultExistsError, VaultFormatError, VaultMissingError
+from casehaven.vault.errors import ChangedVaultFileError, VaultExistsError, VaultFormatError, VaultMissingError
 from casehaven.vault.keystore import Keystore
 from casehaven.vault.rootkeys import RootKey
 from casesynth._files import write_whole
+from casesynth.canonical import JsonValue, canonical_json
 
 FORMAT: Final = "casehaven-vault/1"
 FILE: Final = "vault.json"
 EMBEDDED: Final = "embedded"
 """The database is the file in the folder."""
+
+SIGNED: Final = "0003"
+"""Version of the tables from which on `vault.json` is signed."""
+
+_KEY: Final = b"casehaven-vault-file-key/1"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +67,8 @@ class VaultFolder:
     """The keystore's folder where it is not beside the vault."""
     anchor: Path | None = None
     """The anchor where it is not beside the vault."""
+    unverified_mac: str = ""
+    """The HMAC that the file carried when it was read; empty where it had none."""
 
     @property
     def chunks(self) -> Path:
@@ -82,17 +94,37 @@ class VaultFolder:
         """Return the lock file of that name."""
         return self.path / "locks" / f"{name}.lock"
 
-    def write(self) -> None:
-        """Write `vault.json`, whole or not at all."""
-        document = {
+    def write(self, keys: Keystore) -> VaultFolder:
+        """Write `vault.json`, whole or not at all, and return it as it is then (rule 4)."""
+        signed = replace(self, unverified_mac=self._mac(keys))
+        document = {**self._document(), "mac": signed.unverified_mac}
+        text = json.dumps(document, ensure_ascii=False, indent=2, sort_keys=True) + "\n"
+        write_whole(self.path / FILE, text.encode("utf-8"), mode=0o600, replace=True)
+        return signed
+
+    def verify(self, keys: Keystore) -> None:
+        """Refuse a `vault.json` that this vault's keys did not sign (rule 4).
+
+        Raises:
+            ChangedVaultFileError: somebody changed it.
+        """
+        if not hmac.compare_digest(self.unverified_mac.encode("utf-8"), self._mac(keys).encode("utf-8")):
+            raise ChangedVaultFileError(
+                f"{self.path / FILE} was changed, or is another keystore's: nobody vouches for the places that it names"
+            )
+
+    def _mac(self, keys: Keystore) -> str:
+        key = hmac.digest(keys.audit_key(), _KEY, "sha256")
+        return hmac.digest(key, canonical_json(self._document()), "sha256").hex()
+
+    def _document(self) -> dict[str, JsonValue]:
+        return {
             "format": FORMAT,
             "vault_id": self.vault_id,
             "database": self.database,
             "keystore": None if self.keystore is None else str(self.keystore),
             "anchor": None if self.anchor is None else str(self.anchor),
         }
-        text = json.dumps(document, ensure_ascii=False, indent=2, sort_keys=True) + "\n"
-        write_whole(self.path / FILE, text.encode("utf-8"), mode=0o600, replace=True)
 
     @classmethod
     def open(cls, path: Path) -> VaultFolder:
@@ -116,12 +148,14 @@ class VaultFolder:
         ):
             raise VaultFormatError(f"{path / FILE} cannot be read as what it is")
         vault_id, database, keystore, anchor = parts
+        mac = unverified.get("mac", "")
         return cls(
             path=path,
             vault_id=str(vault_id),
             database=str(database),
             keystore=None if keystore is None else Path(keystore),
             anchor=None if anchor is None else Path(anchor),
+            unverified_mac=mac if isinstance(mac, str) else "",
         )
 
     @classmethod
@@ -144,7 +178,10 @@ class VaultFolder:
             raise VaultExistsError(f"{path} holds a vault already")
         for part in (path, made.keystore_path, made.anchor_path):
             if part.exists() and not (part.is_dir() and not any(part.iterdir())):
-                raise VaultExistsError(f"{part} is there already; a new vault needs a place of its own")
+                raise VaultExistsError(
+                    f"{part} is there already, and a new vault needs a place of its own; if an attempt to make this vault was cut short "
+                    f"and left it, and nothing else uses it, remove {path}, {made.keystore_path} and {made.anchor_path}"
+                )
         with _undone(made):
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
             path.chmod(0o700)
@@ -161,19 +198,29 @@ class VaultFolder:
                 log.append(connection, action="vault.create", object_kind="vault", object_id=made.vault_id)
             with store.transaction(writes=False) as connection:
                 Anchor.create(made.anchor_path, keys, made.vault_id, connection)
-            made.write()
+            made = made.write(keys)
         return made, store, keys
 
-    def unlock(self, root: RootKey, *, keystore: Path | None = None) -> tuple[Database, Keystore]:
+    def unlock(self, root: RootKey, *, keystore: Path | None = None, signed: bool = True) -> tuple[Database, Keystore]:
         """Open the keystore with the root key, and the database that belongs to this folder.
 
+        Args:
+            root: the root key.
+            keystore: where the keystore is now, if it was moved.
+            signed: refuse a `vault.json` that its keys did not sign; only who names every place anew may do without.
+
         Raises:
+            ChangedVaultFileError: `vault.json` was changed.
             VaultFormatError: the database is another vault's.
             DatabaseVersionError: its tables are of another version.
         """
         keys = Keystore.open(self.keystore_path if keystore is None else keystore, root)
+        if signed and self.unverified_mac:
+            self.verify(keys)
         store = self.open_database()
         check_version(store)
+        if signed:  # without an HMAC it is of an earlier version, which has been said by now, or was changed
+            self.verify(keys)
         with store.transaction(writes=False) as connection:
             if connection.scalars(select(models.vault.c.vault_id)).all() != [self.vault_id]:
                 raise VaultFormatError(f"the database of {self.path} is another vault's")
@@ -183,10 +230,20 @@ class VaultFolder:
         """Bring the tables that an earlier version wrote to today's, all of it or nothing.
 
         A vault from before there were anchors gets one: its audit log is empty, so there is nothing that could be rolled back.
+        The `vault.json` of a version that did not sign it is signed, with the tables that go with it only.
+
+        Raises:
+            ChangedVaultFileError: `vault.json` was changed.
         """
         keys = Keystore.open(self.keystore_path if keystore is None else keystore, root)
         store = self.open_database()
+        with store.transaction(writes=False) as connection:
+            signs = (version_of(connection) or HEAD) < SIGNED and not self.unverified_mac
+        if not signs:
+            VaultFolder.open(self.path).verify(keys)
         migrate(store, bind=lambda connection: bind_rows(connection, keys))
+        if signs:
+            self.write(keys)
         if self.anchor_path.exists():
             return
         with store.transaction(writes=False) as connection:

@@ -7,6 +7,8 @@
    roots that outside checkpoints vouch for.
 5. No dataset gets a version twice: each gets one that is higher than any it had.
 6. The vault that was backed up does not open any more: the anchor is the restored one's. One vault, one story.
+7. A database on a server is marked until all is done. Cut short, the same restore empties a database with the mark and begins again; one without it holds
+   something else, and is left alone.
 """
 
 from __future__ import annotations
@@ -19,11 +21,12 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-from sqlalchemy import Connection, MetaData, func, insert, select, text, update
+from sqlalchemy import Connection, MetaData, func, insert, inspect, select, text, update
 
 from casehaven.core.audit import LostEntries
 from casehaven.core.audit_checkpoint import LogSettings, add_period, closed_periods
 from casehaven.core.db import Database, insert_many, without_password
+from casehaven.core.errors import DatabaseExistsError
 from casehaven.core.migrate import migrate
 from casehaven.vault import models
 from casehaven.vault.anchor import Anchor, AnchorState
@@ -36,6 +39,9 @@ from casehaven.vault.keystore import Keystore
 from casehaven.vault.rootkeys import RootKey
 from casehaven.vault.store import Vault
 from casesynth._files import sync_folder, write_whole
+
+_MARK = "casehaven_restore_unfinished"
+"""Name of the table that marks a database (rule 7)."""
 
 
 def restore(
@@ -88,6 +94,8 @@ def restore(
         place.path.mkdir(mode=0o700)
         place.chunks.mkdir(mode=0o700)
         store = Database.create(place.database_path if database is None else database)
+        if database is not None:
+            _mark(store)
         _fill(backup, place, store)
         migrate(store, bind=lambda connection: bind_rows(connection, keys))
         store.check()
@@ -100,7 +108,9 @@ def restore(
         for person_id in unfinished:  # rule 3
             vault.finish_erasure(person_id)
         store.scrub()
-        place.write()
+        if database is not None:
+            _unmark(store)
+        place.write(keys)
         sync_folder(place.path)
         if folder.exists():
             raise BackupExistsError(f"{folder} exists already; a vault is restored into a new folder")
@@ -211,7 +221,10 @@ def _undone(place: VaultFolder, database: str | None) -> Iterator[None]:
     made_here = False
     try:
         if database is not None:
-            Database.create(database)  # refuses a database that holds tables: then they are not ours to drop
+            there = Database.open(database)
+            if _is_marked(there):
+                _empty(there)
+            _check_empty(database)  # else its tables are not ours to drop
             made_here = True
         yield
     except BaseException as error:
@@ -221,6 +234,30 @@ def _undone(place: VaultFolder, database: str | None) -> Iterator[None]:
         if isinstance(error, OSError):
             raise BackupError(f"the vault cannot be written: {error.strerror}") from None
         raise
+
+
+def _check_empty(database: str) -> None:
+    try:
+        Database.create(database)
+    except DatabaseExistsError as error:
+        raise DatabaseExistsError(
+            f"{error}; name an empty database, or empty this one if nobody needs what is in it"
+        ) from None
+
+
+def _mark(store: Database) -> None:
+    with store.transaction(writes=True) as connection:
+        connection.execute(text(f"CREATE TABLE {_MARK} (made_at TEXT)"))
+
+
+def _unmark(store: Database) -> None:
+    with store.transaction(writes=True) as connection:
+        connection.execute(text(f"DROP TABLE {_MARK}"))
+
+
+def _is_marked(store: Database) -> bool:
+    with store.transaction(writes=False) as connection:
+        return inspect(connection).has_table(_MARK)
 
 
 def _empty(store: Database) -> None:

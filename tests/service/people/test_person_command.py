@@ -407,7 +407,7 @@ def test_who_is_given_a_later_day_while_others_are_erased_is_not_erased(home: Sa
     kept = next(
         reference
         for reference in ("N-0001", "N-0002", "N-0003")
-        if (found := vault.person_by_token(vault.dataset("north", "cases"), reference)) is not None
+        if vault.person_by_token(vault.dataset("north", "cases"), reference) is not None
     )
     later = datetime.now(UTC).date() + timedelta(days=9)
     home.people().keep_until(kept, later, reason="a court asked for it")

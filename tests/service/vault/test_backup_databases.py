@@ -113,6 +113,48 @@ def test_a_restore_that_fails_leaves_the_database_empty(full: Store, postgres: C
     assert back(full, address).datasets()
 
 
+RESTORE = """
+import os, signal, sys
+from pathlib import Path
+from casehaven.vault.anchor import Anchor
+from casehaven.vault.restore import restore
+from casehaven.vault.rootkeys import environment_key
+
+folder = Path(sys.argv[1])
+rising = Anchor.rebase
+def killed(anchor, connection):
+    rising(anchor, connection)
+    os.kill(os.getpid(), signal.SIGKILL)  # the old vault does not open any more, and the new one is not there yet
+Anchor.rebase = killed
+restore(folder / "backup", folder / "again", environment_key("RESTORE_KEY"), keystore=folder / "vault.keys",
+        anchor=folder / "vault.anchor", database=sys.argv[2], reason="the server is gone")
+"""
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_a_restore_to_a_server_that_was_killed_can_be_repeated(
+    full: Store, postgres: Callable[[], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = postgres()
+    monkeypatch.setenv("RESTORE_KEY", key_text(full.root))
+    run = subprocess.run([sys.executable, "-c", RESTORE, str(full.folder), address], check=False, capture_output=True)
+    assert run.returncode == -9, run.stderr.decode()[-1500:]
+    again = back(full, address)
+    assert again.datasets()
+    with again.database.transaction(writes=False) as connection:
+        tables = connection.scalars(text("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")).all()
+    assert {*tables} == {*metadata.tables, "alembic_version"}
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_a_restore_leaves_a_database_alone_that_holds_something_else(full: Store, postgres: Callable[[], str]) -> None:
+    address = postgres()
+    live = back(full, address, "live")
+    with pytest.raises(DatabaseError, match="empty this one if nobody needs"):
+        back(full, address, "second")
+    assert live.datasets()
+
+
 def test_the_database_refuses_to_change_the_log(store: Store) -> None:
     store.dataset()
     vault = store.open()

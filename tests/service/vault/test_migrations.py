@@ -25,7 +25,8 @@ from casehaven.core.db import Database, insert_many, metadata
 from casehaven.core.errors import DatabaseError, DatabaseVersionError
 from casehaven.core.migrate import HEAD, check_version, migrate, version_of
 from casehaven.vault import models
-from casehaven.vault.errors import VaultError
+from casehaven.vault.errors import ChangedVaultFileError, VaultError
+from casehaven.vault.keystore import Keystore
 from casehaven.vault.rootkeys import HeldKey
 from casehaven.vault.snapshots import snapshot
 from casehaven.vault.store import Vault
@@ -122,6 +123,9 @@ def unpack(tmp_path: Path, database: Databases) -> Unpack:
             _copy_rows(source, address, version)
             document = json.loads((folder / "vault.json").read_text(encoding="utf-8"))
             (folder / "vault.json").write_text(json.dumps({**document, "database": address}), encoding="utf-8")
+            if "mac" in document:
+                there = casehaven.vault.folder.VaultFolder.open(folder)
+                there.write(Keystore.open(there.keystore_path, ROOT))
         return folder
 
     return unpacked
@@ -191,6 +195,16 @@ def test_an_upgraded_vault_has_a_log_that_begins_today_and_an_anchor(unpack: Unp
     with vault.database.transaction(writes=False) as connection:
         assert connection.scalars(select(audit.c.position)).all() == [0]
         assert connection.scalars(select(models.vault.c.vault_id)).one() == vault.vault_id
+
+
+def test_an_upgrade_signs_no_file_of_places_that_should_have_been_signed(unpack: Unpack) -> None:
+    """Else whoever takes the HMAC away could have any places vouched for."""
+    folder = unpack(HEAD)
+    document = json.loads((folder / "vault.json").read_text(encoding="utf-8"))
+    del document["mac"]
+    (folder / "vault.json").write_text(json.dumps(document), encoding="utf-8")
+    with pytest.raises(ChangedVaultFileError):
+        casehaven.vault.folder.VaultFolder.open(folder).upgrade(ROOT)
 
 
 def test_an_upgrade_gives_no_new_anchor_to_a_vault_that_had_one(unpack: Unpack) -> None:

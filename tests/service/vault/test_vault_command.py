@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,20 @@ HEADER = ("token", "notes", "mayRelease", "year", "gender", "age", "means")
 CANARY = "canary-Amina-73"
 NOISE = 110
 """The interval of the number of people is about 27 wide on either side: a standard deviation of 14, of which this is eight; a false alarm in 10^15 runs."""
+
+
+def test_what_a_killed_creation_left_is_named_and_nothing_of_it_is_used(tmp_path: Path) -> None:
+    """`vault.json` is written last: without it, all the rest may be there."""
+    desk = Desk(folder=tmp_path)
+    assert desk.run("vault", "create").exit_code == 0
+    (tmp_path / "vault" / "vault.json").unlink()
+    again = desk.run("vault", "create", "--existing-key")
+    assert (again.exit_code, "cut short" in again.output) == (1, True)
+    left = [tmp_path / name for name in ("vault", "vault.keys", "vault.anchor")]
+    for part in left:
+        assert str(part) in again.output
+        shutil.rmtree(part) if part.is_dir() else part.unlink()
+    assert desk.run("vault", "create", "--existing-key").exit_code == 0
 
 
 @dataclass(frozen=True, kw_only=True)
