@@ -1,40 +1,57 @@
 """No word of a case record is on the disk in the clear, wherever the vault has been (privacy rule 32; threats 1, 2 and 23).
 
-Words that occur nowhere else are planted in every kind of cell, in a person token and in a reason. Then the whole way is gone on the command line: vault,
-intake, reading, correcting, consent, tables, release, new epoch, erasure, backup, drill, restore, audit. After it every byte of every file is searched, as it
-is and as UTF-16, hexadecimal and base64, and so is everything that was printed. The words may stand in three places only: the case file, what `person show` and
-`audit report` print for whoever asked with a reason, and the person's own export.
+Words that occur nowhere else are planted in every column of `htcds-2.0` that identifies somebody or is free text, in unknown values, in a person token and in a
+reason: names, a birth date, telephones, addresses, the case reference, the case worker. Two columns are kept, all others are dropped. Then the whole way is gone on the
+command line: vault, intake, finding, reading, duplicates, correcting, consent, tables, release, backup, drill, erasure, restore, audit. After it
+every byte of every file is searched, as it is, unpacked, and as UTF-16, hexadecimal and base64, and so is everything that was printed. The words may stand in three
+places only: the case file, what `person show` and the like print for whoever asked with a reason, and the person's own export.
 """
 
 from __future__ import annotations
 
 import base64
 import csv
+import functools
+import io
 import json
 import os
 import subprocess
 import sys
+import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
-from casehaven.vault.rootkeys import file_key
-from casehaven.vault.store import Vault
+from caseschemas import load_schema
 
-if TYPE_CHECKING:
-    from tests.conftest import MakePeople
-
+SCHEMA = load_schema("htcds-2.0")
 TOKEN = "CanaryTokenQ7Zk"
 NOTE = "CanaryNoteÜbergabeW3xv"
 VALUE = "CanaryValueHj8P"
 CORRECTED = "CanaryCorrectedN5tR"
 REASON = "CanaryReasonB2mY"
-CANARIES = (TOKEN, NOTE, VALUE, CORRECTED, REASON)
+NOTES, REFERENCE = "cas_IncomingReferralDetails", "caseReference"
+KEPT = (NOTES, REFERENCE)
+"""Columns that are kept."""
+IDENTIFIED = {
+    attribute.name: f"Canary{attribute.name.replace('_', '')}K4wz"
+    for attribute in SCHEMA.attributes
+    if attribute.role in ("identifier", "text")
+} | {
+    NOTES: NOTE,
+    "prs_FirstName": "Łucjacanary",
+    "prs_SecondName": "Canárioçevič",
+    "prs_Birthdate": "1931-07-23",
+    "prs_MobilePhone": "+351 918 273 645",
+    "prs_HomePhone": "+351283746509",
+}
+"""A word for every column that says who somebody is, or anything."""
+DROPPED = {word for name, word in IDENTIFIED.items() if name not in KEPT}
+CANARIES = (TOKEN, VALUE, CORRECTED, REASON, *IDENTIFIED.values())
 
-MAY_SHOW = ("person show", "audit report", "person correct")
+MAY_SHOW = ("person show", "audit report", "person correct", "person duplicates")
 """Commands that print what they were asked for."""
 
 DRIVER = """
@@ -85,23 +102,42 @@ def forms(word: str) -> Iterator[bytes]:
         yield text[(4 if shift else 0) : -4]
 
 
+@functools.cache
+def all_forms(word: str) -> tuple[bytes, ...]:
+    return tuple(forms(word))
+
+
 def found(data: bytes) -> list[str]:
-    return [word for word in CANARIES if any(form in data for form in forms(word))]
+    """The planted words that are in a file, packed or not."""
+    parts = [data]
+    if zipfile.is_zipfile(io.BytesIO(data)):  # a workbook, too
+        with zipfile.ZipFile(io.BytesIO(data)) as packed:
+            parts += [packed.read(name) for name in packed.namelist()]
+    return [word for word in CANARIES if any(form in part for part in parts for form in all_forms(word))]
 
 
 @pytest.fixture(scope="module")
-def walk(tmp_path_factory: pytest.TempPathFactory, _empty_house: Path, people: MakePeople) -> Walk:
+def walk(tmp_path_factory: pytest.TempPathFactory) -> Walk:
     """Go the whole way once."""
     folder = tmp_path_factory.mktemp("canary")
     (folder / "tmp").mkdir()
-    house = Vault.open(_empty_house / "vault", file_key(_empty_house / "root.key"))
-    (folder / "house.json").write_bytes(house.dataset("north", "cases").schema.canonical())
-    yes = {"mayCare": "yes", "mayCount": "yes", "mayPool": "yes", "mayRelease": "yes"}
-    records = [{**record, **yes} for record in people(40)]
-    records[0] |= {"token": TOKEN, "notes": NOTE, "gender": VALUE, "means": f"threats;{VALUE}"}
-    records[1] |= {"notes": NOTE}
+    yes = {column: "TRUE" if purpose == "care" else "yes" for purpose, column in SCHEMA.consent.items()}
+    answers = ("Feminine", "Masculine", ""), ("PhysicalThreats", "", "ThreatsLawEnforcement;PhysicalThreats")
+    records = [
+        {
+            **yes,
+            "personToken": f"p{number:05d}",
+            "yearOfRegistration": str(2015 + number % 5),
+            "prs_Gender": answers[0][number % 3],
+            "vic_MethodsOfControl": answers[1][number % 3],
+        }
+        for number in range(40)
+    ]
+    records[0] |= {**IDENTIFIED, "personToken": TOKEN, "prs_Gender": VALUE}
+    records[0] |= {"vic_MethodsOfControl": f"PhysicalThreats;{VALUE}"}
+    records[1] |= {name: word for name, word in IDENTIFIED.items() if name != REFERENCE}  # the same person once more
     with (folder / "case-file.csv").open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, [*records[0]], restval="")
+        writer = csv.DictWriter(file, [attribute.name for attribute in SCHEMA.attributes], restval="")
         writer.writeheader()
         writer.writerows(records)
     commands = _commands(folder)
@@ -140,11 +176,14 @@ def _commands(folder: Path) -> list[list[str]]:
     keep = ["--keystore", "vault.keys", "--anchor", "vault.anchor"]
     return [
         ["vault", "create", *vault],
-        ["intake", "case-file.csv", "--organisation", "north", "--dataset", "cases", "--schema", "house.json"]
+        ["intake", "case-file.csv", "--organisation", "north", "--dataset", "cases", "--schema", "htcds-2.0"]
+        + [part for name in KEPT for part in ("--keep", name)]
         + ["--people-cap", "1000", *vault],
         ["person", "find", TOKEN, *why, *vault],
+        ["person", "find", IDENTIFIED[REFERENCE], *why, *vault],
         ["person", "show", TOKEN, *why, *vault],
-        ["person", "correct", TOKEN, "--set", f"notes={CORRECTED}", *why, *vault],
+        ["person", "duplicates", *why, *vault],
+        ["person", "correct", TOKEN, "--set", f"{NOTES}={CORRECTED}", *why, *vault],
         ["person", "consent", TOKEN, "--purpose", "synthetic_release", "--refused", *why, *vault],
         ["person", "export", TOKEN, "-o", "export.json", *why, *vault],
         ["tables", "-o", "tables.xlsx", *why, *vault],
@@ -161,7 +200,7 @@ def _commands(folder: Path) -> list[list[str]]:
         ["audit", "report", "--vault", "again", "--root-key", "file:root.key", *why],
         # and refusals, whose messages quote nothing
         ["person", "show", TOKEN, "--vault", "again", "--root-key", "file:root.key", *why],
-        ["intake", "case-file.csv", "--organisation", "north", "--dataset", "other", "--schema", "house.json"]
+        ["intake", "case-file.csv", "--organisation", "north", "--dataset", "other", "--schema", "htcds-2.0"]
         + ["--people-cap", "3", "--vault", "again", "--root-key", "file:root.key"],
     ]
 
@@ -203,8 +242,13 @@ def test_no_temporary_file_is_left_and_nothing_is_written_elsewhere(walk: Walk) 
 
 def test_the_search_finds_what_is_there(walk: Walk) -> None:
     """The words are in the case file and in the export, and every form of each is found."""
-    assert {TOKEN, NOTE, VALUE} <= {*found((walk.folder / "case-file.csv").read_bytes())}
+    assert {TOKEN, VALUE, *IDENTIFIED.values()} <= {*found((walk.folder / "case-file.csv").read_bytes())}
     assert {TOKEN, CORRECTED} <= {*found((walk.folder / "export.json").read_bytes())}
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr("sheet1.xml", f"<c>{NOTE * 9}</c>")
+    assert NOTE.encode() not in packed.getvalue()
+    assert found(packed.getvalue()) == [NOTE]
     shown = dict(zip(walk.commands, walk.results, strict=True))["audit report"][1]
     assert REASON in found(shown.encode())
     for word in CANARIES:
@@ -219,3 +263,12 @@ def test_the_walk_reaches_every_kind_of_file(walk: Walk) -> None:
     expected = {"vault", "vault.keys", "vault.anchor", "backup", "again", "bundle", "ledger.sqlite", "receipt.json"}
     assert expected <= names
     assert [*(walk.folder / "again" / "chunks").rglob("*.chunk")]
+
+
+def test_what_was_not_to_be_kept_is_not_even_sealed(walk: Walk) -> None:
+    """Everything sealed on the person is in the export and in `person show`."""
+    assert not DROPPED & {*found((walk.folder / "export.json").read_bytes())}
+    shown = dict(zip(walk.commands, walk.results, strict=True))
+    assert IDENTIFIED[REFERENCE] in found(shown["person duplicates"][1].encode())
+    for command in ("person duplicates", "person correct"):
+        assert not DROPPED & {*found(shown[command][1].encode())}
