@@ -151,3 +151,17 @@ def test_a_chunk_file_that_is_cut_flipped_or_another_is_refused_even_with_its_di
             _set(vault, models.chunk, chunk, sealed_sha256=digest)
             with pytest.raises(VaultError):
                 _read_chunk(vault, chunk.chunk_id)
+
+
+def test_a_token_index_opens_for_nobody_else(vault: Vault) -> None:
+    """What a reference leads to: else a read or an erasure would be another person's."""
+    for here, there in _pairs(_rows(vault, models.person)):
+        if here.dataset_id == there.dataset_id:
+            aside = hashlib.sha256(repr(there[0]).encode()).digest()[:16]
+            _set(vault, models.person, there, token_index=aside)
+            _set(vault, models.person, here, token_index=there.token_index)
+            with pytest.raises(VaultError):
+                _read_person(vault, here.person_id)
+            _set(vault, models.person, here, token_index=here.token_index)
+            _set(vault, models.person, there, token_index=there.token_index)
+    _everything_opens(vault)

@@ -346,8 +346,6 @@ def settle(house: SafeHouse, before: Traces) -> str:
         assert len(vault.read_records(before.person, reason="looking")) == 2
         house.people(vault).erase(GONE, reason="asked for by the person")
     gone(vault, before)
-    with vault.locked(vault.dataset("north", "cases")) as held:
-        vault.sweep(held)  # as the next change of the dataset does
     assert receipt_of(vault, before.person.person_id).dataset == "north/cases"
     left = on_disk(house)
     assert before.person.wrapped_dek not in left

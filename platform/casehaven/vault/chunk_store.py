@@ -1,7 +1,7 @@
 """The sealed chunk files of a vault: written, opened, and swept away when nothing names them.
 
 A chunk file is written before the transaction that names it and removed after the one that forgets it. What an interrupted change left is named by no row, opens for nobody, and is
-removed by the next change of its dataset. A row does not say where its file is: the path is made of what the chunk is sealed for.
+removed when the vault is opened or the dataset changed the next time. A row does not say where its file is: the path is made of what the chunk is sealed for.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from casehaven.vault.keystore import OrganisationKeys
 from casehaven.vault.sealed import new_key, seal, unseal
 
 _CHUNK_ID = re.compile("[0-9a-f]{32}")
+_DATASET_FOLDER = re.compile("[0-9a-f]{16}")
 
 
 class ChunkStore:
@@ -95,6 +96,17 @@ class ChunkStore:
         if row.path != path:
             raise DamagedChunkError("the row of a chunk names a file that is not its own; restore a backup")
         return self.folder.chunks / path
+
+    def unswept(self) -> list[int]:
+        """Return the numbers of datasets with chunk files that no transaction names: left by a change that was cut short, or being written now."""
+        with self.database.transaction(writes=False) as connection:
+            named = {*connection.scalars(select(models.chunk.c.path))}
+        left = {
+            path.parent.name
+            for path in self.folder.chunks.glob("*/*")
+            if f"{path.parent.name}/{path.name}" not in named
+        }
+        return sorted(int(name, 16) for name in left if _DATASET_FOLDER.fullmatch(name))
 
     def sweep(self, dataset: Dataset) -> None:
         """Remove chunk files that no transaction names: what an interrupted change left (rule 4). The dataset is held."""

@@ -141,7 +141,7 @@ class DatasetStore(ChunkStore):
         return self.keystore.organisation(dataset.organisation)
 
     @contextmanager
-    def locked(self, dataset: Dataset) -> Iterator[Dataset]:
+    def locked(self, dataset: Dataset, *, wait_seconds: float | None = None) -> Iterator[Dataset]:
         """Hold a dataset: nobody else changes its persons, records or chunks, and nobody rotates its organisation's keys.
 
         Yields the dataset as it is now. A process holds it once: what is called inside takes the dataset that was yielded.
@@ -150,19 +150,25 @@ class DatasetStore(ChunkStore):
             VaultBusyError: others held it for too long.
         """
         with (
-            self.organisation_lock(dataset.organisation, alone=False),
-            held(self.folder.lock(f"dataset-{dataset.dataset_id:016x}"), alone=True, what=dataset.id),
+            self.organisation_lock(dataset.organisation, alone=False, wait_seconds=wait_seconds),
+            held(
+                self.folder.lock(f"dataset-{dataset.dataset_id:016x}"),
+                alone=True,
+                what=dataset.id,
+                wait_seconds=wait_seconds,
+            ),
         ):
             yield self.dataset(dataset.organisation, dataset.name)
 
     @contextmanager
-    def organisation_lock(self, organisation: str, *, alone: bool) -> Iterator[None]:
+    def organisation_lock(self, organisation: str, *, alone: bool, wait_seconds: float | None = None) -> Iterator[None]:
         """Hold an organisation: alone to rotate its keys or to copy its files, with others to change one of its datasets.
 
         Raises:
             VaultBusyError: others held it for too long.
         """
-        with held(self.folder.lock(f"organisation-{organisation}"), alone=alone, what=organisation):
+        lock = self.folder.lock(f"organisation-{organisation}")
+        with held(lock, alone=alone, what=organisation, wait_seconds=wait_seconds):
             yield
 
     # --- inside a transaction ---

@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import chain
 from typing import Any, Literal
 
 import numpy as np
@@ -72,11 +73,14 @@ class VaultSnapshot:
             check: called per chunk; raises to cancel.
 
         Raises:
+            RolledBackError: the vault is not the one that the anchor knows.
             SnapshotChangedError: a dataset is not at the version that was checked.
             DamagedChunkError, SealBrokenError: a chunk is not what was written.
         """
         if not isinstance(receipt, Receipt):
             raise TypeError("a snapshot opens under a receipt only")
+        with self.vault.database.transaction(writes=False) as connection:
+            self.vault.anchor.check(connection)  # before the entry, which raises the anchor to what it finds
         with self.vault.writing() as connection:
             for dataset in self.datasets:
                 self.vault.audit.append(
@@ -250,7 +254,7 @@ def _sorted(numbers: Iterable[int]) -> NDArray[np.int64]:
 def _numbers(connection: Connection, query: Select[Any], columns: int) -> NDArray[np.int64]:
     """Return a result of whole numbers as an array, without an object for each row."""
     result: Any = connection.execute(query)
-    return np.array(result.cursor.fetchall(), np.int64).reshape(-1, columns)
+    return np.fromiter(chain.from_iterable(result.cursor.fetchall()), np.int64).reshape(-1, columns)
 
 
 def _issued(tokens: pa.Array, issuer: int) -> pa.Array:

@@ -4,7 +4,7 @@
 2. Every person has a key. A record is opened with it, for a reason, and the audit log's entry is committed before anything is shown.
 3. Nothing here shows how many people there are (privacy rule 5).
 4. What changes a dataset holds its lock, raises its version, and is one transaction: it happened or it did not. Chunk files are written before the transaction
-   that names them and removed after the one that forgets them; a file that no transaction names is swept away by the next change.
+   that names them and removed after the one that forgets them; a file that no transaction names is swept away when the vault is opened the next time.
 5. A person is erased by destroying the key with the person's row, in the same transaction as the record of it; the chunks that held the person are rewritten
    without the person under new keys, and the old files are removed.
 """
@@ -31,6 +31,7 @@ from casehaven.vault.errors import (
     SchemaDiffersError,
     UnknownPersonError,
     UnknownRecordError,
+    VaultBusyError,
 )
 from casehaven.vault.folder import VaultFolder
 from casehaven.vault.records import json_texts, open_record, random_ids, seal_record, stored_columns
@@ -81,7 +82,7 @@ class Vault(DatasetStore):
 
     @classmethod
     def open(cls, folder: Path, root: RootKey, *, keystore: Path | None = None, check_anchor: bool = True) -> Vault:
-        """Open a vault with its root key; finish an erasure that was cut short.
+        """Open a vault with its root key; finish an erasure that was cut short, and remove what other changes left.
 
         Args:
             folder: of the vault.
@@ -106,7 +107,19 @@ class Vault(DatasetStore):
             for person_id in unfinished:
                 with suppress(UnknownPersonError):  # another process was faster
                     vault.finish_erasure(person_id)
+            vault.sweep_left()
         return vault
+
+    def sweep_left(self) -> None:
+        """Remove chunk files that no transaction names, but for datasets that somebody is changing now."""
+        for dataset_id in self.unswept():
+            there = select(models.dataset).where(models.dataset.c.dataset_id == dataset_id)
+            with self.database.transaction(writes=False) as connection:
+                row = connection.execute(there).first()
+            if row is not None:
+                with suppress(VaultBusyError), self.locked(self._dataset(row), wait_seconds=0) as held:
+                    self.sweep(held)
+                    self.database.scrub(*_ROWS_OF_A_PERSON, models.chunk)
 
     # --- persons ---
 

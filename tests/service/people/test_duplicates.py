@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from casehaven.core.audit import entries
 from casehaven.intake.uploads import take_in
 from casehaven.people import possible_duplicates
 from casehaven.people.duplicates import PEOPLE_MOST
-from casehaven.people.matching import matching_fields
+from casehaven.people.matching import REFERENCE_FIELD, matching_fields
 from casehaven.vault import models
 from caseschemas import load_schema
 
@@ -192,6 +192,22 @@ def test_a_token_that_is_another_persons_case_reference_is_not_guessed(house: Sa
     assert "T-2" not in house.run("person", "show", "token:17", *AT, *WHY).stdout
     for typed in ("token:T-2", "reference:C-1", "C-1", "T-2"):
         assert house.run("person", "find", typed, *AT, *WHY).exit_code == 0, typed
+
+
+def test_an_entry_of_the_index_that_was_given_to_somebody_else_leads_to_nobody(house: SafeHouse) -> None:
+    """Whoever can write to the database exchanges two case references: nobody is shown or erased under the wrong one."""
+    take(house, {"T-1": {**ONE, "caseReference": "17"}, "T-2": {**OTHER, "caseReference": "18"}})
+    vault, index = house.open(), models.blind_index
+    with vault.database.transaction(writes=True) as connection:
+        numbers = connection.scalars(select(models.person.c.person_id)).all()
+        for row in connection.execute(select(index).where(index.c.field == REFERENCE_FIELD)).all():
+            other = next(number for number in numbers if number != row.person_id)
+            connection.execute(update(index).where(index.c.value == row.value).values(person_id=other))
+    for command in (("show", "17"), ("erase", "17", "--yes"), ("erase", "reference:18", "--yes")):
+        result = house.run("person", *command, *AT, *WHY)
+        assert result.exit_code != 0
+        assert "index of identifiers is not what was written" in result.stderr
+    assert "T-1" in house.run("person", "show", "T-1", *AT, *WHY).stdout
 
 
 def test_references_of_two_datasets_are_counted_apart(house: SafeHouse) -> None:
