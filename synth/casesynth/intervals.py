@@ -38,7 +38,7 @@ from casesynth.seeded import generator
 COVERAGE = 0.95
 NORMAL = 1.96
 """Standard errors on each side of a 95 % interval."""
-TRIPLES_JUDGED = 300
+TRIPLES_JUDGED = 400
 """Triples of columns on which errors of length three are judged."""
 _EDGES = np.log(np.array([10, 14, 20, 30, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 50_000, 1e9]))
 _PEOPLE_ERRORS = np.array([NormalDist().inv_cdf((i + 0.5) / 20) for i in range(20)])
@@ -205,13 +205,12 @@ def _gaps(
         expected = reference(clique)
         if expected is None:
             continue
-        whole = model.marginal(clique)
         published = np.ix_(*(known[column] for column in clique))
-        guess = whole[published].ravel()
+        guess = model.marginal(clique, known).ravel()
         large = guess >= math.exp(_EDGES[0])
         estimates[len(clique) - 1].append(guess[large])
         gaps[len(clique) - 1].append(expected[published].ravel()[large] - guess[large])
-        portions[len(clique) - 1].append(np.full(int(large.sum()), 1 / whole.size))
+        portions[len(clique) - 1].append(np.full(int(large.sum()), 1 / expected.size))
     none = [np.zeros(0)]
     one, two, three = (
         _Gaps(estimates=np.concatenate(e or none), gaps=np.concatenate(g or none), portions=np.concatenate(p or none))
@@ -237,6 +236,8 @@ def _half_widths(errors: Sequence[_Gaps], people_sigma: float) -> Floats:
                 row.append(max(float(np.quantile(gap[inside], COVERAGE)), 0.5))
             else:  # no cell of this length is large enough to judge: as for the shorter length, or wider than any estimate
                 row.append(rows[-1][place] if rows else math.exp(high))
+        if rows and len(size) < _FEWEST:  # too few to know better than what shorter combinations say
+            row = [max(pair) for pair in zip(row, rows[-1], strict=True)]
         rows.append(row)
     return np.array(rows)
 

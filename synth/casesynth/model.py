@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from casesynth._features import F32, Features
 from casesynth._objective import Objective, softmax
@@ -72,10 +73,15 @@ class LatentClassModel:
     residual: tuple[float, float, float]
     """Root mean square of residual over noise, per order 1 to 3; near 1 when the model says what the measurements say."""
 
-    def marginal(self, columns: Sequence[int]) -> Floats:
-        """Return the expected number of people in each cell of a table over one to three columns."""
+    def marginal(self, columns: Sequence[int], values: Sequence[NDArray[np.int64]] | None = None) -> Floats:
+        """Return the expected number of people in each cell of a table over one to three columns.
+
+        Args:
+            columns: positions in the domain.
+            values: for each column of the domain, the values that the table has; by default all.
+        """
         w = self.weights * self.people
-        parts = [self.shares[column] for column in columns]
+        parts = [self.shares[column] if values is None else self.shares[column][values[column]] for column in columns]
         if len(parts) == 1:
             result: Floats = parts[0] @ w
         elif len(parts) == 2:
