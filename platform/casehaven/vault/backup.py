@@ -186,7 +186,7 @@ def _write_parts(vault: Vault, connection: Connection, writer: _Writer, day: str
                 counts[table.name] = counts.get(table.name, 0) + len(rows)
                 writer.add("rows", organisation, table.name, _arrow(table, rows))
     for row in connection.execute(select(models.chunk).order_by(models.chunk.c.chunk_id)).all():
-        data = (vault.folder.chunks / row.path).read_bytes()
+        data = vault.chunk_file(row).read_bytes()
         if hashlib.sha256(data).digest() != bytes(row.sealed_sha256):
             raise BackupError(
                 f"chunk {row.chunk_id} is damaged; restore it from an earlier backup before making another"
