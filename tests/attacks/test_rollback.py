@@ -379,6 +379,7 @@ def test_a_vault_file_that_names_an_old_copy_of_the_anchor_does_not_open(full: S
 def test_an_anchor_is_moved_by_a_command_and_forgets_nothing(full: SafeHouse) -> None:
     number, place = erase(full), full.folder / "stick" / "anchor"
     place.parent.mkdir()
+    full.open().anchor.add_withdrawals((5, "care"))  # the database alone could not tell
     moved = full.run("audit", "anchor", "--at", place, "--reason", "a second machine")
     assert moved.exit_code == 0, moved.output
     assert not (full.folder / "vault.anchor").exists()
@@ -388,4 +389,5 @@ def test_an_anchor_is_moved_by_a_command_and_forgets_nothing(full: SafeHouse) ->
     assert "anchor.move" in full.run("audit", "report", "--reason", "looking").output
     again = full.run("audit", "anchor", "--at", place, "--reason", "a second machine")
     assert (again.exit_code, "exists already" in again.output) == (1, True)
-    assert full.open().anchor.read().erased == {number}
+    state = full.open().anchor.read()
+    assert (state.erased, state.withdrawn) == ({number}, {(5, "care")})

@@ -56,6 +56,8 @@ def test_each_rotation_keeps_the_records_and_is_in_the_audit_log(house: SafeHous
     for rotation in (["organisation", "north"], ["epoch", "north"]):
         rotated = house.run("vault", "keys", "rotate", *rotation)
         assert rotated.exit_code == 0, rotated.output
+    assert "no earlier backup" in rotated.output  # of the epoch: from here on the vault has none
+    assert "run `casehaven backup` and `casehaven drill` now" in rotated.output
     new = house.folder / "new.key"
     rotated = house.run("vault", "keys", "rotate", "root", "--new-root-key", f"file:{new}")
     assert rotated.exit_code == 0, rotated.output
