@@ -244,10 +244,10 @@ def test_a_chunks_row_that_names_another_file_is_refused_and_that_file_stays(ful
 
 def test_a_chunk_with_a_number_that_is_a_path_is_refused(full: SafeHouse) -> None:
     vault = full.open()
-    change(vault, update(models.record).values(chunk_id=models.record.c.chunk_id))
+    number = vault.dataset("north", "cases").dataset_id
     with vault.database._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as raw:
         raw.exec_driver_sql("PRAGMA foreign_keys = OFF")
-        raw.execute(update(models.chunk).values(chunk_id="../../../x", path=f"{'0' * 16}/../../../x-0.chunk"))
+        raw.execute(update(models.chunk).values(chunk_id="../../../x", path=f"{number:016x}/../../../x-0.chunk"))
         raw.exec_driver_sql("PRAGMA foreign_keys = ON")
     with pytest.raises((DamagedChunkError, RolledBackError)):
         counted(vault)
