@@ -390,4 +390,5 @@ def test_an_anchor_is_moved_by_a_command_and_forgets_nothing(full: SafeHouse) ->
     again = full.run("audit", "anchor", "--at", place, "--reason", "a second machine")
     assert (again.exit_code, "exists already" in again.output) == (1, True)
     state = full.open().anchor.read()
-    assert (state.erased, state.withdrawn) == ({number}, {(5, "care")})
+    assert state.erased == frozenset({number})
+    assert state.withdrawn == frozenset({(5, "care")})

@@ -227,10 +227,11 @@ def test_the_receipt_is_signed_says_what_was_done_and_holds_nothing_of_the_perso
 def test_a_receipt_that_was_lost_is_written_again_byte_for_byte(home: SafeHouse, tmp_path: Path) -> None:
     number = traces(home.open()).person.person_id
     erase(home, tmp_path / "receipt.json")
-    again = home.run("person", "erase", "--receipt-again", str(number), "--receipt", tmp_path / "again.json")
+    lost = ("--reason", "the receipt was lost")
+    again = home.run("person", "erase", "--receipt-again", str(number), "--receipt", tmp_path / "again.json", *lost)
     assert again.exit_code == 0, again.output
     assert (tmp_path / "again.json").read_bytes() == (tmp_path / "receipt.json").read_bytes()
-    assert home.run("person", "erase", "--receipt-again", "17", "--receipt", tmp_path / "no.json").exit_code == 1
+    assert home.run("person", "erase", "--receipt-again", "17", "--receipt", tmp_path / "no.json", *lost).exit_code == 1
 
 
 def test_nothing_is_erased_unless_that_is_typed_or_while_the_receipt_has_no_place(

@@ -98,7 +98,7 @@ def test_many_rows_come_back_as_they_went_in(tables: Database) -> None:
 def test_bytes_and_numbers_and_nothing_come_back_as_they_went_in(tables: Database) -> None:
     with tables.transaction(writes=True) as connection:
         insert_many(connection, models.organisation, ("name", "created_at"), [("north", "now")])
-        dataset = (2**63 - 1, "north", "cases", "s", "0", "{}", 1, 0, "now")
+        dataset = (2**63 - 1, "north", "cases", "s", "0", "{}", 1, 0, "now", bytes(32))
         names = [column.name for column in models.dataset.c]
         insert_many(connection, models.dataset, names, [dataset])
         upload = (1, 2**63 - 1, bytes(range(256)), "committed", "now", None, None)
