@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -114,12 +115,11 @@ def test_a_vault_of_another_format_is_refused(store: Store, content: str) -> Non
 
 def test_a_folder_with_another_vaults_database_is_refused(make_store: MakeStore) -> None:
     one, two = make_store("one"), make_store("two")
-    if one.open().database.dialect == "sqlite":
+    vault = one.open()
+    if vault.database.dialect == "sqlite":
         shutil.copy(two.path / "vault.sqlite", one.path / "vault.sqlite")
     else:
-        document = json.loads((one.path / "vault.json").read_text(encoding="utf-8"))
-        other = json.loads((two.path / "vault.json").read_text(encoding="utf-8"))
-        (one.path / "vault.json").write_text(json.dumps({**document, "database": other["database"]}), encoding="utf-8")
+        replace(vault.folder, database=two.open().folder.database).write(vault.keystore)
     with pytest.raises(VaultFormatError, match="another vault's"):
         one.open()
 
