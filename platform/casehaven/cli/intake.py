@@ -13,6 +13,9 @@ from casehaven.vault.datasets import Dataset
 from casehaven.vault.errors import DatasetMissingError, SchemaDiffersError
 from casehaven.vault.store import Vault
 from caseschemas import load_schema
+from casesynth.persons import PeopleCapError
+
+_ANOTHER_DATASET = "for more people than that make another dataset with --dataset, which has a budget of its own"
 
 
 @click.command("intake")
@@ -56,6 +59,12 @@ def command(
     for path in files:
         try:
             upload = take_in(vault, dataset, path, keep=keep, ignored=ignored, check=lambda: line("seal", None))
+        except PeopleCapError as error:
+            empty = vault.dataset(dataset.organisation, dataset.name).version == 0
+            error.add_note(
+                "declare a larger --people-cap: nothing is in this dataset yet" if empty else _ANOTHER_DATASET
+            )
+            raise
         finally:
             line.close()
         if upload.repeated:
@@ -78,6 +87,12 @@ def _dataset(vault: Vault, organisation: str, name: str | None, schema_name: str
         raise SchemaDiffersError(
             f"{dataset.id} has the schema {dataset.schema.id} {dataset.schema.version}, and {schema_name} is another one"
         )
-    if people_cap not in (None, dataset.people_cap):
-        raise SchemaDiffersError(f"{dataset.id} has the people cap {dataset.people_cap}, which was declared for good")
-    return dataset
+    if people_cap is None or people_cap == dataset.people_cap:
+        return dataset
+    if dataset.version:
+        fixed = SchemaDiffersError(f"{dataset.id} has the people cap {dataset.people_cap}, which was declared for good")
+        fixed.add_note(f"leave --people-cap away; {_ANOTHER_DATASET}")
+        raise fixed
+    return vault.declare_cap(
+        dataset, people_cap
+    )  # nothing was ever taken in: the first declaration may have been a slip

@@ -112,7 +112,8 @@ def correct(
 @command.command("consent")
 @reference_argument
 @click.option("--purpose", help=f"One of {', '.join(PURPOSES)}.")
-@click.option("--given/--refused", default=None, help="What the person said: yes, or no (refused or withdrawn).")
+@click.option("--given", is_flag=True, help="The person said yes.")
+@click.option("--refused", is_flag=True, help="The person said no, or withdrew an earlier yes.")
 @click.option("--language", default="", help="Language that it was explained in, such as fr.  [needed for a yes]")
 @click.option("--dated", type=_Day(), help="Day when the person said so.  [default: today]")
 @_shared
@@ -121,7 +122,8 @@ def consent(
     reason: str | None,
     reference: str | None,
     purpose: str | None,
-    given: bool | None,
+    given: bool,
+    refused: bool,
     language: str,
     dated: date | None,
 ) -> None:
@@ -129,10 +131,12 @@ def consent(
 
     There is no consent by default. A no stops every use for that purpose from now on; what was released before stays.
     """
-    if (purpose is None) != (given is None):
+    if given and refused:
+        raise click.UsageError("give either --given or --refused: a person cannot have said both")
+    if (purpose is None) == (given or refused):
         raise click.UsageError("to record consent, give --purpose and either --given or --refused")
     found, why = _asked(reference), _reason(reason)
-    if purpose is None or given is None:
+    if purpose is None:
         view = people.read(found, reason=why)
         click.echo("\n".join(consent_lines(view.consent)))
         return
@@ -202,6 +206,10 @@ def erase(
         _confirm("This cannot be undone, not from a backup either.")
     click.echo(f"erasing; the number of the receipt is {person.person_id}", err=True)
     _write_receipt(people, people.erase(found, reason=why), receipt_path)
+    click.echo(
+        "a file that still holds this person would bring them back as somebody new: take them out of the source too",
+        err=True,
+    )
 
 
 @command.command("duplicates")
@@ -287,8 +295,12 @@ def retention(
         if not yes:
             _confirm(f"Everybody in {people.dataset.id} whose last day is past will be erased. This cannot be undone.")
         receipts.mkdir(mode=0o700, exist_ok=True)
+        erased = False
         for receipt in people.erase_due(reason=why):
             _write_receipt(people, receipt, receipts / _receipt_name(receipt))
+            erased = True
+        if not erased:
+            click.echo("nobody was due")
 
 
 # --- within ---

@@ -29,8 +29,10 @@ class PersonView:
 
     @property
     def counting(self) -> tuple[Record, ...]:
-        """The records that count: those that no correction replaced."""
-        return tuple(record for record in self.records if record.superseded_by is None)
+        """The records that count: those that no correction replaced. A correction stands where the record stood that it replaced first."""
+        places = {record.record_id: place for place, record in enumerate(self.records)}
+        current = (record for record in self.records if record.superseded_by is None)
+        return tuple(sorted(current, key=lambda record: places[(record, *self.replaced_by(record))[-1].record_id]))
 
     def replaced_by(self, record: Record) -> tuple[Record, ...]:
         """Return the records that one stands for, newest first."""

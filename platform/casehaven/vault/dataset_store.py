@@ -11,6 +11,7 @@ from __future__ import annotations
 import hmac
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import Connection, Row, insert, select, update
@@ -23,7 +24,13 @@ from casehaven.vault.audit_reasons import audit_log
 from casehaven.vault.bound_rows import dataset_mac
 from casehaven.vault.chunk_store import ChunkStore
 from casehaven.vault.datasets import Dataset, Person, check_name, dataset_of_row, now
-from casehaven.vault.errors import DatasetExistsError, DatasetMissingError, SealBrokenError, SnapshotChangedError
+from casehaven.vault.errors import (
+    DatasetExistsError,
+    DatasetMissingError,
+    SchemaDiffersError,
+    SealBrokenError,
+    SnapshotChangedError,
+)
 from casehaven.vault.folder import VaultFolder
 from casehaven.vault.keystore import Keystore, OrganisationKeys
 from casehaven.vault.locks import held
@@ -112,6 +119,36 @@ class DatasetStore(ChunkStore):
                     organisation=organisation,
                 )
         return self.dataset(organisation, name)
+
+    def declare_cap(self, dataset: Dataset, people_cap: int) -> Dataset:
+        """Declare another people cap for a dataset that never took anything in; afterwards it stays for good (privacy rule 8).
+
+        Raises:
+            SchemaDiffersError: the dataset took something in before.
+        """
+        if people_cap < 1:
+            raise ValueError("people_cap must be positive")
+        with self.organisation_lock(dataset.organisation, alone=True):
+            now_there = self.dataset(dataset.organisation, dataset.name)
+            if now_there.version:
+                raise SchemaDiffersError(
+                    f"{dataset.id} has the people cap {now_there.people_cap}, which was declared for good"
+                )
+            declared = replace(now_there, people_cap=people_cap)
+            with self.writing() as connection:
+                connection.execute(
+                    update(models.dataset)
+                    .where(models.dataset.c.dataset_id == declared.dataset_id)
+                    .values(people_cap=people_cap, mac=dataset_mac(self.keys_of(declared), declared))
+                )
+                self.audit.append(
+                    connection,
+                    action="dataset.cap",
+                    object_kind="dataset",
+                    object_id=declared.id,
+                    organisation=declared.organisation,
+                )
+        return self.dataset(dataset.organisation, dataset.name)
 
     def datasets(self) -> tuple[Dataset, ...]:
         """Return every dataset, by name."""

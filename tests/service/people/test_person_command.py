@@ -183,6 +183,25 @@ def test_of_several_records_one_must_be_named(home: SafeHouse) -> None:
     assert changed == {before.counting[1].record_id}
 
 
+def test_a_correction_keeps_the_number_of_the_record_that_it_replaces(home: SafeHouse) -> None:
+    second = home.people().read("N-0002", reason="comparing").counting[1]
+    for age in ("19", "44"):
+        assert home.run("person", "correct", "N-0002", "--set", f"age={age}", "--record", "1", *WHY).exit_code == 0
+    first, still = home.people().read("N-0002", reason="comparing").counting
+    assert first.cells["age"] == "30+" and still == second
+
+
+def test_a_person_cannot_have_said_yes_and_no(home: SafeHouse) -> None:
+    both = ("person", "consent", "N-0001", "--purpose", "care", "--given", "--refused", "--language", "en", *WHY)
+    assert home.run(*both).exit_code == 2
+    assert not home.people().read("N-0001", reason="looking").consent.versions
+
+
+def test_after_an_erasure_it_is_said_that_a_file_can_bring_the_person_back(home: SafeHouse, tmp_path: Path) -> None:
+    result = home.run("person", "erase", "N-0001", "--yes", "--receipt", tmp_path / "receipt.json", *WHY)
+    assert "take them out of the source too" in result.stderr
+
+
 def test_a_refused_correction_changes_nothing_and_repeats_no_value(home: SafeHouse) -> None:
     before = home.people().read("N-0001", reason="comparing")
     result = home.run("person", "correct", "N-0001", "--set", "gender=Zanzibar", *WHY)
@@ -305,6 +324,8 @@ def test_who_is_due_is_named_oldest_first_and_the_last_day_itself_is_not_due(hom
 
 
 def test_people_who_are_due_are_erased_only_when_that_is_typed(home: SafeHouse, tmp_path: Path) -> None:
+    asked_early = home.run("person", "retention", "--erase-due", "--receipts", tmp_path, *WHY, given="ERASE\n")
+    assert asked_early.stdout == "nobody was due\n"
     _age_by(home, "N-0002", 40)
     asked = ("person", "retention", "--erase-due", "--receipts", tmp_path, *WHY)
     assert home.run(*asked, given="yes\n").exit_code == 1

@@ -128,6 +128,20 @@ def test_without_the_root_key_nothing_opens(desk: Desk) -> None:
     assert "there is no root key" in result.output
 
 
+def test_a_cap_that_was_too_small_for_the_first_file_can_be_declared_anew_until_something_is_in(
+    desk: Desk, people: MakePeople
+) -> None:
+    path = desk.write("a.csv", people(30))
+    small = desk.intake(path, cap=12)
+    assert (small.exit_code, "declare a larger --people-cap" in small.output) == (1, True)
+    assert desk.intake(path, cap=40).exit_code == 0
+    full = desk.intake(desk.write("b.csv", people(30, start=30)), cap=None)
+    assert (full.exit_code, "make another dataset" in full.output) == (1, True)
+    later = desk.intake(desk.write("c.csv", people(1)), cap=400)
+    assert (later.exit_code, "declared for good" in later.output) == (1, True)
+    assert desk.run("audit", "verify").exit_code == 0
+
+
 def test_an_intake_says_which_file_and_no_more(desk: Desk, people: MakePeople) -> None:
     path = desk.write("a.csv", people(31))
     first = desk.intake(path)
