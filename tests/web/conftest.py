@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import importlib.resources
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,10 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from casehaven.generate import generate_population
 from caseschemas import CaseSchema, load_schema
 from casesynth.aggregates import aggregate
+from casesynth.contrasts import Floats
 from casesynth.domain import Domain
 from casesynth.intervals import ErrorScale
+from casesynth.marginals import Clique
 from casesynth.measure import Measurement
 from casesynth.model import FitSettings, LatentClassModel
 from casesynth.notes import ReleaseNotes
@@ -56,15 +58,28 @@ def scale(lengths: int) -> ErrorScale:
     return ErrorScale(centres=centres, half_widths=np.array(rows), misfit=np.arange(2.0, 2 + lengths))
 
 
+def signed(model: LatentClassModel, clique: Clique, sizes: Sequence[int]) -> Floats:
+    """The model's signed marginal of a clique: columns of two values are differences and no axes."""
+    if not clique:
+        return np.array(model.people)
+    found = model.marginal(clique)
+    for axis in reversed(range(len(clique))):
+        if sizes[clique[axis]] == 2:
+            found = np.asarray(found.take(0, axis) - found.take(1, axis))
+    return found
+
+
 def synthesis_of(domain: Domain, model: LatentClassModel, errors: ErrorScale) -> Synthesis:
     """A synthesis with this model; without records, and with tables of small columns from which the model is a little off."""
     plan = ReleasePlan.make(domain, epsilon=2.0, people_cap=50_000, max_tokens_per_person=2)
     small = [place for place, size in enumerate(domain.sizes) if size <= 3]
-    tables = [(place,) for place in small] + list(itertools.combinations(small, 2))
+    tables: list[Clique] = [(), *((place,) for place in small), *itertools.combinations(small, 2)]
     off = np.random.default_rng(9)
     measurements = tuple(
         Measurement(
-            clique=table, values=np.rint(model.marginal(table) + off.normal(0, 30, 1)).astype(np.int64), nano_rho=10_000
+            clique=table,
+            values=np.rint(signed(model, table, domain.sizes) + off.normal(0, 30, 1)[0]).astype(np.int64),
+            nano_rho=10_000,
         )
         for table in tables
     )
