@@ -26,10 +26,18 @@ RUNS: dict[str, tuple[str, tuple[tuple[str, ...], ...]]] = {
         ),
     ),
     "peers": (
-        "Beside peers, on the same people in the same run",
+        "Beside pac-synth, on the same people in the same run",
         (
-            ("peers.py", "--data", "complaints", "--data", "adult", "--data", "generated-50000", "--epsilon", "1"),
-            ("peers.py", "--data", "generated-2000x12", "--epsilon", "2"),
+            ("peers.py", "--data", "generated-50000", "--epsilon", "1", "--epsilon", "4", "--peer", "pac-synth"),
+            ("peers.py", "--data", "generated-2000x12", "--epsilon", "2", "--peer", "pac-synth"),
+        ),
+    ),
+    "mst-aim": (
+        "Beside MST and AIM, 300 CPU seconds each",
+        (
+            ("peers.py", "--data", "complaints", "--epsilon", "1", "--epsilon", "4"),
+            ("peers.py", "--data", "adult", "--epsilon", "1", "--epsilon", "4"),
+            ("peers.py", "--data", "generated-50000", "--epsilon", "1", "--epsilon", "4"),
         ),
     ),
     "vault": ("The vault, beside plain SQLite and plain Parquet", (("vault.py", "--full"),)),
