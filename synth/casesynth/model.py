@@ -46,10 +46,10 @@ class FitSettings:
     """How hard to fit; public constants."""
 
     classes: int = 100
-    steps: int = 400
+    steps: int = 340
     starts: int = 2
     pilot_classes: int = 100
-    pilot_steps: int = 200
+    pilot_steps: int = 160
 
     def harder(self, effort: float) -> FitSettings:
         """Return settings with `effort` times the classes, and steps to match."""
