@@ -154,13 +154,13 @@ def test_refitting_with_the_chosen_stiffness_and_effort_gives_the_model_again(
     assert efforts[0] > efforts[1]
 
 
-@pytest.mark.parametrize(("effort", "classes", "steps"), [(1.0, 100, 400), (1.5, 150, 600), (2.0, 200, 600)])
+@pytest.mark.parametrize(("effort", "classes", "steps"), [(1.0, 100, 340), (1.5, 150, 510), (2.0, 200, 510)])
 def test_harder_settings_have_more_classes_and_at_most_half_as_many_steps_again(
     effort: float, classes: int, steps: int
 ) -> None:
     harder = FitSettings().harder(effort)
     assert (harder.classes, harder.steps) == (classes, steps)
-    assert replace(harder, classes=100, steps=400) == FitSettings()
+    assert replace(harder, classes=100, steps=340) == FitSettings()
 
 
 PILOTS = FitSettings(classes=10, steps=10, starts=1, pilot_classes=40, pilot_steps=200)
