@@ -153,7 +153,8 @@ class Contrasts:
     def thinned(self, random: np.random.Generator) -> tuple[Contrasts, Contrasts]:
         """Split into two independent sets: one to fit (4/5 of the precision) and one to validate (1/5).
 
-        With fresh noise e of the same variance, c + e/2 and c - 2e are uncorrelated, hence independent (Gaussian thinning).
+        With fresh noise e of the same variance, c + e/2 and c - 2e are uncorrelated, hence independent (Gaussian thinning). Post-processing of
+        noisy numbers with the seeded generator (privacy rule 7): it protects nobody and need not.
         """
         fit, check = {}, {}
         for values, precisions in (("c1", "q1"), ("c2", "q2"), ("c3", "q3")):

@@ -75,7 +75,7 @@ class ErrorScale:
 
 
 def simulate(plan: ReleasePlan, marginals: Sequence[Marginal], random: np.random.Generator) -> list[Measurement]:
-    """Return tables of made-up people with simulated noise of the plan's scales. Never for real people: not a mechanism."""
+    """Return tables of made-up people with simulated noise of the plan's scales. Never for real people: post-processing, not a mechanism (privacy rule 7)."""
     measured = []
     for table, marginal in zip(plan.tables, marginals, strict=True):
         noise = np.rint(random.standard_normal(marginal.counts.shape) * table.scale).astype(np.int64)
