@@ -147,5 +147,6 @@ def test_nobody_is_measured_like_anybody(shelter: Domain) -> None:
     plan = ReleasePlan.make(shelter, epsilon=1, people_cap=10_000)
     measurements, _ = measure(plan, charge=desk.charge, open_people=desk.open)
     assert sum(m.values.size for m in measurements) == plan.cells
-    assert all(m.values.any() for m in measurements)
+    noise = np.concatenate([m.values.ravel() for m in measurements])
+    assert np.count_nonzero(noise) > noise.size / 2  # of a table of one number alone the noise may be 0
     assert {type(m) for m in measurements} == {Measurement}
