@@ -2,8 +2,8 @@
 
 1. The plan depends on public facts only: the sizes of the value lists, the budget, people_cap (privacy rule 6). It is made, and can
    be printed, before anything is charged or opened.
-2. Tables are signed marginals: the number of people, all single columns, all pairs, and the smallest triples, as long as all tables together
-   have at most `CELLS` cells. A binary column is a sign and no axis, so what a table costs and takes is decided by its other columns.
+2. Tables are signed marginals: the number of people, all single columns, all pairs, and the smallest triples of columns
+   of at most `TRIPLE_VALUES` values, as long as all tables together have at most `CELLS` cells. A binary column is a sign and no axis, so what a table costs and takes is decided by its other columns.
 3. Shares: a fixed part of the budget for each length, within it proportional to the square root of the number of cells, which minimises
    the total variance (Lagrange on sum of cells / rho_T). Rounded down to integer nano-rho, so the sum never passes the budget.
 """
@@ -27,6 +27,9 @@ PAIR_CELLS_MAX = 2_000_000
 
 TRIPLE_CELLS = 4_000
 """Most cells of a triple that is measured."""
+
+TRIPLE_VALUES = 100
+"""Most values of a column in a triple that is measured: a longer list spreads people over more cells than noise leaves readable."""
 
 CELLS = 240_000
 """Triples are measured, smallest first, while all tables together have no more cells than this: noise takes time by the cell."""
@@ -160,7 +163,7 @@ def _shares(sizes: tuple[int, ...]) -> dict[Clique, float]:
     chosen += [list(itertools.combinations(columns, length)) for length in (1, 2)]
     room = CELLS - sum(cells(clique) for group in chosen for clique in group)
     by_cells: dict[int, list[Clique]] = {}
-    for triple in itertools.combinations(columns, 3):
+    for triple in itertools.combinations([i for i in columns if sizes[i] <= TRIPLE_VALUES], 3):
         by_cells.setdefault(cells(triple), []).append(triple)
     triples: list[Clique] = []
     for size in sorted(size for size in by_cells if size <= TRIPLE_CELLS):

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from caseschemas import load_schema
 from casesynth.domain import Domain
-from casesynth.plan import CELLS, LENGTH_SHARES, PEOPLE_CAP_MAX, PlanError, ReleasePlan
+from casesynth.plan import CELLS, LENGTH_SHARES, PEOPLE_CAP_MAX, TRIPLE_VALUES, PlanError, ReleasePlan
 from casesynth.privacy.accounting import epsilon_for, rho_for
 from casesynth.privacy.loss import PrivacyLossError
 
@@ -43,6 +43,7 @@ def _expected(sizes: Sequence[int]) -> dict[tuple[int, ...], float]:
     if 2 not in sizes:
         every[0] = {}
     always = sum(sum(every[n].values()) for n in (0, 1, 2))
+    every[3] = {clique: cells for clique, cells in every[3].items() if max(sizes[i] for i in clique) <= 100}
     within = [
         largest
         for largest in {cells for cells in every[3].values() if cells <= 4_000}
@@ -130,19 +131,23 @@ def test_a_binary_column_takes_no_room_in_a_triple() -> None:
     assert 3 not in _lengths(_plan(2, 40, 101))
 
 
+def test_a_column_of_more_than_100_values_is_in_no_triple() -> None:
+    assert TRIPLE_VALUES == 100
+    assert {t.clique for t in _plan(2, 2, 100, 101).tables if len(t.clique) == 3} == {(0, 1, 2)}
+
+
 def test_triples_are_measured_while_all_tables_have_no_more_than_240000_cells() -> None:
-    plan = _plan(2, 2, 149, 1575)
+    plan = _plan(2, 2, 100, 204, 712)
     assert plan.cells == CELLS == 240_000
-    assert [t.clique for t in plan.tables if len(t.clique) == 3] == [(0, 1, 2)]  # the next has 1,575 cells more
-    plan = _plan(2, 2, 149, 1576)
-    assert 3 not in _lengths(plan)
+    assert _lengths(plan)[3] == 1  # of two flags and the list of 100
+    assert 3 not in _lengths(_plan(2, 2, 100, 204, 713))
 
 
 def test_of_triples_with_equally_many_cells_all_are_measured_or_none() -> None:
-    plan = _plan(*[2] * 40, 300, 300)
+    plan = _plan(*[2] * 60, 90, 90)
     triples = {t.cells for t in plan.tables if len(t.clique) == 3}
-    assert triples == {1}  # 780 triples of two flags would fit with one of the lists, not with both
-    assert plan.cells + 780 * 300 > CELLS > 780 * 300
+    assert triples == {1}  # 1,770 triples of two flags would fit with one of the lists, not with both
+    assert plan.cells + 2 * 1770 * 90 > CELLS > plan.cells + 1770 * 90
 
 
 def test_sixty_binary_columns_are_measured_with_all_their_triples() -> None:
@@ -157,7 +162,7 @@ def test_the_plan_of_ctdc_global_is_the_one_of_the_design() -> None:
     domain = Domain.from_schema(load_schema("ctdc-global"))
     plan = ReleasePlan.make(domain, epsilon=1.0, people_cap=1_000_000)
     assert len([size for size in domain.sizes if size == 2]) == 21
-    assert plan.cells == 223_662
+    assert plan.cells == 118_662
     _assert_as_designed(plan, rho_for(1.0, 1e-7))
 
 
