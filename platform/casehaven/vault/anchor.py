@@ -18,19 +18,29 @@ import base64
 import binascii
 import hashlib
 import hmac
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 from cryptography.exceptions import InvalidSignature
 from sqlalchemy import Connection, func, select
 
-from casehaven.core.audit import AuditHead, first_chain
+from casehaven.core.audit import first_chain
 from casehaven.core.audit_checkpoint import LogSettings
-from casehaven.core.audit_models import audit, audit_checkpoint
-from casehaven.vault.context import SealContext, prefixed
+from casehaven.core.audit_models import audit
+from casehaven.vault.anchor_state import (
+    AnchorState,
+    chunk_sets,
+    erased_of,
+    lists_bytes,
+    padded,
+    parse_lists,
+    parse_state,
+    state_document,
+    state_of,
+    withdrawn_of,
+)
+from casehaven.vault.context import SealContext
 from casehaven.vault.errors import (
     AnchorExistsError,
     AnchorMissingError,
@@ -40,95 +50,17 @@ from casehaven.vault.errors import (
 )
 from casehaven.vault.keystore import Keystore
 from casehaven.vault.locks import held
-from casehaven.vault.models import chunk, consent, dataset, erasure, person
+from casehaven.vault.models import person
 from casehaven.vault.sealed import seal, unseal
 from casesynth._files import FileTooLargeError, NotRegularFileError, read_regular, write_whole
-from casesynth.canonical import JsonFaultError, JsonValue, canonical_json, parse_json
+from casesynth.canonical import JsonFaultError, canonical_json, parse_json
 
 ANCHOR_FORMAT = "casehaven-anchor/1"
-PERIODS_KEPT = 400
-"""Roots of periods that the anchor keeps; an older backup is refused."""
 
 _KEY = b"casehaven-anchor-key/1"
 _SIGNED = b"casehaven-anchor/1\n"
-_CHUNKS = b"casehaven-chunk-set/1\n"
 _LIMIT = 1 << 28
-_SMALLEST = 1 << 15
 _AT_ONCE = 500
-_NUMBER = np.dtype(">i8")
-_PREFIX_BYTES = 4
-"""Of `prefixed`."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class AnchorPeriod:
-    """A closed period of the audit log, as the anchor keeps it."""
-
-    next_position: int
-    """Position of the first entry after it."""
-    root: bytes
-    """Root of its branch."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class AnchorState:
-    """What the anchor remembers (rule 1)."""
-
-    sequence: int = 0
-    """How often it was written."""
-    head: AuditHead
-    """Where the audit log ends."""
-    first_period: int = 0
-    """Number of the first period in `periods`."""
-    periods: tuple[AnchorPeriod, ...] = ()
-    """The last closed periods of the audit log."""
-    datasets: Mapping[str, int] = field(default_factory=dict)
-    """Version of each dataset, by `organisation/dataset`."""
-    chunks: Mapping[str, bytes] = field(default_factory=dict)
-    """Digest of each dataset's chunk files at that version (`ChunkSet`), by `organisation/dataset`."""
-    erased: frozenset[int] = frozenset()
-    """Numbers of people who were erased."""
-    withdrawn: frozenset[tuple[int, str]] = frozenset()
-    """Consents that were refused or withdrawn, and not given again: person and purpose."""
-    erasures_seen: int = 0
-    """Rows of erasures in the database when they were last compared with `erased`."""
-    keystore_sequence: int = 0
-    """How often the keystore had changed: an older copy of it, with keys that were destroyed since, is noticed."""
-    ledger_ceiling: None = None
-    """Up to which the ledger may have spent; none until the ledger is in the vault."""
-
-    def raised(self, other: AnchorState) -> AnchorState:
-        """This state with whatever is further in the other (rule 2).
-
-        Raises:
-            RolledBackError: both are as far, and tell different stories.
-        """
-        if other.head.positions == self.head.positions and other.head.chain != self.head.chain:
-            raise RolledBackError("the audit log is not the one that the anchor knows")
-        names = {*self.datasets, *other.datasets}
-        further = {
-            name: other if other.datasets.get(name, -1) > self.datasets.get(name, -1) else self for name in names
-        }
-        for name in {*self.chunks} & {*other.chunks}:
-            if self.datasets[name] == other.datasets[name] and self.chunks[name] != other.chunks[name]:
-                raise RolledBackError(f"the chunk files of dataset {name} are not those that the anchor knows")
-        closed = other if other.first_period + len(other.periods) > self.first_period + len(self.periods) else self
-        return AnchorState(
-            sequence=self.sequence,
-            head=other.head if other.head.positions > self.head.positions else self.head,
-            first_period=closed.first_period,
-            periods=closed.periods,
-            datasets={name: further[name].datasets[name] for name in names},
-            chunks={
-                name: digest
-                for name in names
-                if (digest := further[name].chunks.get(name) or other.chunks.get(name)) is not None
-            },
-            erased=self.erased | other.erased,
-            withdrawn=self.withdrawn | other.withdrawn,
-            erasures_seen=max(self.erasures_seen, other.erasures_seen),
-            keystore_sequence=max(self.keystore_sequence, other.keystore_sequence),
-        )
 
 
 class Anchor:
@@ -189,7 +121,7 @@ class Anchor:
         try:
             body, lists, signature = (_decoded(outer.get(name, "")) for name in ("body", "lists", "signature"))
             self._keystore.signing_key().public_key().verify(signature, self._message(body))
-            state, lists_sha256 = _parse(unseal(self._key(), body, self._context()))
+            state, lists_sha256 = parse_state(unseal(self._key(), body, self._context()))
         except (ValueError, InvalidSignature, SealBrokenError):
             raise BrokenAnchorError(f"{where} was changed, or belongs to another keystore") from None
         if (hashlib.sha256(lists).digest() if lists else b"") != lists_sha256:
@@ -201,7 +133,7 @@ class Anchor:
         if not lists:  # written before they were apart
             return state
         try:
-            erased, withdrawn = _parse_lists(unseal(self._key(), lists, self._context("lists")))
+            erased, withdrawn = parse_lists(unseal(self._key(), lists, self._context("lists")))
         except SealBrokenError:
             raise BrokenAnchorError(f"the lists of the anchor {self.path} do not open") from None
         return replace(state, erased=erased, withdrawn=withdrawn)
@@ -345,10 +277,10 @@ class Anchor:
             raise AnchorMissingError(f"the anchor {self.path} cannot be written: {error.strerror}") from None
 
     def _sealed_lists(self, state: AnchorState) -> bytes:
-        return seal(self._key(), _padded(_lists(state)), self._context("lists"))
+        return seal(self._key(), padded(lists_bytes(state)), self._context("lists"))
 
     def _write(self, state: AnchorState, lists: bytes, *, replace_file: bool) -> None:
-        body = seal(self._key(), _padded(_document(state, hashlib.sha256(lists).digest())), self._context())
+        body = seal(self._key(), padded(state_document(state, hashlib.sha256(lists).digest())), self._context())
         signature = self._keystore.signing_key().sign(self._message(body))
         data = canonical_json(
             {
@@ -381,156 +313,9 @@ class Anchor:
         return _SIGNED + len(name).to_bytes(8, "big") + name + body
 
 
-def state_of(connection: Connection) -> AnchorState:
-    """Return what an anchor remembers of a database, without its lists."""
-    last = connection.execute(
-        select(audit.c.position, audit.c.chain, audit.c.at).order_by(audit.c.position.desc()).limit(1)
-    ).first()
-    settings = LogSettings.read(connection)
-    head = AuditHead(positions=0, chain=first_chain(settings.origin), at=settings.started_at)
-    if last is not None:
-        head = AuditHead(positions=last.position + 1, chain=bytes(last.chain), at=last.at)
-    closed = audit_checkpoint.c
-    columns = select(closed.period, closed.next_position, closed.period_root)
-    sets = chunk_sets(connection)
-    kept = connection.execute(columns.order_by(closed.period.desc()).limit(PERIODS_KEPT)).all()[::-1]
-    return AnchorState(
-        head=head,
-        first_period=kept[0].period if kept else 0,
-        periods=tuple(AnchorPeriod(next_position=one.next_position, root=bytes(one.period_root)) for one in kept),
-        datasets={name: one.version for name, one in sets.items()},
-        chunks={name: one.digest for name, one in sets.items()},
-        erasures_seen=connection.scalar(select(func.count()).select_from(erasure)) or 0,
-    )
-
-
-def erased_of(connection: Connection) -> frozenset[int]:
-    """Return everyone whose erasure the database remembers."""
-    return frozenset(connection.scalars(select(erasure.c.person_id)))
-
-
-def withdrawn_of(connection: Connection) -> frozenset[tuple[int, str]]:
-    """Return the consents that were given once and do not count any more."""
-    latest: dict[tuple[int, str], bool] = {}
-    given = set[tuple[int, str]]()
-    for row in connection.execute(select(consent).order_by(consent.c.version)):
-        latest[row.person_id, row.purpose] = row.given
-        if row.given:
-            given.add((row.person_id, row.purpose))
-    return frozenset(one for one in given if not latest[one])
-
-
-@dataclass(frozen=True, kw_only=True)
-class ChunkSet:
-    """A dataset's version, and the digest of the chunk files that it has then."""
-
-    version: int
-    digest: bytes
-
-
-def chunk_sets(connection: Connection) -> dict[str, ChunkSet]:
-    """Return version and chunk files of every dataset, by `organisation/dataset`.
-
-    The digest is over number, generation and SHA-256 of each chunk: none can be exchanged, added or left out unseen.
-    """
-    columns = (dataset.c.organisation, dataset.c.name, dataset.c.version, chunk.c.chunk_id, chunk.c.generation)
-    query = select(*columns, chunk.c.sealed_sha256).join_from(dataset, chunk, isouter=True)
-    versions, digests = dict[str, int](), dict[str, Any]()
-    for row in sorted(connection.execute(query), key=lambda row: row.chunk_id or ""):
-        name = f"{row.organisation}/{row.name}"
-        versions[name] = row.version
-        digest = digests.setdefault(name, hashlib.sha256(_CHUNKS))
-        if row.chunk_id is not None:
-            digest.update(prefixed(row.chunk_id.encode()) + row.generation.to_bytes(8, "big"))
-            digest.update(prefixed(bytes(row.sealed_sha256)))
-    return {name: ChunkSet(version=version, digest=digests[name].digest()) for name, version in versions.items()}
-
-
-def _document(state: AnchorState, lists_sha256: bytes) -> bytes:
-    periods: list[JsonValue] = [[one.next_position, one.root.hex()] for one in state.periods]
-    return canonical_json(
-        {
-            "sequence": state.sequence,
-            "audit": {
-                "positions": state.head.positions,
-                "chain": state.head.chain.hex(),
-                "at": state.head.at,
-                "first_period": state.first_period,
-                "periods": periods,
-            },
-            "datasets": dict(state.datasets),
-            "chunks": {name: digest.hex() for name, digest in state.chunks.items()},
-            "lists_sha256": lists_sha256.hex(),
-            "erasures_seen": state.erasures_seen,
-            "keystore_sequence": state.keystore_sequence,
-            "ledger_ceiling": state.ledger_ceiling,
-        }
-    )
-
-
-def _parse(opened: bytes) -> tuple[AnchorState, bytes]:
-    """Read what `_document` wrote; the seal says that nobody else did."""
-    document = parse_json(opened.rstrip(b" "), "the anchor")
-    if not isinstance(document, dict):
-        raise BrokenAnchorError("the anchor holds something else than a state")
-    log = document["audit"]
-    state = AnchorState(
-        sequence=document["sequence"],
-        head=AuditHead(positions=log["positions"], chain=bytes.fromhex(log["chain"]), at=log["at"]),
-        first_period=log["first_period"],
-        periods=tuple(AnchorPeriod(next_position=at, root=bytes.fromhex(root)) for at, root in log["periods"]),
-        datasets=document["datasets"],
-        chunks={name: bytes.fromhex(digest) for name, digest in document.get("chunks", {}).items()},
-        erased=frozenset(document.get("erased", ())),  # in the body before the lists were apart
-        withdrawn=frozenset((number, purpose) for number, purpose in document.get("withdrawn", ())),
-        erasures_seen=document.get("erasures_seen", 0),
-        keystore_sequence=document["keystore_sequence"],
-    )
-    return state, bytes.fromhex(document.get("lists_sha256", ""))
-
-
-def _lists(state: AnchorState) -> bytes:
-    """Lists of numbers, each after its name: the erased people under no name, then the withdrawals by purpose."""
-    named = {"": state.erased}
-    for purpose in {purpose for _, purpose in state.withdrawn}:
-        named[purpose] = frozenset(number for number, of in state.withdrawn if of == purpose)
-    return prefixed(
-        b"".join(
-            prefixed(name.encode("utf-8")) + prefixed(np.array(sorted(numbers), _NUMBER).tobytes())
-            for name, numbers in sorted(named.items())
-        )
-    )
-
-
-def _parse_lists(opened: bytes) -> tuple[frozenset[int], frozenset[tuple[int, str]]]:
-    """Read what `_lists` wrote; the seal says that nobody else did."""
-    erased, withdrawn = frozenset[int](), set[tuple[int, str]]()
-    left, _ = _cut(opened)
-    while left:
-        name, left = _cut(left)
-        data, left = _cut(left)
-        numbers = np.frombuffer(data, _NUMBER).tolist()
-        if name:
-            withdrawn.update((number, name.decode("utf-8")) for number in numbers)
-        else:
-            erased = frozenset(numbers)
-    return erased, frozenset(withdrawn)
-
-
-def _cut(data: bytes) -> tuple[bytes, bytes]:
-    """Undo `prefixed`: the first field, and what follows it."""
-    end = _PREFIX_BYTES + int.from_bytes(data[:_PREFIX_BYTES], "big")
-    return data[_PREFIX_BYTES:end], data[end:]
-
-
 def _decoded(text: object) -> bytes:
     """Read base64 that is written in one way only."""
     data = base64.b64decode(str(text), validate=True)
     if base64.b64encode(data).decode("ascii") != text:
         raise binascii.Error("not the canonical base64")
     return data
-
-
-def _padded(document: bytes) -> bytes:
-    """Spaces up to the next power of two, from 32 KiB: the size says little of how many were erased (privacy rules 5 and 21)."""
-    return document.ljust(max(_SMALLEST, 1 << (len(document) - 1).bit_length()), b" ")

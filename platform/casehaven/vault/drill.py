@@ -20,7 +20,7 @@ from sqlalchemy import Connection, select
 
 from casehaven.core.audit_verify import verify_log
 from casehaven.vault import models
-from casehaven.vault.anchor import AnchorState
+from casehaven.vault.anchor_state import AnchorState
 from casehaven.vault.backup import Backup
 from casehaven.vault.errors import DamagedChunkError, DrillError, EpochError, SealBrokenError
 from casehaven.vault.keystore import Keystore

@@ -29,7 +29,8 @@ from casehaven.core.db import Database, insert_many, without_password
 from casehaven.core.errors import DatabaseExistsError
 from casehaven.core.migrate import migrate
 from casehaven.vault import models
-from casehaven.vault.anchor import Anchor, AnchorState
+from casehaven.vault.anchor import Anchor
+from casehaven.vault.anchor_state import AnchorState
 from casehaven.vault.backup import Backup, partial_folder
 from casehaven.vault.bound_rows import bind_rows
 from casehaven.vault.datasets import now

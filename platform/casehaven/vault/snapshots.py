@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection, Row, Select, select
 
 from casehaven.vault import models
-from casehaven.vault.anchor import AnchorState
+from casehaven.vault.anchor_state import AnchorState
 from casehaven.vault.chunks import TOKEN_BYTES, ChunkRows
 from casehaven.vault.datasets import Dataset
 from casehaven.vault.errors import (
