@@ -96,6 +96,13 @@ OUTCOMES: dict[str, Outcome] = {
         exit_code=EXIT_REFUSED,
         advice="use the key that the unfinished attempt printed, or leave --idempotency-key away for a new request",
     ),
+    "casehaven.ledger.errors.DecisionError": Outcome(
+        exit_code=EXIT_REFUSED, advice="make a new release where another one is needed; see `casehaven ledger show`"
+    ),
+    "casehaven.ledger.errors.DecisionNeededError": Outcome(
+        exit_code=EXIT_REFUSED,
+        advice="decide first whether the release is published or withheld",
+    ),
     "casehaven.ledger.errors.UnknownChargeError": Outcome(
         exit_code=EXIT_REFUSED, advice="use the ledger that issued the receipt: --ledger or CASEHAVEN_LEDGER"
     ),

@@ -411,8 +411,8 @@ def edit(ledger: Ledger, *statements: str) -> None:
 
 
 def test_a_ledger_of_a_later_version_is_refused_and_left_alone(ledger: Ledger) -> None:
-    edit(ledger, "PRAGMA user_version = 2")
-    with pytest.raises(LedgerVersionError, match="version 2, this software knows version 1"):
+    edit(ledger, "PRAGMA user_version = 3")
+    with pytest.raises(LedgerVersionError, match="version 3, this software knows version 2"):
         Ledger.open(ledger.path)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from casehaven.ledger import BudgetPolicy, Ledger, LedgerPolicy, Odometer, Statement, StatementRow
+from casehaven.ledger import BudgetPolicy, Ledger, LedgerPolicy, Odometer, ReleaseDecision, Statement, StatementRow
 
 DEFAULT_LEDGER = Path("casehaven-ledger.sqlite")
 """In the working folder, when neither --ledger nor CASEHAVEN_LEDGER names another."""
@@ -99,6 +99,17 @@ def statement_json(statement: Statement) -> dict[str, object]:
             "epsilon": None if worst.epsilon is None else _up(worst.epsilon),
             "delta_units": worst.delta_units,
         },
+        "releases": [
+            {
+                "charge": release.charge_id,
+                "datasets": list(release.datasets),
+                "measurements_sha256": release.result_sha256,
+                "decision": None if release.decision is None else release.decision.value,
+                "report_opened": release.report_opened,
+                "decision_used_private_data": release.used_private_data,
+            }
+            for release in statement.releases
+        ],
     }
 
 
@@ -112,7 +123,13 @@ def _lines(statement: Statement) -> list[str]:
             table.append(_cells(dataset, list(equal)))
     widths = [max(len(row[column]) for row in table) for column in range(len(table[0]))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in table]
-    return [*lines, "", _odometer_line(statement.odometer)]
+    return [*lines, "", _odometer_line(statement.odometer), *(_release_line(each) for each in statement.releases)]
+
+
+def _release_line(release: ReleaseDecision) -> str:
+    decided = "nothing decided yet" if release.decision is None else release.decision.value
+    mark = "; decision used private data: not covered" if release.used_private_data else ""
+    return f"release {release.charge_id[:12]} of {', '.join(release.datasets)}: {decided}{mark}"
 
 
 def _cells(dataset: str, rows: list[StatementRow]) -> tuple[str, ...]:

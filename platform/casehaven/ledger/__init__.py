@@ -1,6 +1,7 @@
 """The ledger: what every release and question pays from, before any record is opened."""
 
 from casehaven.ledger.charges import ChargeRecord, ChargeState
+from casehaven.ledger.decisions import DecisionKind, ReleaseDecision
 from casehaven.ledger.errors import (
     AccountNameError,
     AlreadyRevealedError,
@@ -8,6 +9,8 @@ from casehaven.ledger.errors import (
     BudgetPolicyError,
     ChargeRequestError,
     DamagedLedgerError,
+    DecisionError,
+    DecisionNeededError,
     DrawRefusedError,
     IdempotencyConflictError,
     IdempotencyKeyError,
@@ -35,6 +38,9 @@ __all__ = [
     "ChargeRequestError",
     "ChargeState",
     "DamagedLedgerError",
+    "DecisionError",
+    "DecisionKind",
+    "DecisionNeededError",
     "DrawRefusedError",
     "IdempotencyConflictError",
     "IdempotencyKey",
@@ -49,6 +55,7 @@ __all__ = [
     "LedgerVersionError",
     "NotALedgerError",
     "Odometer",
+    "ReleaseDecision",
     "Statement",
     "StatementRow",
     "Step",

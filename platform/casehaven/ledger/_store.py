@@ -96,6 +96,7 @@ class Store:
             DamagedLedgerError: a page is damaged, or a balance is not the sum of its charges.
         """
         _check_header(self.path)
+        self._upgrade()
         with self.transaction(writes=False) as connection:
             application = connection.scalar(text("PRAGMA application_id"))
             version = connection.scalar(text("PRAGMA user_version"))
@@ -113,6 +114,26 @@ class Store:
             if sorted(triggers) != sorted(models.TRIGGERS):
                 raise DamagedLedgerError(f"{self.path} is damaged: the rules that protect its balances are not there")
             _check_sums(self.path, connection)
+
+    def _upgrade(self) -> None:
+        """Add the tables that an older version lacks, in one transaction; what is there stays as it is."""
+        with self.transaction(writes=False) as connection:
+            if not _older(connection):
+                return
+        with self.transaction(writes=True) as connection:
+            for name in _older(connection):  # another process may have been first
+                models.metadata.tables[name].create(connection)
+                for trigger in models.TRIGGERS:
+                    if f" ON {name}" in trigger:
+                        connection.execute(text(trigger))
+            connection.execute(text(f"PRAGMA user_version = {models.SCHEMA_VERSION}"))
+
+
+def _older(connection: Connection) -> tuple[str, ...]:
+    """Return the tables that a ledger of an older version lacks; nothing where it is none, or of this version."""
+    if connection.scalar(text("PRAGMA application_id")) != models.APPLICATION_ID:
+        return ()
+    return models.UPGRADES.get(connection.scalar(text("PRAGMA user_version")) or 0, ())
 
 
 def create_file(path: Path, fill: Callable[[Connection], None]) -> None:

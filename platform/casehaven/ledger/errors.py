@@ -63,6 +63,14 @@ class IdempotencyConflictError(LedgerError):
     """A key that was used before came back with another request."""
 
 
+class DecisionError(LedgerError):
+    """A decision about a release that contradicts one that was made before."""
+
+
+class DecisionNeededError(DecisionError):
+    """The private report of a release that nobody has decided about yet (privacy rule 33)."""
+
+
 class UnknownChargeError(LedgerError):
     """A receipt that this ledger did not issue."""
 

@@ -21,8 +21,11 @@ from sqlalchemy import (
 APPLICATION_ID = 0x43484C31
 """Marks the file as a ledger in its header: `CHL1`."""
 
-SCHEMA_VERSION = 1
-"""Raised when the tables change; a file of another version is refused, never guessed at."""
+SCHEMA_VERSION = 2
+"""Raised when the tables change; a file of a version that is not known is refused, never guessed at."""
+
+UPGRADES: dict[int, tuple[str, ...]] = {1: ("decision",)}
+"""An older version that is brought to this one on opening, and the tables that it lacks; nothing that it has changes."""
 
 metadata = MetaData()
 
@@ -93,6 +96,17 @@ charge_line = Table(
     sqlite_strict=True,
 )
 
+decision = Table(
+    "decision",
+    metadata,
+    Column("decision_id", Integer, primary_key=True),
+    Column("charge_id", Text, ForeignKey("charge.charge_id"), nullable=False),
+    Column("kind", Text, CheckConstraint("kind IN ('published', 'withheld', 'report_opened')"), nullable=False),
+    Column("decided_at", Text, nullable=False),
+    UniqueConstraint("charge_id", "kind"),
+    sqlite_strict=True,
+)
+
 
 def _refuse(name: str, event: str, table: str, when: str, why: str) -> str:
     condition = f" WHEN {when}" if when else ""
@@ -106,11 +120,11 @@ def _differs(*columns: str) -> str:
 TRIGGERS: tuple[str, ...] = (
     *(
         _refuse(f"{table}_stays", "DELETE", table, "", f"a {table} row is never deleted")
-        for table in ("ledger", "dataset", "account", "charge", "charge_line")
+        for table in ("ledger", "dataset", "account", "charge", "charge_line", "decision")
     ),
     *(
         _refuse(f"{table}_fixed", "UPDATE", table, "", f"a {table} row never changes")
-        for table in ("ledger", "dataset", "charge_line")
+        for table in ("ledger", "dataset", "charge_line", "decision")
     ),
     _refuse(
         "account_never_falls",

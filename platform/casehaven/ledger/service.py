@@ -41,6 +41,7 @@ from casehaven.ledger.charges import (
     request_digest,
     revealed_already,
 )
+from casehaven.ledger.decisions import DecisionKind, ReleaseDecision, record_step, release_decisions
 from casehaven.ledger.errors import (
     BudgetPolicyError,
     ChargeRequestError,
@@ -384,6 +385,25 @@ class Ledger:
         self._failpoint("reveal.committed")
         return advanced
 
+    def decide(self, charge_id: str, kind: DecisionKind, *, before_decision: bool = False) -> ReleaseDecision:
+        """Record a step about a drawn release, for good; it is on disk when this returns. See `casehaven.ledger.decisions`.
+
+        Args:
+            charge_id: of the charge that paid for the release.
+            kind: published, withheld, or that the private report is about to be opened.
+            before_decision: open the report although nothing was decided; the release is marked for good (privacy rule 33).
+
+        Raises:
+            UnknownChargeError, DecisionError, DecisionNeededError: as `record_step`; nothing was written.
+        """
+        with self._store.transaction(writes=True) as connection:
+            return record_step(connection, charge_id, kind, now=_now(), before_decision=before_decision)
+
+    def release(self, charge_id: str) -> ReleaseDecision | None:
+        """Return what was decided about the release of a charge; None where this ledger knows none."""
+        with self._store.transaction(writes=False) as connection:
+            return next(iter(release_decisions(connection, charge_id)), None)
+
     def statement(self) -> Statement:
         """What has been spent, per dataset and block, and the worst total for one person."""
         with self._store.transaction(writes=False) as connection:
@@ -398,9 +418,14 @@ class Ledger:
                 .join(models.account, models.account.c.account_id == models.charge_line.c.account_id)
                 .distinct()
             ).all()
+            releases = release_decisions(connection)
         rows = tuple(statement_row(account, policies[account.dataset_id]) for account in accounts)
         return Statement(
-            ledger_id=ledger.ledger_id, policy=policy, rows=rows, odometer=worst_person(policy, rows, touched)
+            ledger_id=ledger.ledger_id,
+            policy=policy,
+            rows=rows,
+            odometer=worst_person(policy, rows, touched),
+            releases=releases,
         )
 
 

@@ -18,6 +18,7 @@ from typing import Any
 
 from sqlalchemy import Row
 
+from casehaven.ledger.decisions import ReleaseDecision
 from casehaven.ledger.policy import BudgetPolicy, LedgerPolicy
 
 
@@ -76,6 +77,8 @@ class Statement:
     """One row per account, by dataset and block."""
     odometer: Odometer
     """The worst total for one person."""
+    releases: tuple[ReleaseDecision, ...] = ()
+    """Every release that was drawn and shown, with what was decided about it."""
 
 
 def worst_person_nano_rho(balances: Mapping[str, int], shared: Mapping[tuple[str, str], int], tokens: int) -> int:

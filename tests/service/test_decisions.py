@@ -1,0 +1,136 @@
+"""What was decided about a drawn release is final, and whether somebody looked at real records first is remembered for good (privacy rule 33)."""
+
+from __future__ import annotations
+
+import sqlite3
+from itertools import permutations
+from pathlib import Path
+
+import pytest
+
+from casehaven.ledger import (
+    BudgetPolicy,
+    DecisionError,
+    DecisionKind,
+    DecisionNeededError,
+    IdempotencyKey,
+    Ledger,
+    LedgerPolicy,
+    UnknownChargeError,
+)
+from casesynth.privacy import PrivacyLoss, Receipt
+
+PUBLISHED, WITHHELD, OPENED = DecisionKind.PUBLISHED, DecisionKind.WITHHELD, DecisionKind.REPORT_OPENED
+DIGEST = "ab" * 32
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Ledger:
+    made = Ledger.create(tmp_path / "ledger.sqlite", LedgerPolicy(account=BudgetPolicy.of("8", "1e-6")))
+    made.open_dataset("north/cases", ["2024"])
+    return made
+
+
+def shown(ledger: Ledger, key: str = "request-1", *, reveal: bool = True) -> Receipt:
+    receipt = ledger.charge(
+        key=IdempotencyKey(text=key),
+        body={},
+        datasets=["north/cases"],
+        blocks=["2024"],
+        loss=PrivacyLoss(nano_rho=1000),
+        purpose="synthetic_release",
+    )
+    ledger.begin_draw(receipt)
+    if reveal:
+        ledger.mark_revealed(receipt, DIGEST)
+    return receipt
+
+
+def test_a_report_before_any_decision_is_refused_and_leaves_no_trace(ledger: Ledger) -> None:
+    charge = shown(ledger).charge_id
+    with pytest.raises(DecisionNeededError, match="nothing was decided"):
+        ledger.decide(charge, OPENED)
+    assert ledger.release(charge) == ledger.statement().releases[0]
+    assert ledger.statement().releases[0].steps == ()
+
+
+@pytest.mark.parametrize("decision", [PUBLISHED, WITHHELD])
+def test_a_report_after_the_decision_leaves_the_release_covered(ledger: Ledger, decision: DecisionKind) -> None:
+    charge = shown(ledger).charge_id
+    ledger.decide(charge, decision)
+    found = ledger.decide(charge, OPENED)
+    assert (found.decision, found.report_opened, found.used_private_data) == (decision, True, False)
+
+
+def test_withholding_after_the_report_marks_the_release(ledger: Ledger) -> None:
+    charge = shown(ledger).charge_id
+    ledger.decide(charge, PUBLISHED)
+    ledger.decide(charge, OPENED)
+    found = ledger.decide(charge, WITHHELD)
+    assert (found.decision, found.used_private_data) == (WITHHELD, True)
+
+
+@pytest.mark.parametrize("order", [*permutations([PUBLISHED, WITHHELD, OPENED])])
+def test_the_mark_of_a_report_opened_early_is_never_undone(ledger: Ledger, order: tuple[DecisionKind, ...]) -> None:
+    charge = shown(ledger).charge_id
+    assert ledger.decide(charge, OPENED, before_decision=True).used_private_data
+    for step in (*order, *order):
+        try:
+            ledger.decide(charge, step, before_decision=True)
+        except DecisionError:
+            assert step is PUBLISHED
+        found = Ledger.open(ledger.path).release(charge)
+        assert found is not None
+        assert found.used_private_data
+
+
+def test_a_release_that_was_withheld_is_never_published(ledger: Ledger) -> None:
+    charge = shown(ledger).charge_id
+    ledger.decide(charge, WITHHELD)
+    with pytest.raises(DecisionError, match="withheld"):
+        ledger.decide(charge, PUBLISHED)
+    assert [release.decision for release in ledger.statement().releases] == [WITHHELD]
+
+
+def test_the_same_step_again_changes_nothing(ledger: Ledger) -> None:
+    charge = shown(ledger).charge_id
+    assert ledger.decide(charge, PUBLISHED) == ledger.decide(charge, PUBLISHED)
+    assert ledger.statement().releases[0].steps == (PUBLISHED,)
+
+
+def test_only_a_release_that_was_shown_can_be_decided_about(ledger: Ledger) -> None:
+    for charge in (shown(ledger, "request-2", reveal=False).charge_id, "no-such-charge"):
+        with pytest.raises(UnknownChargeError):
+            ledger.decide(charge, PUBLISHED)
+    assert ledger.statement().releases == ()
+
+
+@pytest.mark.parametrize("statement", ["DELETE FROM decision", "UPDATE decision SET kind = 'published'"])
+def test_the_database_itself_refuses_to_take_a_step_back(ledger: Ledger, statement: str) -> None:
+    ledger.decide(shown(ledger).charge_id, OPENED, before_decision=True)
+    connection = sqlite3.connect(ledger.path)
+    with pytest.raises(sqlite3.IntegrityError, match="decision row"):
+        connection.execute(statement)
+    connection.close()
+
+
+def test_each_release_has_its_own_decision(ledger: Ledger) -> None:
+    one, two = shown(ledger).charge_id, shown(ledger, "request-2").charge_id
+    ledger.decide(one, OPENED, before_decision=True)
+    ledger.decide(two, PUBLISHED)
+    marks = {release.charge_id: release.used_private_data for release in ledger.statement().releases}
+    assert marks == {one: True, two: False}
+    assert all(release.datasets == ("north/cases",) for release in ledger.statement().releases)
+
+
+def test_a_ledger_of_version_1_is_brought_up_with_all_it_spent(ledger: Ledger) -> None:
+    charge = shown(ledger).charge_id
+    connection = sqlite3.connect(ledger.path)
+    connection.execute("DROP TABLE decision")  # its triggers go with it: this is a file of version 1
+    connection.execute("PRAGMA user_version = 1")
+    connection.commit()
+    connection.close()
+    again = Ledger.open(ledger.path)
+    assert [row.spent_nano_rho for row in again.statement().rows] == [1000]
+    assert again.decide(charge, PUBLISHED).decision is PUBLISHED
+    assert Ledger.open(ledger.path).statement() == again.statement()
