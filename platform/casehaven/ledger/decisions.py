@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from sqlalchemy import Connection, Row, insert, select
+from sqlalchemy import Connection, insert, select
 
 from casehaven.ledger import models
 from casehaven.ledger.errors import DecisionError, DecisionNeededError, UnknownChargeError
@@ -76,7 +76,7 @@ def release_decisions(connection: Connection, charge_id: str | None = None) -> t
     return tuple(_decision(row, steps, paid) for row in shown)
 
 
-def _decision(row: Row[Any], steps: Iterable[Any], paid: Iterable[Any]) -> ReleaseDecision:
+def _decision(row: Any, steps: Iterable[Any], paid: Iterable[Any]) -> ReleaseDecision:
     return ReleaseDecision(
         charge_id=row.charge_id,
         datasets=tuple(sorted(line.dataset_id for line in paid if line.charge_id == row.charge_id)),
