@@ -1,0 +1,239 @@
+"""A source under a mapping, as a case file of the schema: what `take_in` takes.
+
+1. Every attribute of the schema that the mapping fills, and every one that is counted, is a column. What is not filled is blank.
+2. A row is taken in, or it stays behind by a public rule, or it is refused with a reason, or it holds nothing. Which of them depends on the file and the mapping alone.
+3. A record has a record key: the cell of the column that identifies it in its tool; where there is none, its content. The same key with the same content twice in a
+   file is one record; with another content, the later row is refused, because nobody knows which one is right.
+4. Where each row is a person and nothing identifies a record, a person is the content of the row and which of the equal rows it is: the same rows in
+   another file are the same people.
+5. A record of a minor by the mapping's rule is kept, kept with pooled statistics and synthetic release refused, or left behind.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from casehaven.intake.cell_reading import BLANK, MappedColumn, map_column
+from casehaven.intake.errors import MissingColumnsError
+from casehaven.intake.held import HeldSource
+from casehaven.intake.intake_mapping import IntakeMapping
+from caseschemas import CaseSchema, SchemaAttribute
+
+RECORD_KEY: Final = "#record-key"
+"""The column of record keys; no attribute can have this name."""
+
+NOT_SHARED: Final = ("pooled_statistics", "synthetic_release")
+"""Purposes that are refused for minors under the rule `not-shared`."""
+
+TAKEN, EMPTY, REPEATED, LEFT_OUT, MINOR, NO_PERSON, KEY_TWICE = range(7)
+REFUSED: Final = {
+    NO_PERSON: "no person key",
+    KEY_TWICE: "the record key of an earlier row, with other content",
+}
+"""Why a row is refused."""
+
+_BATCH_ROWS: Final = 1 << 17
+_SHOWN: Final = 12
+
+
+@dataclass(frozen=True, kw_only=True)
+class MappedFile:
+    """A held source with a mapping in which nothing is guessed any more."""
+
+    held: HeldSource = field(repr=False)
+    mapping: IntakeMapping
+    schema: CaseSchema
+    again: bool = False
+    """Take it in although the very file was taken in under another mapping."""
+
+    def __post_init__(self) -> None:
+        absent = sorted(set(self.mapping.read) - {column.name for column in self.held.columns})
+        if absent:
+            shown = ", ".join(absent[:_SHOWN]) + (f" and {len(absent) - _SHOWN} more" if len(absent) > _SHOWN else "")
+            raise MissingColumnsError(f"{self.path.name}: columns that the mapping reads are not there: {shown}")
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+        return self.held.source.path
+
+    @cached_property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the columns, in the order of the schema; the record key last."""
+        filled = {entry.to for entry in self.mapping.attributes} | {self.schema.person_key} | self._refusing
+        names = (a.name for a in self.schema.attributes if a.role == "analysis" or a.name in filled)
+        return (*names, RECORD_KEY)
+
+    def digest(self) -> str:
+        """Return the SHA-256 of the file as it was read, as hex; with the mapping, where it is taken in again."""
+        if not self.again:
+            return self.held.sha256
+        return hashlib.sha256(bytes.fromhex(self.held.sha256) + self.mapping.digest()).hexdigest()
+
+    def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        """Yield the records that are taken in, only the columns asked for."""
+        taken = np.flatnonzero(self.fates == TAKEN)
+        for start in range(0, len(taken), _BATCH_ROWS):
+            places = taken[start : start + _BATCH_ROWS]
+            arrays = [self._array(name).take(pa.array(places)) for name in columns]
+            yield pa.RecordBatch.from_arrays(arrays, names=list(columns))
+
+    # --- columns ---
+
+    @cached_property
+    def mapped(self) -> dict[str, MappedColumn]:
+        """Every attribute that the mapping fills, of every row of the file."""
+        return {
+            entry.to: map_column(self.held, entry, self.schema.attribute(entry.to)) for entry in self.mapping.attributes
+        }
+
+    def _array(self, name: str) -> pa.Array:
+        if name == RECORD_KEY:
+            return self._record_keys
+        if name == self.schema.person_key:
+            return self._tokens
+        refused = name in self._refusing
+        if name not in self.mapped:
+            blank = self._blank(self.schema.attribute(name))
+            array: pa.Array = pa.repeat(pa.scalar(blank, pa.string()), self._rows)
+        else:
+            array = self.mapped[name].array().dictionary_decode() if refused else self.mapped[name].array()
+        if refused:
+            return pc.if_else(pa.array(self._minors), pa.scalar(self._no(self.schema.attribute(name))), array)
+        return array
+
+    @staticmethod
+    def _blank(attribute: SchemaAttribute) -> str:
+        return attribute.values[attribute.blank].code if attribute.values else ""
+
+    @staticmethod
+    def _no(attribute: SchemaAttribute) -> str:
+        return next((value.code for value in attribute.values if value.missing == "no"), "?")
+
+    @property
+    def _rows(self) -> int:
+        return len(self.held.rows)
+
+    # --- persons and records ---
+
+    @cached_property
+    def _content(self) -> list[str]:
+        """A digest of each row's mapped cells but the person token."""
+        names = [name for name in self.mapped if name != self.schema.person_key]
+        parts = [self.mapped[name].array().dictionary_decode() for name in sorted(names)]
+        if not parts or not self._rows:
+            return [""] * self._rows
+        joined = pc.binary_join_element_wise(*parts, pa.scalar("\x1f"))  # cells hold no control characters
+        return [hashlib.sha256(text.encode()).hexdigest()[:40] for text in joined.to_pylist()]
+
+    @cached_property
+    def _tokens(self) -> pa.Array:
+        if not self.mapping.row_is_person:
+            key = self.schema.person_key
+            if key is None or key not in self.mapped:
+                return pa.repeat(pa.scalar("", pa.string()), self._rows)
+            return self.mapped[key].array().dictionary_decode()
+        keys = self._own_keys()
+        seen: dict[str, int] = {}
+        tokens = []
+        for place in range(self._rows):
+            token = keys[place] if keys is not None else ""
+            if not token:
+                content = self._content[place]
+                seen[content] = seen.get(content, 0) + 1
+                token = f"row-{content}-{seen[content]}"
+            tokens.append(token)
+        return pa.array(tokens, pa.string())
+
+    def _own_keys(self) -> list[str] | None:
+        """The cells of the column that identifies a record in its tool."""
+        if self.mapping.record_key is None:
+            return None
+        column = self.held.column(self.mapping.record_key)
+        return [column.cells[place].strip() for place in column.places.tolist()]
+
+    @cached_property
+    def _record_keys(self) -> pa.Array:
+        own, tokens = self._own_keys(), self._tokens
+        keys = []
+        for place, token in enumerate(tokens.to_pylist()):
+            key = own[place] if own is not None else ""
+            keys.append(f"key {key}" if key else f"content {len(token)} {token} {self._content[place]}")
+        return pa.array(keys, pa.string())
+
+    # --- what becomes of each row ---
+
+    @cached_property
+    def _refusing(self) -> set[str]:
+        """Consents that are refused for minors."""
+        if self.mapping.minors is None or self.mapping.minors.rule != "not-shared":
+            return set()
+        return {self.schema.consent[purpose] for purpose in NOT_SHARED if purpose in self.schema.consent}
+
+    @cached_property
+    def _minors(self) -> NDArray[np.bool_]:
+        rule = self.mapping.minors
+        if rule is None or rule.attribute not in self.mapped:
+            return np.zeros(self._rows, np.bool_)
+        attribute, column = self.schema.attribute(rule.attribute), self.mapped[rule.attribute]
+        young = {
+            attribute.values[attribute.first_known + place].code
+            for place, band in enumerate(attribute.bands)
+            if band.low is None or band.low < rule.below
+        }
+        return self._holding(column, young)
+
+    @staticmethod
+    def _holding(column: MappedColumn, codes: set[str]) -> NDArray[np.bool_]:
+        found: NDArray[np.bool_] = np.array([cell in codes for cell in column.cells], np.bool_)[column.places]
+        return found
+
+    @cached_property
+    def fates(self) -> NDArray[np.int8]:
+        """What becomes of each row: TAKEN, EMPTY, REPEATED, LEFT_OUT, MINOR, or a key of REFUSED."""
+        fates = np.zeros(self._rows, np.int8)
+        told = [column.row_states() != BLANK for name, column in self.mapped.items() if name != self.schema.person_key]
+        empty = ~np.any(told, axis=0) if told else np.ones(self._rows, np.bool_)
+        nobody = np.asarray(pc.equal(pc.utf8_trim_whitespace(self._tokens), ""))
+        fates[nobody] = NO_PERSON
+        for entry in self.mapping.left_out:
+            if entry.attribute in self.mapped:
+                fates[self._left_out(entry.attribute, set(entry.codes))] = LEFT_OUT
+        if self.mapping.minors is not None and self.mapping.minors.rule == "leave-out":
+            fates[self._minors] = MINOR
+        fates[empty] = EMPTY
+        self._mark_repeated(fates)
+        return fates
+
+    def _left_out(self, name: str, codes: set[str]) -> NDArray[np.bool_]:
+        column, attribute = self.mapped[name], self.schema.attribute(name)
+        if attribute.kind != "multi":
+            return self._holding(column, codes)
+        holds = {cell for cell in column.cells if codes & {part.strip() for part in attribute.parts(cell)}}
+        return self._holding(column, holds)
+
+    def _mark_repeated(self, fates: NDArray[np.int8]) -> None:
+        """Mark, in place, rows whose record key an earlier row has (rule 3)."""
+        encoded = pc.dictionary_encode(self._record_keys)
+        indices = np.asarray(encoded.indices)
+        counts = np.bincount(indices[fates == TAKEN], minlength=len(encoded.dictionary))
+        several = np.flatnonzero((fates == TAKEN) & (counts[indices] > 1))
+        if not len(several):
+            return
+        content, tokens = self._content, self._tokens
+        first: dict[int, tuple[str, str]] = {}
+        for place in several.tolist():
+            says = (content[place], tokens[place].as_py())
+            before = first.setdefault(int(indices[place]), says)
+            if before is not says:
+                fates[place] = REPEATED if before == says else KEY_TWICE
