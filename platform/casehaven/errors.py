@@ -409,6 +409,9 @@ OUTCOMES: dict[str, Outcome] = {
         advice="complete the column of person keys, or declare --row-is-person where that is true",
     ),
     "casesynth.persons.PeopleCapError": Outcome(exit_code=EXIT_REFUSED, advice="declare a larger --people-cap"),
+    "casesynth.sources.RecordsFileError": Outcome(
+        exit_code=EXIT_REFUSED, advice="name a whole Parquet file, and leave it alone until the release is done"
+    ),
     "casesynth.encode.UnknownColumnError": Outcome(
         exit_code=EXIT_REFUSED, advice="add the columns, empty where nothing is known"
     ),

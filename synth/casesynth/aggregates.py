@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -125,35 +126,41 @@ def aggregate(
         errors: how far estimates of each length and size may be off.
         progress: called often; raising from it cancels.
     """
-    columns, values, estimates = [], [], []
-    parts = list(large_cells(model, domain, progress=progress))
-    weight = model.weights * model.people
-    for column, spec in enumerate(domain.columns):  # missing values, singly
-        places = np.array(sorted(spec.missing), dtype=np.int64)
-        estimate = model.shares[column][places] @ weight
-        large = estimate >= MINIMUM
-        parts.append(Cells(columns=(column,), values=places[large][:, None], estimate=estimate[large], missing=True))
-    for part in parts:
-        length, cells = len(part.columns), len(part.estimate)
-        column_block = np.full((cells, LENGTH), ABSENT, dtype=np.int32)
-        value_block = np.full((cells, LENGTH), ABSENT, dtype=np.int32)
-        column_block[:, :length] = part.columns
-        value_block[:, :length] = part.values
-        columns.append(column_block)
-        values.append(value_block)
-        estimates.append(part.estimate)
-    column_all, value_all, estimate_all = np.concatenate(columns), np.concatenate(values), np.concatenate(estimates)
-    lengths = (column_all != ABSENT).sum(axis=1)
-    half = errors.half_width(lengths, estimate_all)
-    low, high = np.maximum(estimate_all - half, 0.0), estimate_all + half
-    shown = (estimate_all >= MINIMUM) & (low >= LOWEST_END)  # privacy rule 25
-    unknown = np.concatenate([np.full(len(part.estimate), part.missing) for part in parts])
-    order = np.lexsort((-estimate_all[shown], unknown[shown], lengths[shown]))
+    blocks = [_shown(part, errors) for part in large_cells(model, domain, progress=progress)]
+    blocks += [_shown(part, errors) for part in missing_cells(model, domain)]
+    columns, values = (np.concatenate(parts) for parts in ([b[0] for b in blocks], [b[1] for b in blocks]))
+    estimate, half = (np.concatenate(parts) for parts in ([b[2] for b in blocks], [b[3] for b in blocks]))
+    unknown = np.concatenate([b[4] for b in blocks])
+    order = np.lexsort((-estimate, unknown, (columns != ABSENT).sum(axis=1)))
     return AggregateTable(
-        columns=column_all[shown][order],
-        values=value_all[shown][order],
-        estimate=estimate_all[shown][order],
-        low=low[shown][order],
-        high=high[shown][order],
-        missing_values=int(unknown[shown].sum()),
+        columns=columns[order],
+        values=values[order],
+        estimate=estimate[order],
+        low=np.maximum(estimate - half, 0.0)[order],
+        high=(estimate + half)[order],
+        missing_values=int(unknown.sum()),
     )
+
+
+def missing_cells(model: LatentClassModel, domain: Domain, *, minimum: float = MINIMUM) -> Iterator[Cells]:
+    """Yield the missing values of each column that the model expects at least `minimum` people to have."""
+    for column, spec in enumerate(domain.columns):
+        places = np.array(sorted(spec.missing), dtype=np.int64)
+        estimate = model.marginal((column,))[places]
+        large = estimate >= minimum
+        yield Cells(columns=(column,), values=places[large][:, None], estimate=estimate[large], missing=True)
+
+
+_Block: TypeAlias = tuple[NDArray[np.int32], NDArray[np.int32], Floats, Floats, NDArray[np.bool_]]
+"""Columns, values, estimates, half widths, and whether they are missing values."""
+
+
+def _shown(part: Cells, errors: ErrorScale) -> _Block:
+    """Return what privacy rule 25 shows of some cells."""
+    length = len(part.columns)
+    half = errors.half_width(np.full(len(part.estimate), length, dtype=np.int64), part.estimate)
+    shown = (part.estimate >= MINIMUM) & (part.estimate - half >= LOWEST_END)  # privacy rule 25
+    columns, values = (np.full((int(shown.sum()), LENGTH), ABSENT, dtype=np.int32) for _ in range(2))
+    columns[:, :length] = part.columns
+    values[:, :length] = part.values[shown]
+    return columns, values, part.estimate[shown], half[shown], np.full(len(columns), part.missing)

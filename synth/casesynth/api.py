@@ -1,8 +1,10 @@
-"""The engine for a data scientist: a frame in, a protected release out.
+"""The engine for a data scientist: a frame, a file or a stream of records in, a protected release out.
 
 domain = casesynth.Domain.declare({"sex": ["female", "male"], "age": ["0-17", "18-29", "30+"]})
 release = casesynth.release(frame, domain, person="id", epsilon=1, people_cap=100_000)
 release.records, release.aggregates, release.people
+
+A file of any length is streamed: casesynth.release("cases.parquet", domain, person="id", epsilon=1, people_cap=20_000_000)
 """
 
 from __future__ import annotations
@@ -14,26 +16,19 @@ from pathlib import Path
 from typing import Final
 
 import pandas as pd
-import pyarrow as pa
 
 from casesynth.bundle import People, ReleaseBundle, people_interval, write_bundle
 from casesynth.domain import Domain
-from casesynth.encode import as_table, check_columns, encode, person_tokens
+from casesynth.encode import encode
 from casesynth.measure import Charge
 from casesynth.model import FitSettings
 from casesynth.notes import ReleaseNotes
-from casesynth.persons import (
-    DistinctTokens,
-    PeopleCapError,
-    PersonKeyError,
-    PersonTable,
-    PersonTableBuilder,
-    first_without_token,
-)
+from casesynth.persons import PersonTable, PersonTableBuilder
 from casesynth.plan import ReleasePlan
 from casesynth.privacy.loss import PrivacyLoss, Receipt
 from casesynth.progress import Progress, silent
 from casesynth.signing import SigningKey
+from casesynth.sources import Records, RecordsFileError, check_records, source_of
 from casesynth.synthesis import Synthesis, synthesise
 from casesynth.tables import aggregates_frame, records_frame
 
@@ -91,7 +86,7 @@ class Release:
 
 
 def release(
-    frame: pd.DataFrame | pa.Table,
+    records: Records,
     domain: Domain,
     *,
     person: str | _EachRow,
@@ -103,14 +98,17 @@ def release(
     settings: FitSettings | None = None,
     progress: Progress = silent,
 ) -> Release:
-    """Release synthetic records and aggregates of a frame of case records, differentially private for each person.
+    """Release synthetic records and aggregates of case records, differentially private for each person.
 
-    The frame's structure is checked before the charge: its columns and their types, a person key in every record, the cap. A frame that
-    passes can be read, so that after the charge only whatever `progress` raises, or a lack of memory, ends a release without a result.
+    The structure of the records is checked before the charge: their columns and types, a person key in every record, the cap. Records that
+    pass can be read, so that after the charge only whatever `progress` raises, a file or stream that changed, or a lack of memory ends a
+    release without a result. Files and streams are read batch by batch.
 
     Args:
-        frame: raw records; columns that the domain does not name are ignored.
-        domain: public value lists, from a schema or declared by hand, never from the frame.
+        records: raw records: a frame, the path of a Parquet file, or a function that starts a stream of record batches each time it is
+            called (once before the charge and once after it), such as `pyarrow.dataset.dataset(folder).to_batches`. Columns that the
+            domain does not name are ignored.
+        domain: public value lists, from a schema or declared by hand, never from the records.
         person: column with the person token, or `EACH_ROW`.
         epsilon: privacy loss for one person token, 0.001 to 100.
         people_cap: public bound on the number of people; more are refused.
@@ -123,8 +121,9 @@ def release(
 
     Raises:
         PrivacyLossError, PlanError: the policy cannot be planned; nothing was charged.
-        UnknownColumnError, RepeatedColumnError, ColumnTypeError, PersonKeyError, PeopleCapError: the frame does not fit; nothing was
+        UnknownColumnError, RepeatedColumnError, ColumnTypeError, PersonKeyError, PeopleCapError: the records do not fit; nothing was
             charged.
+        RecordsFileError: the file is damaged, and nothing was charged; or it changed after the charge, which stands.
         ReceiptError: `charge` returned a receipt for less than the plan costs; no value was read.
         Whatever `charge` raises; no value was read.
     """
@@ -134,34 +133,24 @@ def release(
     plan = ReleasePlan.make(
         domain, epsilon=epsilon, people_cap=people_cap, delta=delta, max_tokens_per_person=max_tokens_per_person
     )
-    table = as_table(frame)
-    _check(table, domain, key, people_cap)
+    source = source_of(records)
+    names = [*(attribute.name for attribute in domain.attributes), *([] if key is None else [key])]
+    before = source.fingerprint()
+    check_records(source, names, person=key, people_cap=people_cap)
 
     def open_people(receipt: Receipt) -> PersonTable:
         builder = PersonTableBuilder(domain)
-        builder.add(encode(table, domain, person=key))
+        for batch in source.batches(names):
+            progress("count", None)
+            builder.add(encode(batch, domain, person=key))
+        if source.fingerprint() != before:
+            raise RecordsFileError("the file changed while it was being read")
         return builder.build(people_cap=people_cap)
 
     synthesis = synthesise(
         plan, charge=charge or _unmetered, open_people=open_people, settings=settings, progress=progress
     )
     return Release(synthesis=synthesis, unit="person token" if key is not None else "record")
-
-
-def _check(table: pa.Table, domain: Domain, person: str | None, people_cap: int) -> None:
-    """Refuse, before the charge, a table that could not be read after it."""
-    check_columns(table, [*(attribute.name for attribute in domain.attributes), *([] if person is None else [person])])
-    people = table.num_rows
-    if person is not None:
-        tokens = person_tokens(table.column(person), person)
-        place = first_without_token(tokens)
-        if place is not None:
-            raise PersonKeyError(f"record {place + 1} has no person key; give each person a key, or declare EACH_ROW")
-        distinct = DistinctTokens()
-        distinct.add(tokens)
-        people = len(distinct)
-    if people > people_cap:
-        raise PeopleCapError(f"the frame holds more than {people_cap} people, the people_cap that was declared")
 
 
 def _unmetered(loss: PrivacyLoss) -> Receipt:

@@ -26,6 +26,7 @@ from casesynth.errors import CasesynthError
 from casesynth.manifest import MANIFEST_NAME, Manifest, file_entries, parse_manifest, sign_manifest, write_manifest
 from casesynth.notes import ReleaseNotes
 from casesynth.progress import Progress, silent
+from casesynth.record_files import write_records
 from casesynth.report import datapackage_json, datasheet_md, report_html
 from casesynth.seeded import measurements_digest
 from casesynth.showcase import showcase_html
@@ -33,7 +34,6 @@ from casesynth.signing import SigningKey
 from casesynth.synthesis import Synthesis
 from casesynth.tables import (
     aggregates_frame,
-    records_frame,
     write_frame,
     write_measurements,
     write_model,
@@ -209,7 +209,7 @@ def _fill(
     write_measurements(synthesis.measurements, domain, folder / "measurements.parquet")
     write_model(synthesis.model, synthesis.errors, domain, folder / "model.parquet")
     progress("write", 0.3)
-    write_frame(records_frame(synthesis.records, domain), folder, "synthetic")
+    write_records(synthesis.records, domain, folder, "synthetic", check=lambda: progress("write", None))
     progress("write", 0.6)
     write_frame(aggregates_frame(synthesis.aggregates, domain), folder, "aggregates")
     progress("write", 0.8)

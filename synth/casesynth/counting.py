@@ -2,7 +2,7 @@
 
 1. Output is integers only, and each person changes exactly one cell of every table, by one.
 2. It takes batches and holds one at a time, beside the tables; this is the seam where a distributed engine plugs in. The person table that the batches
-   are slices of does grow: about 2 bytes for each column of a person.
+   are slices of does grow: a byte or two for each column of a person.
 3. Plain tables are counted with `bincount` on packed keys that neighbouring tables share.
 4. Signed tables over the same axes are counted together: the people are sorted by their cell once, and products of the signs in each cell give
    all its sums of one, two or three signs. Exact, because partial sums stay below 2^24 where float32 holds integers exactly.
@@ -20,7 +20,7 @@ from casesynth.encode import Codes
 from casesynth.marginals import Clique, Marginal, axes_of, signed_shape, signs_of
 
 _PEOPLE = 1 << 18
-"""People per product of signs; far below 2^24."""
+"""People counted at a time; far below 2^24."""
 
 LENGTH_MAX = 3
 """Most columns of a table."""
@@ -48,8 +48,8 @@ def count(
         raise ValueError(f"tables must have 1 to {LENGTH_MAX} columns")
     totals = {clique: np.zeros(int(np.prod([sizes[i] for i in clique])), dtype=np.int64) for clique in cliques}
     for batch in batches:
-        if len(batch[0]):
-            _count_batch(batch, totals, sizes, check)
+        for start in range(0, len(batch[0]), _PEOPLE):
+            _count_batch(tuple(column[start : start + _PEOPLE] for column in batch), totals, sizes, check)
     return [Marginal(clique=clique, counts=totals[clique].reshape([sizes[i] for i in clique])) for clique in cliques]
 
 

@@ -4,7 +4,8 @@ All of it is post-processing; nothing real is read.
 
 1. Judged are combinations of known values, the ones that are published: those of missing values are large, many and easy. People are drawn independently from the fitted model and measured with simulated noise of the plan's scales; the model is fitted
    again to those numbers, and again with other people until enough combinations were judged. There the truth is known, so the errors of the refit show what noise, fitting and the roughness of whole
-   people do to an estimate of a given length and size.
+   people do to an estimate of a given length and size. Of more than `DRAWN_MAX` people only so many are drawn: how far their tables are from the model's
+   is scaled up with the root of the number of people, as whole people would scatter.
 2. The half width for a length and size is the 95 % quantile of those errors among estimates of about that size. One refit has one
    error in the number of people, shared by all its cells: it is taken out, and all errors of its known distribution are put in.
 3. It is widened by structure that the model lacks: estimates are compared with the direct noisy tables, in the release and in the refit.
@@ -48,6 +49,8 @@ LARGE = 199.0
 CELLS_ENOUGH = 1500
 """Refits go on until so many combinations of two values were judged; small domains need several, and are fast."""
 ROUNDS_MAX = 12
+DRAWN_MAX = 400_000
+"""Most people drawn; with more, drawing and counting them would take longer than the fit."""
 _FEWEST = 30
 """A size class with fewer judged cells borrows from its neighbour."""
 
@@ -81,6 +84,69 @@ def simulate(plan: ReleasePlan, marginals: Sequence[Marginal], random: np.random
         noise = np.rint(random.standard_normal(marginal.counts.shape) * table.scale).astype(np.int64)
         measured.append(Measurement(clique=table.clique, values=marginal.counts + noise, nano_rho=table.nano_rho))
     return measured
+
+
+@dataclass(frozen=True, kw_only=True)
+class MadeUpPopulation:
+    """People drawn from a model, as far as judging needs them."""
+
+    people: int
+    marginals: list[Marginal]
+    """The plan's tables, signed."""
+    truth: dict[Clique, Floats]
+    """The judged tables, plain."""
+
+
+def draw_population(
+    model: LatentClassModel,
+    plan: ReleasePlan,
+    judged: Sequence[Clique],
+    random: np.random.Generator,
+    *,
+    most: int = DRAWN_MAX,
+    check: Callable[[], None] = lambda: None,
+) -> MadeUpPopulation:
+    """Draw as many people as the model has and count them; of a large population a part stands for all.
+
+    The tables of N independent people scatter around the model's N p with covariance N (diag p - p p'). Those of M people scatter by M times the same
+    matrix: their distance to M p, times the root of N / M, has the covariance wanted. Post-processing.
+
+    Args:
+        model: the fitted model.
+        plan: names the tables that will be measured.
+        judged: tables whose truth is wanted.
+        random: a seeded generator.
+        most: most people drawn.
+        check: called between tables; raises to cancel.
+    """
+    sizes, cliques = plan.domain.sizes, [table.clique for table in plan.tables]
+    whole = max(round(model.people), 0)
+    part = model if whole <= most else replace(model, people=float(most))
+    people = draw_people(part, random)
+    marginals = count_signed([people], cliques, sizes, check=check)
+    truth = {m.clique: m.counts.astype(np.float64) for m in count([people], judged, sizes, check=check)}
+    if whole > most:
+        stretch, rise = math.sqrt(whole / most), math.sqrt(whole / most) - whole / most
+        # N p + stretch (T - M p) = stretch T - (stretch - N / M) M p
+        for clique, table in truth.items():
+            check()
+            truth[clique] = stretch * table - rise * part.marginal(clique)
+        marginals = [
+            replace(m, counts=np.rint(stretch * m.counts - rise * _signed(part, m.clique, sizes)).astype(np.int64))
+            for m in marginals
+        ]
+    return MadeUpPopulation(people=whole, marginals=marginals, truth=truth)
+
+
+def _signed(model: LatentClassModel, clique: Clique, sizes: Sequence[int]) -> Floats:
+    """Return the expected signed marginal of a clique."""
+    if not clique:
+        return np.array(model.people)
+    table = model.marginal(clique)
+    for axis in reversed(range(len(clique))):
+        if sizes[clique[axis]] == 2:
+            table = np.asarray(table.take(0, axis) - table.take(1, axis))
+    return table
 
 
 def judge(
@@ -141,11 +207,9 @@ def _round(
     progress: Progress,
 ) -> tuple[tuple[_Gaps, _Gaps, _Gaps], tuple[_Gaps, _Gaps, _Gaps]]:
     """Draw people, measure them, fit again; return how far the refit is from the truth, and from the direct tables."""
-    people = draw_people(model, random)
     sizes = plan.domain.sizes
-    cliques = [table.clique for table in plan.tables]
-    marginals = count_signed([people], cliques, sizes, check=lambda: progress("aggregate", None))
-    contrasts = combine(simulate(plan, marginals, random), sizes)
+    population = draw_population(model, plan, judged, random, check=lambda: progress("aggregate", None))
+    contrasts = combine(simulate(plan, population.marginals, random), sizes)
     again = refit(
         contrasts,
         seed,
@@ -155,11 +219,11 @@ def _round(
         ),  # a little worse than the union of starts: the safe side, and half the work
         progress=lambda _, share: progress("aggregate", share),
     )
-    truth = {m.clique: m.counts for m in count([people], judged, sizes)}
-    off = len(people[0]) - again.people
+    off = population.people - again.people
 
     def with_that_many_people(clique: Clique) -> Floats:
-        return np.asarray(truth[clique] - off / truth[clique].size, dtype=np.float64)
+        truth = population.truth[clique]
+        return np.asarray(truth - off / truth.size, dtype=np.float64)
 
     return _gaps(again, judged, known, with_that_many_people), _gaps(again, judged, known, contrasts.table)
 

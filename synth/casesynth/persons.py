@@ -5,7 +5,8 @@
 2. Known values win over missing ones. Two records that contradict each other under `agree` leave the value missing.
 3. Consent is a person's: one refusal anywhere keeps the whole person out; records without consent are not read.
 4. `people_cap` is public; more persons than that are refused here, before anything is measured (privacy rule 8).
-5. Memory grows with the records: about 2 bytes for each column of the domain, 8, and the token. A merge adds as much again for one column at a time.
+5. Memory grows with the records: a byte for each column of the domain (two where its list has more than 256 values), 8, and the token. A merge adds
+   as much again for one column at a time.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from casesynth.domain import Column, Domain
-from casesynth.encode import CodedTable, Codes
+from casesynth.encode import CodedTable, Codes, narrow
 from casesynth.errors import CasesynthError
 
 BATCH_ROWS = 1 << 18
@@ -123,8 +124,8 @@ class PersonTableBuilder:
                 )
         if self._persons and (self._persons[0] is None) != (records.persons is None):
             raise PersonKeyError("some batches have a person key and some have none")
-        for parts, codes in zip(self._columns, records.columns, strict=True):
-            parts.append(codes)
+        for parts, codes, size in zip(self._columns, records.columns, self._domain.sizes, strict=True):
+            parts.append(narrow(codes, size))
         self._persons.append(records.persons)
         self._permitted.append(records.permitted)
         self._records += records.records
@@ -138,11 +139,9 @@ class PersonTableBuilder:
         persons = self._person_indices()
         permitted = self._permitted_records(persons)
         columns: list[Codes] = []
-        while self._columns:
-            parts = self._columns.pop(
-                0
-            )  # freed column by column: whole columns and their parts never stand side by side
-            column = np.concatenate([np.zeros(0, dtype=np.uint16), *parts])
+        for size in self._domain.sizes:
+            parts = self._columns.pop(0)  # freed column by column: all columns and their parts never stand side by side
+            column = np.concatenate([narrow(np.zeros(0, dtype=np.uint8), size), *parts])
             columns.append(column if permitted is None else column[permitted])
         if permitted is not None:
             persons = None if persons is None else persons[permitted]
@@ -193,7 +192,7 @@ def _merge(columns: list[Codes], persons: NDArray[np.int64], domain: Domain) -> 
         attribute = attributes[column.attribute]
         blank = 0 if attribute.multi else attribute.blank
         profile = _merge_one(codes[rows].astype(np.int64), starts, attribute.merge, column, blank, order, undated)
-        columns[place] = np.concatenate([codes[single], profile.astype(np.uint16)])
+        columns[place] = np.concatenate([codes[single], narrow(profile, column.size)])
 
 
 def _order(

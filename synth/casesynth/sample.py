@@ -5,16 +5,19 @@
    records allow. What rounding leaves over is carried from class to class, so the totals agree too.
 3. Inside a class the values of each column are placed at random, then swapped between records of the class where that brings the
    counts of all pairs of columns closer to the model's.
+4. Of more records than are balanced, each column is placed and stored by itself, in a byte or two for each record.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
-from casesynth.balance import balance
+from casesynth.balance import ROWS_MAX, balance
 from casesynth.contrasts import Floats
-from casesynth.encode import Codes
+from casesynth.encode import Codes, narrow
 from casesynth.model import LatentClassModel
 from casesynth.progress import Progress, silent
 from casesynth.seeded import generator
@@ -33,10 +36,29 @@ def sample_records(model: LatentClassModel, seed: bytes, *, progress: Progress =
     class_sizes = _rounded(model.weights * rows, rows)
     rows_class = np.repeat(np.arange(len(class_sizes)), class_sizes)
     progress("sample", 0.0)
+    if rows > ROWS_MAX:
+        return _many(model, class_sizes, random, progress)
     columns = [_placed(_values_by_class(shares, class_sizes), rows_class, random) for shares in model.shares]
     columns = balance(columns, rows_class, model.shares, model.weights, random, progress=progress)
     shuffled = random.permutation(rows)
     return tuple(column[shuffled].astype(np.uint16) for column in columns)
+
+
+def _many(
+    model: LatentClassModel, class_sizes: NDArray[np.int64], random: np.random.Generator, progress: Progress
+) -> tuple[Codes, ...]:
+    """Return more records than are balanced, column by column in as few bytes as they need."""
+    shuffled = random.permutation(int(class_sizes.sum()))
+    ends = np.cumsum(class_sizes)
+    columns = []
+    for place, shares in enumerate(model.shares):
+        values = narrow(_values_by_class(shares, class_sizes, narrow(np.arange(len(shares)), len(shares))), len(shares))
+        for k, end in enumerate(ends):
+            if k % 50 == 0:
+                progress("sample", place / len(model.shares))
+            random.shuffle(values[end - class_sizes[k] : end])
+        columns.append(values[shuffled])
+    return tuple(columns)
 
 
 def draw_people(model: LatentClassModel, random: np.random.Generator) -> tuple[Codes, ...]:
@@ -82,10 +104,12 @@ def _rounded(expected: Floats, total: int) -> NDArray[np.int64]:
     return counts
 
 
-def _values_by_class(shares: Floats, class_sizes: NDArray[np.int64]) -> NDArray[np.int64]:
+def _values_by_class(
+    shares: Floats, class_sizes: NDArray[np.int64], values: NDArray[Any] | None = None
+) -> NDArray[Any]:
     """Return the values of one column, class by class; what rounding leaves over is carried to the next class."""
     carried = np.zeros(shares.shape[0])
-    values = np.arange(shares.shape[0])
+    values = np.arange(shares.shape[0]) if values is None else values
     parts = []
     for k, size in enumerate(class_sizes):
         expected = shares[:, k] * size + carried

@@ -167,7 +167,7 @@ def test_consent_without_a_key_is_a_records_own() -> None:
 def test_everyone_refusing_leaves_an_empty_table() -> None:
     people = _build(SEX, _records([(1, 1, 0)], ["p"], [-1]))
     assert people.people == 0
-    assert [column.dtype for column in people.columns] == [np.uint16] * 3
+    assert [column.dtype for column in people.columns] == [np.uint8] * 3
 
 
 @pytest.mark.parametrize("token", [None, "", "  ", "\u00a0"])
