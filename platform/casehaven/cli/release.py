@@ -26,7 +26,7 @@ from casehaven.ledger import (
 from casehaven.releases import ReleaseDraft, release_case_files, release_vault_datasets
 from caseschemas import CaseSchema, load_schema
 from casesynth.bundle import people_interval
-from casesynth.report.precision import typical
+from casesynth.report.precision import drowned_words, typical
 from casesynth.synthesis import Synthesis
 
 if TYPE_CHECKING:
@@ -249,11 +249,13 @@ def _summary(synthesis: Synthesis, row_is_person: bool) -> list[tuple[str, str]]
     if plan.max_tokens_per_person > 1:
         rounded_up = math.ceil(plan.epsilon_per_person * 100) / 100
         guarantee += f"; epsilon {rounded_up:.2f} for a person behind {plan.max_tokens_per_person} {unit}s"
+    drowned = drowned_words(synthesis)
     return [
         ("people", f"about {people.estimate:,} (95 % interval {people.low:,} to {people.high:,}), a noisy number"),
         ("guarantee", guarantee),
         ("error", _expected_error(synthesis)),
         ("shown", f"{synthesis.aggregates.known:,} combinations of up to three values; smaller ones are hidden"),
+        *([] if drowned is None else [("hidden", drowned)]),
     ]
 
 

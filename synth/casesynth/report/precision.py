@@ -104,6 +104,23 @@ def shown_by_length(synthesis: Synthesis) -> tuple[Shown, ...]:
     return tuple(result)
 
 
+def drowned_lengths(synthesis: Synthesis) -> tuple[int, ...]:
+    """Return the lengths of which there are combinations, and none can be shown: beside the noise none is large enough."""
+    return tuple(row.length for row in shown_by_length(synthesis) if row.possible and not row.shown)
+
+
+def drowned_words(synthesis: Synthesis) -> str | None:
+    """Return in a sentence of which lengths nothing can be shown, and what would help; None where something of each can."""
+    drowned = drowned_lengths(synthesis)
+    if not drowned:
+        return None
+    names = " or ".join(LENGTH_NAMES[length - 1] for length in drowned)
+    return (
+        f"The noise is larger than what was counted: nothing of {names} can be shown. To show more, raise epsilon, count more people, or "
+        "pool values and leave attributes out."
+    )
+
+
 @dataclass(frozen=True, kw_only=True)
 class Widths:
     """Interval widths of the published combinations of one length and size."""

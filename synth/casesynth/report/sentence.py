@@ -1,13 +1,14 @@
 """The first lines that anybody reads: how many people, what is promised, how far numbers are off.
 
-Where the noise drowns what there is to count, they say that instead of a distance that nobody can use.
+Where the noise drowns what there is to count, they say that instead of a distance that nobody can use; where it drowns combinations of some length,
+they say of which.
 """
 
 from __future__ import annotations
 
 from casesynth.notes import ReleaseNotes
 from casesynth.report.guarantee import Guarantee
-from casesynth.report.precision import typical
+from casesynth.report.precision import drowned_words, typical
 from casesynth.report.words import SPACE, ceiling, counted, people_of, short, whole
 from casesynth.synthesis import Synthesis
 
@@ -33,7 +34,8 @@ def summary(synthesis: Synthesis, notes: ReleaseNotes) -> tuple[str, ...]:
         f"The price is that numbers are estimates: a count of about {whole(usual[0].size)} people with two values in "
         f"common is within {whole(usual[0].half_widths[1])} of the number in the records in 19 of 20 cases."
     )
-    return described, promise, price
+    drowned = drowned_words(synthesis)
+    return (described, promise, price) if drowned is None else (described, promise, price, drowned)
 
 
 def _drowned(synthesis: Synthesis) -> str:
