@@ -8,7 +8,8 @@ from pathlib import Path
 
 import click
 
-from casehaven.generate.errors import ExistingFileError, OutputError
+from casehaven.generate.dialects import DIALECTS, Defect, write_dialect
+from casehaven.generate.errors import ExistingFileError, OutputError, RequestError
 from casehaven.generate.files import SUFFIXES, write_records
 from casehaven.generate.records import LARGEST_ORGANISATIONS, LARGEST_PEOPLE
 from caseschemas import load_schema
@@ -17,8 +18,9 @@ __all__ = ["command"]
 
 
 def _known_suffix(context: click.Context, parameter: click.Parameter, value: Path) -> Path:
-    if value.suffix.lower() not in SUFFIXES:
-        raise click.BadParameter(f"suffix {value.suffix!r} is not written, expected one of {', '.join(SUFFIXES)}")
+    known = SUFFIXES if not context.params.get("dialect") else DIALECTS[context.params["dialect"]].suffixes
+    if value.suffix.lower() not in known:
+        raise click.BadParameter(f"suffix {value.suffix!r} is not written, expected one of {', '.join(known)}")
     return value
 
 
@@ -42,7 +44,27 @@ def _known_suffix(context: click.Context, parameter: click.Parameter, value: Pat
     type=click.Path(dir_okay=False, path_type=Path),
     callback=_known_suffix,
     required=True,
-    help="File to write: .csv or .parquet.",
+    help="File to write: .csv or .parquet, or what the dialect is written to.",
+)
+@click.option(
+    "--dialect",
+    type=click.Choice([*DIALECTS]),
+    is_eager=True,
+    help="Write one file as this tool exports it.",
+)
+@click.option(
+    "--template",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="IOM's own file, for the dialects htcds-template and htcds-xlsform.",
+)
+@click.option("--password", help="Password of the file, for the dialect primero-zip; it protects nothing real.")
+@click.option("--language", help="Language of labels, where the dialect has some to choose from.")
+@click.option(
+    "--defect",
+    "defects",
+    multiple=True,
+    type=click.Choice([one.value for one in Defect]),
+    help="How the file goes wrong; more than once.",
 )
 @click.option(
     "--organisations",
@@ -51,10 +73,43 @@ def _known_suffix(context: click.Context, parameter: click.Parameter, value: Pat
 )
 @click.option("--replace", is_flag=True, help="Replace files that exist.")
 def command(
-    schema_name: str, people: int, seed: int, output: Path, organisations: int | None, replace: bool
-) -> None:  # fmt: skip
+    schema_name: str,
+    people: int,
+    seed: int,
+    output: Path,
+    dialect: str | None,
+    template: Path | None,
+    password: str | None,
+    language: str | None,
+    defects: tuple[str, ...],
+    organisations: int | None,
+    replace: bool,
+) -> None:
     """Write made-up case records for a schema. No real person is behind any of them."""
     schema = load_schema(schema_name)
+    if dialect is None and (template or password or language or defects):
+        raise RequestError("--template, --password, --language and --defect describe a --dialect; none was named")
+    if dialect is not None:
+        if organisations is not None:
+            raise RequestError("a dialect is one file of one organisation; leave --organisations away")
+        try:
+            write_dialect(
+                dialect,
+                schema,
+                people,
+                seed,
+                output,
+                template=template,
+                password=password,
+                language=language,
+                defects=frozenset(map(Defect, defects)),
+                replace_existing=replace,
+            )
+        except ExistingFileError as error:
+            error.add_note("name another file, or add --replace if the old one may go")
+            raise
+        click.echo(f"wrote {output}")
+        return
     with click.progressbar(length=people, label="making people up", file=sys.stderr) as bar:
         try:
             paths = write_records(
