@@ -135,6 +135,30 @@ OUTCOMES: dict[str, Outcome] = {
     "casehaven.intake.errors.ExistingMappedFileError": Outcome(
         exit_code=EXIT_REFUSED, advice="name another file with -o; add --replace only if the old one may go"
     ),
+    "casehaven.intake.readers.errors.TooLargeError": Outcome(
+        exit_code=EXIT_REFUSED, advice="export fewer records at a time, and take in the files one after the other"
+    ),
+    "casehaven.intake.readers.errors.PasswordError": Outcome(
+        exit_code=EXIT_REFUSED, advice="ask whoever exported the file for its password"
+    ),
+    "casehaven.intake.readers.errors.EncryptedRecordsError": Outcome(
+        exit_code=EXIT_REFUSED, advice="export the records again, with the passphrase of the form's key"
+    ),
+    "casehaven.intake.readers.errors.SheetError": Outcome(
+        exit_code=EXIT_REFUSED, advice="name the sheet, or the file in the ZIP"
+    ),
+    "casehaven.intake.readers.errors.FormNotRecordsError": Outcome(
+        exit_code=EXIT_REFUSED, advice="give the export of the records; the form goes beside it"
+    ),
+    "casehaven.intake.readers.errors.DamagedFileError": Outcome(
+        exit_code=EXIT_REFUSED, advice="export the file again, or ask for it again"
+    ),
+    "casehaven.intake.readers.errors.CellError": Outcome(
+        exit_code=EXIT_REFUSED, advice="open the file in a spreadsheet program, correct the cell, and save it"
+    ),
+    "casehaven.intake.readers.errors.ReaderStoppedError": Outcome(
+        exit_code=EXIT_REFUSED, advice="split the file into smaller ones, or export it again"
+    ),
     "casehaven.intake.errors.ChangedCaseFileError": Outcome(
         exit_code=EXIT_REFUSED, advice="run the command again when nothing else writes to the file"
     ),
