@@ -87,7 +87,8 @@ def statement_json(statement: Statement) -> dict[str, object]:
                 "remaining_nano_rho": row.remaining_nano_rho,
                 "cap_delta_units": row.cap_delta_units,
                 "spent_delta_units": row.spent_delta_units,
-                "epsilon": _up(row.epsilon),
+                "epsilon": None if row.unbounded_since else _up(row.epsilon),
+                "unbounded_since": row.unbounded_since,
                 "cap_epsilon": row.cap_epsilon,
                 "delta_units": row.delta_units,
             }
@@ -98,6 +99,7 @@ def statement_json(statement: Statement) -> dict[str, object]:
             "nano_rho": worst.nano_rho,
             "epsilon": None if worst.epsilon is None else _up(worst.epsilon),
             "delta_units": worst.delta_units,
+            "unbounded": worst.unbounded,
         },
         "releases": [
             {
@@ -142,13 +144,18 @@ def _cells(dataset: str, rows: list[StatementRow]) -> tuple[str, ...]:
         _rho(first.spent_nano_rho),
         _rho(first.remaining_nano_rho),
         _rho(first.cap_nano_rho),
-        f"{_up(first.epsilon):.4f}",
+        f"{_up(first.epsilon):.4f}" if first.unbounded_since is None else f"UNBOUNDED since {first.unbounded_since}",
         first.cap_epsilon,
         _delta(first.delta_units),
     )
 
 
 def _odometer_line(worst: Odometer) -> str:
+    if worst.unbounded:
+        return (
+            "worst total for one person: UNBOUNDED. A dataset was released without differential privacy; what was charged\n"
+            "before and after bounds nothing for the people in it"
+        )
     datasets = "1 dataset" if worst.tokens == 1 else f"{worst.tokens} datasets"
     epsilon = (
         "not stated" if worst.epsilon is None else f"{_up(worst.epsilon):.4f} at delta {_delta(worst.delta_units)}"

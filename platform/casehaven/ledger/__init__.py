@@ -21,12 +21,15 @@ from casehaven.ledger.errors import (
     LedgerStorageError,
     LedgerVersionError,
     NotALedgerError,
+    UnboundedAccountError,
+    UnboundedRequestUsedError,
     UnknownAccountError,
     UnknownChargeError,
 )
 from casehaven.ledger.policy import BudgetPolicy, IdempotencyKey, LedgerPolicy
 from casehaven.ledger.service import Ledger, Step
 from casehaven.ledger.statement import Odometer, Statement, StatementRow
+from casehaven.ledger.unbounded import UnboundedMark
 
 __all__ = [
     "AccountNameError",
@@ -59,6 +62,9 @@ __all__ = [
     "Statement",
     "StatementRow",
     "Step",
+    "UnboundedAccountError",
+    "UnboundedMark",
+    "UnboundedRequestUsedError",
     "UnknownAccountError",
     "UnknownChargeError",
 ]

@@ -24,6 +24,7 @@ from casesynth.canonical import JsonFaultError, JsonValue, canonical_json
 from casesynth.privacy import PrivacyLoss, PrivacyLossError, Receipt
 
 _PURPOSE = re.compile(r"[a-z][a-z0-9_]{0,63}")
+_DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 class ChargeState(Enum):
@@ -87,6 +88,16 @@ def request_digest(
         return hashlib.sha256(canonical_json(request)).hexdigest()
     except JsonFaultError as error:
         raise ChargeRequestError(f"the body of the charge: {error}") from None
+
+
+def check_digest(digest: str) -> None:
+    """Refuse what is no SHA-256.
+
+    Raises:
+        ChargeRequestError: it is not.
+    """
+    if not isinstance(digest, str) or not _DIGEST.fullmatch(digest):
+        raise ChargeRequestError("a digest is 64 hexadecimal digits of a SHA-256")
 
 
 def issued_charge(connection: Connection, receipt: Receipt) -> ChargeRecord:

@@ -71,6 +71,14 @@ class DecisionNeededError(DecisionError):
     """The private report of a release that nobody has decided about yet (privacy rule 33)."""
 
 
+class UnboundedAccountError(LedgerError):
+    """A dataset that was released without differential privacy: nothing is charged to it or drawn from it any more (privacy rule 34)."""
+
+
+class UnboundedRequestUsedError(LedgerError):
+    """A request to release without differential privacy that was used before."""
+
+
 class UnknownChargeError(LedgerError):
     """A receipt that this ledger did not issue."""
 

@@ -24,7 +24,7 @@ APPLICATION_ID = 0x43484C31
 SCHEMA_VERSION = 2
 """Raised when the tables change; a file of a version that is not known is refused, never guessed at."""
 
-UPGRADES: dict[int, tuple[str, ...]] = {1: ("decision",)}
+UPGRADES: dict[int, tuple[str, ...]] = {1: ("decision", "unbounded")}
 """An older version that is brought to this one on opening, and the tables that it lacks; nothing that it has changes."""
 
 metadata = MetaData()
@@ -107,6 +107,15 @@ decision = Table(
     sqlite_strict=True,
 )
 
+unbounded = Table(
+    "unbounded",
+    metadata,
+    Column("request_sha256", Text, primary_key=True, nullable=False),
+    Column("dataset_id", Text, ForeignKey("dataset.dataset_id"), nullable=False),
+    Column("since", Text, nullable=False),  # a day
+    sqlite_strict=True,
+)
+
 
 def _refuse(name: str, event: str, table: str, when: str, why: str) -> str:
     condition = f" WHEN {when}" if when else ""
@@ -120,11 +129,11 @@ def _differs(*columns: str) -> str:
 TRIGGERS: tuple[str, ...] = (
     *(
         _refuse(f"{table}_stays", "DELETE", table, "", f"a {table} row is never deleted")
-        for table in ("ledger", "dataset", "account", "charge", "charge_line", "decision")
+        for table in ("ledger", "dataset", "account", "charge", "charge_line", "decision", "unbounded")
     ),
     *(
         _refuse(f"{table}_fixed", "UPDATE", table, "", f"a {table} row never changes")
-        for table in ("ledger", "dataset", "charge_line", "decision")
+        for table in ("ledger", "dataset", "charge_line", "decision", "unbounded")
     ),
     _refuse(
         "account_never_falls",

@@ -15,7 +15,6 @@ the file. Until then a copy of the file that is put back rewinds what was spent;
 
 from __future__ import annotations
 
-import re
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -24,7 +23,7 @@ from typing import Literal
 
 from sqlalchemy import Connection, insert, select, update
 
-from casehaven.ledger import models
+from casehaven.ledger import models, unbounded
 from casehaven.ledger._store import Connector, Store, connect, create_file
 from casehaven.ledger.accounts import (
     charged_accounts,
@@ -37,6 +36,7 @@ from casehaven.ledger.charges import (
     ChargeRecord,
     ChargeState,
     charge_record,
+    check_digest,
     issued_charge,
     request_digest,
     revealed_already,
@@ -49,7 +49,8 @@ from casehaven.ledger.errors import (
     IdempotencyConflictError,
 )
 from casehaven.ledger.policy import BudgetPolicy, IdempotencyKey, LedgerPolicy, parse_block, parse_dataset_id
-from casehaven.ledger.statement import Statement, statement_row, worst_person
+from casehaven.ledger.statement import Statement, stored_statement
+from casehaven.ledger.unbounded import UnboundedMark
 from casesynth.canonical import JsonValue
 from casesynth.privacy import PrivacyLoss, Receipt
 
@@ -67,8 +68,6 @@ Step = Literal[
     "reveal.committed",
 ]
 """The moments at which a test may end the process, to show that the ledger survives it."""
-
-_DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 def _no_failpoint(step: Step) -> None:
@@ -217,6 +216,7 @@ class Ledger:
             BudgetExhaustedError: an account has less left; no balance changed.
             IdempotencyConflictError: the key stands for another request.
             UnknownAccountError: an account was never opened.
+            UnboundedAccountError: a dataset was released without differential privacy.
             ChargeRequestError: nothing is named, or the amount is not a privacy loss.
             LedgerBusyError, LedgerStorageError, DamagedLedgerError: nothing that could be spent twice was charged.
         """
@@ -231,6 +231,7 @@ class Ledger:
                         f"the key {key.text} was used for another request, charged {known.charged_at}"
                     )
                 return charge_record(known).receipt
+            unbounded.refuse_unbounded(connection, names)  # privacy rule 34
             accounts = charged_accounts(connection, names, years)
             refuse_exhausted(accounts, loss, stored_ledger_policy(connection).account)
             charge_id = secrets.token_hex(16)
@@ -287,10 +288,12 @@ class Ledger:
         Raises:
             AlreadyRevealedError: the result was revealed; the error carries its digest.
             DrawRefusedError: the first draw and the redraw have both begun; the charge stays.
+            UnboundedAccountError: a dataset of the charge was released without differential privacy since.
             UnknownChargeError: this ledger did not issue the receipt.
         """
         with self._store.transaction(writes=True) as connection:
             found = issued_charge(connection, receipt)
+            unbounded.refuse_unbounded_charge(connection, receipt.charge_id)  # privacy rule 34
             if found.state is ChargeState.WRITING:
                 raise DrawRefusedError(
                     f"a result of charge {receipt.charge_id} was being written; it may have been seen, so nothing is drawn again"
@@ -324,7 +327,7 @@ class Ledger:
             ChargeRequestError: the digest is not one.
             UnknownChargeError: this ledger did not issue the receipt.
         """
-        _check_digest(result_digest)
+        check_digest(result_digest)
         with self._store.transaction(writes=True) as connection:
             found = issued_charge(connection, receipt)
             if found.state is ChargeState.REVEALED:
@@ -370,7 +373,7 @@ class Ledger:
             ChargeRequestError: the digest is not one.
             UnknownChargeError: this ledger did not issue the receipt.
         """
-        _check_digest(result_digest)
+        check_digest(result_digest)
         with self._store.transaction(writes=True) as connection:
             found = issued_charge(connection, receipt)
             if found.state is ChargeState.REVEALED and found.result_digest == result_digest:
@@ -404,40 +407,37 @@ class Ledger:
         with self._store.transaction(writes=False) as connection:
             return next(iter(release_decisions(connection, charge_id)), None)
 
+    def mark_unbounded(self, dataset: str, request_digest: str) -> UnboundedMark:
+        """Record, for good, that a dataset is about to be released without differential privacy; it is on disk when this returns (privacy rule 34).
+
+        Args:
+            dataset: `organisation/dataset`; it has accounts.
+            request_digest: SHA-256 of the request that two people approved; good for one attempt.
+
+        Raises:
+            UnknownAccountError: the dataset has no account.
+            UnboundedRequestUsedError: the request was used before.
+            ChargeRequestError: the digest is not one.
+        """
+        check_digest(request_digest)
+        with self._store.transaction(writes=True) as connection:
+            return unbounded.write_mark(connection, parse_dataset_id(dataset), request_digest, _now()[:10])
+
+    def pooled_with(self, dataset: str) -> tuple[str, ...]:
+        """Return the datasets of other organisations that were ever charged together with this one."""
+        with self._store.transaction(writes=False) as connection:
+            return unbounded.pooled_with(connection, parse_dataset_id(dataset))
+
     def statement(self) -> Statement:
         """What has been spent, per dataset and block, and the worst total for one person."""
         with self._store.transaction(writes=False) as connection:
-            ledger = connection.execute(select(models.ledger)).one()
-            policy = stored_ledger_policy(connection)
-            policies = {row.dataset_id: stored_policy(row) for row in connection.execute(select(models.dataset))}
-            order = (models.account.c.dataset_id, models.account.c.block)
-            accounts = connection.execute(select(models.account).order_by(*order)).all()
-            touched = connection.execute(
-                select(models.charge.c.charge_id, models.charge.c.nano_rho, models.account.c.dataset_id)
-                .join(models.charge_line, models.charge_line.c.charge_id == models.charge.c.charge_id)
-                .join(models.account, models.account.c.account_id == models.charge_line.c.account_id)
-                .distinct()
-            ).all()
-            releases = release_decisions(connection)
-        rows = tuple(statement_row(account, policies[account.dataset_id]) for account in accounts)
-        return Statement(
-            ledger_id=ledger.ledger_id,
-            policy=policy,
-            rows=rows,
-            odometer=worst_person(policy, rows, touched),
-            releases=releases,
-        )
+            return stored_statement(connection)
 
 
 def _distinct(names: Sequence[str], parse: Callable[[str], str]) -> tuple[str, ...]:
     if isinstance(names, str):
         raise ChargeRequestError("expected a list of names, got one text")
     return tuple(sorted({parse(name) for name in names}))
-
-
-def _check_digest(result_digest: str) -> None:
-    if not isinstance(result_digest, str) or not _DIGEST.fullmatch(result_digest):
-        raise ChargeRequestError("a result digest is 64 hexadecimal digits of a SHA-256")
 
 
 def _set(connection: Connection, receipt: Receipt, **values: str | int | None) -> None:

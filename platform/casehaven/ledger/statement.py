@@ -16,10 +16,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Row
+from sqlalchemy import Connection, Row, select
 
-from casehaven.ledger.decisions import ReleaseDecision
+from casehaven.ledger import models
+from casehaven.ledger.accounts import stored_ledger_policy, stored_policy
+from casehaven.ledger.decisions import ReleaseDecision, release_decisions
 from casehaven.ledger.policy import BudgetPolicy, LedgerPolicy
+from casehaven.ledger.unbounded import unbounded_since
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,10 +47,14 @@ class StatementRow:
     """What is spent, as epsilon at the policy's delta for one person token; rounded up; 0 when nothing is spent."""
     cap_epsilon: str
     """The policy's epsilon, as decimal text."""
+    unbounded_since: str | None = None
+    """Day of the first release without differential privacy; from then on no amount here bounds anything (privacy rule 34)."""
 
     @property
     def remaining_nano_rho(self) -> int:
         """What may still be charged."""
+        if self.unbounded_since is not None:
+            return 0
         return self.cap_nano_rho - self.spent_nano_rho
 
 
@@ -62,7 +69,9 @@ class Odometer:
     delta_units: int
     """The delta that `epsilon` is stated at, in units of 1e-15: the ledger policy's."""
     epsilon: float | None
-    """The same as epsilon; None when additive deltas were charged, for which no bound on several tokens is stated."""
+    """The same as epsilon; None when additive deltas were charged, for which no bound on several tokens is stated, and where nothing bounds it."""
+    unbounded: bool = False
+    """Whether a dataset was released without differential privacy: then a person in it has no bound at all."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,7 +122,7 @@ def _root_up(square: int) -> int:
     return root if root * root == square else root + 1
 
 
-def statement_row(account: Row[Any], policy: BudgetPolicy) -> StatementRow:
+def statement_row(account: Row[Any], policy: BudgetPolicy, unbounded_since: str | None = None) -> StatementRow:
     """Return an account as a row of the statement."""
     return StatementRow(
         dataset=account.dataset_id,
@@ -125,6 +134,7 @@ def statement_row(account: Row[Any], policy: BudgetPolicy) -> StatementRow:
         delta_units=policy.delta_units,
         epsilon=policy.epsilon_of(account.spent_nano_rho),
         cap_epsilon=str(policy.epsilon),
+        unbounded_since=unbounded_since,
     )
 
 
@@ -153,5 +163,34 @@ def worst_person(
     tokens = min(policy.max_tokens_per_person or len(balances), len(balances))
     worst = worst_person_nano_rho(balances, shared, tokens)
     additive = tokens > 1 and any(row.spent_delta_units for row in rows)
-    epsilon = None if additive else policy.account.epsilon_of(worst)
-    return Odometer(tokens=tokens, nano_rho=worst, delta_units=policy.account.delta_units, epsilon=epsilon)
+    unbounded = any(row.unbounded_since is not None for row in rows)
+    epsilon = None if additive or unbounded else policy.account.epsilon_of(worst)
+    return Odometer(
+        tokens=tokens, nano_rho=worst, delta_units=policy.account.delta_units, epsilon=epsilon, unbounded=unbounded
+    )
+
+
+def stored_statement(connection: Connection) -> Statement:
+    """Return the state of a whole ledger."""
+    ledger = connection.execute(select(models.ledger)).one()
+    policy = stored_ledger_policy(connection)
+    policies = {row.dataset_id: stored_policy(row) for row in connection.execute(select(models.dataset))}
+    order = (models.account.c.dataset_id, models.account.c.block)
+    accounts = connection.execute(select(models.account).order_by(*order)).all()
+    touched = connection.execute(
+        select(models.charge.c.charge_id, models.charge.c.nano_rho, models.account.c.dataset_id)
+        .join(models.charge_line, models.charge_line.c.charge_id == models.charge.c.charge_id)
+        .join(models.account, models.account.c.account_id == models.charge_line.c.account_id)
+        .distinct()
+    ).all()
+    since = unbounded_since(connection)
+    rows = tuple(
+        statement_row(account, policies[account.dataset_id], since.get(account.dataset_id)) for account in accounts
+    )
+    return Statement(
+        ledger_id=ledger.ledger_id,
+        policy=policy,
+        rows=rows,
+        odometer=worst_person(policy, rows, touched),
+        releases=release_decisions(connection),
+    )
