@@ -15,7 +15,7 @@ from sqlalchemy import Connection, inspect, text
 from casehaven.core.db import Database
 from casehaven.core.errors import DatabaseVersionError
 
-HEAD = "0003"
+HEAD = "0004"
 """The version that this software reads and writes."""
 
 BOUND = "0003"

@@ -2,10 +2,10 @@
 
 1. Every attribute of the schema that the mapping fills, and every one that is counted, is a column. What is not filled is blank.
 2. A row is taken in, or it stays behind by a public rule, or it is refused with a reason, or it holds nothing. Which of them depends on the file and the mapping alone.
-3. A record has a record key: the cell of the column that identifies it in its tool; where there is none, its content. The same key with the same content twice in a
+3. A record has a record key: the cell of the column that identifies it in its tool; where there is none, what the row says in the file. The same key with the same content twice in a
    file is one record; with another content, the later row is refused, because nobody knows which one is right.
-4. Where each row is a person and nothing identifies a record, a person is the content of the row and which of the equal rows it is: the same rows in
-   another file are the same people.
+4. Where each row is a person and nothing identifies a record, a person is what the row says in the file and which of the equal rows it is: the same rows in
+   another file are the same people, whatever the mapping. A row that was changed is another person.
 5. A record of a minor by the mapping's rule is kept, kept with pooled statistics and synthetic release refused, or left behind.
 """
 
@@ -128,12 +128,18 @@ class MappedFile:
 
     @cached_property
     def _content(self) -> list[str]:
-        """A digest of each row's mapped cells but the person token."""
-        names = [name for name in self.mapped if name != self.schema.person_key]
-        parts = [self.mapped[name].array().dictionary_decode() for name in sorted(names)]
-        if not parts or not self._rows:
+        """A digest of what each row says in the file: names and cells of its columns, those aside that are empty or the tool's own."""
+        parts = []
+        for column in sorted(self.held.columns, key=lambda column: column.name):
+            if column.role == "answer":
+                cells = self.held.column(column.name)
+                said = [f"{column.name}\x1f{cell}\x1e" if cell.strip() else "" for cell in cells.cells]
+                parts.append(pa.array(said, pa.large_string()).take(pa.array(cells.places)))
+        if not parts:
             return [""] * self._rows
-        joined = pc.binary_join_element_wise(*parts, pa.scalar("\x1f"))  # cells hold no control characters
+        joined = pc.binary_join_element_wise(
+            *parts, pa.scalar("", pa.large_string())
+        )  # cells hold no control characters
         return [hashlib.sha256(text.encode()).hexdigest()[:40] for text in joined.to_pylist()]
 
     @cached_property

@@ -10,7 +10,8 @@
 5. The same file twice adds nothing. It is known by an HMAC under a key of the organisation.
 6. Sealed chunks are on disk before the one transaction that writes all rows. Killed before it ends, nothing was taken in, and the next change
    removes the chunks; once it is committed, everything is there.
-7. Memory: the sealed records of one file and the keys of its people, about 1 KB a record.
+7. Of a file under a mapping, a record that is there already adds nothing, and another one under its record key corrects it (`record_keys`).
+8. Memory: the sealed records of one file and the keys of its people, about 1 KB a record.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import os
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -31,8 +32,10 @@ from sqlalchemy import Connection, func, insert, select
 
 from casehaven.core.db import insert_many
 from casehaven.intake.errors import ChangedCaseFileError, PersonColumnError
+from casehaven.intake.file_consents import FileConsents
 from casehaven.intake.files import CaseFile, open_case_file
-from casehaven.intake.snapshot import consent_meaning
+from casehaven.intake.mapped_file import RECORD_KEY, MappedFile
+from casehaven.intake.record_keys import RecordKeys
 from casehaven.people.matching import blind_values, matching_columns
 from casehaven.vault import models
 from casehaven.vault.bound_rows import ENTRY_KEY, entry_mac, person_key_context
@@ -52,7 +55,6 @@ Check = Callable[[], None]
 Numbers = NDArray[np.int64]
 
 _AT_ONCE = 500
-_NEITHER, _REFUSED, _GIVEN = 0, -1, 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +66,12 @@ class Upload:
     """Of the dataset, with the file in it."""
     repeated: bool
     """The dataset had the file already; nothing was added."""
+    records: int = 0
+    """Records that were added, corrections among them. For the organisation's own screen only (privacy rule 5)."""
+    corrected: int = 0
+    """Records that stand for an earlier one."""
+    unchanged: int = 0
+    """Records that were there already, as they are."""
 
 
 @dataclass(kw_only=True)
@@ -87,7 +95,7 @@ class _Intake:
     vault: Vault
     dataset: Dataset
     keys: OrganisationKeys
-    file: CaseFile
+    file: CaseFile | MappedFile
     version: int
     stored: tuple[str, ...]
     identifying: tuple[str, ...]
@@ -96,22 +104,21 @@ class _Intake:
     chunks: list[dict[str, Any]] = field(default_factory=list)
     waiting: list[ChunkRows] = field(default_factory=list)
     chunk_id: str = ""
-    said: dict[str, list[tuple[Numbers, NDArray[np.int8]]]] = field(default_factory=dict)
-    """By purpose: places of persons, and what each record says."""
     blind: set[tuple[str, bytes, int]] = field(default_factory=set)
     persons: list[tuple[int, int, bytes, bytes, str, str]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.linkage_key = self.vault.keystore.linkage_key()
         self.token_key = self.keys.index_key("person-token")
-        self.meanings = {
-            purpose: (name, consent_meaning(self.dataset.schema.attribute(name)))
-            for purpose, name in self.dataset.schema.consent.items()
-            if name in self.file.columns
-        }
+        self.consents = FileConsents.of(self.dataset.schema, self.file.columns)
         self.index_keys = _CachedKeys(self.keys)
         with self.vault.database.transaction(writes=False) as connection:
             self.known = _people(connection, self.dataset)
+        self.record_keys = (
+            RecordKeys(vault=self.vault, dataset=self.dataset, keys=self.keys, known=bool(self.known))
+            if RECORD_KEY in self.file.columns
+            else None
+        )
 
     def read(self, check: Check) -> None:
         """Read the file, and seal everything but the rows of the database."""
@@ -124,7 +131,7 @@ class _Intake:
         self.persons = sorted(self._persons())
 
     def _columns(self) -> list[str]:
-        wanted = {*self.stored, *self.identifying, *(name for name, _ in self.meanings.values())}
+        wanted = {*self.stored, *self.identifying, *self.consents.columns, RECORD_KEY}
         wanted |= {attribute.name for attribute in self.dataset.domain.attributes} | {_key(self.dataset.schema)}
         return [name for name in self.file.columns if name in wanted]
 
@@ -134,7 +141,14 @@ class _Intake:
         blank = first_without_token(coded.persons)
         if blank is not None:
             raise PersonKeyError(f"{self.file.path.name}: row {row + 1 + blank} has no person key")
-        tokens = pc.dictionary_encode(coded.persons)
+        persons, columns = coded.persons, coded.columns
+        if self.record_keys is not None:
+            texts = json_texts(table, {*self.stored, *self.identifying})
+            keys = table.column(RECORD_KEY).to_pylist()
+            kept = self.record_keys.new_rows(keys, persons.to_pylist(), texts)
+            table, persons = table.take(pa.array(kept)), persons.take(pa.array(kept))
+            columns = tuple(column[kept] for column in columns)
+        tokens = pc.dictionary_encode(persons)
         places = self._places(tokens.dictionary.to_pylist())[np.asarray(tokens.indices)]
         if not len(places):
             return
@@ -144,14 +158,12 @@ class _Intake:
                 persons=np.array(self.people.numbers, np.int64)[places],
                 tokens=pa.array(self.people.linkage, pa.binary(TOKEN_BYTES)).take(pa.array(places)),
                 records=records,
-                columns=coded.columns,
+                columns=columns,
             )
         )
-        for purpose, (name, meaning) in self.meanings.items():
-            cells = text_column(table.column(name), name)
-            codes = [0 if cell is None else meaning(cell) for cell in cells.dictionary.to_pylist()] + [0]
-            indices = np.asarray(pc.fill_null(cells.indices.cast(pa.int64()), len(codes) - 1))
-            self.said.setdefault(purpose, []).append((places, np.array(codes, np.int8)[indices]))
+        if self.record_keys is not None:
+            self.record_keys.add([self.people.numbers[place] for place in places.tolist()], records.tolist())
+        self.consents.add(table, places)
         self._index(table, places)
         if sum(map(len, self.waiting)) >= ROWS_FULL:
             self._flush()
@@ -231,6 +243,11 @@ class _Intake:
 
     # --- the transaction -----------------------------------------------------------------------------------------------
 
+    @property
+    def adds(self) -> bool:
+        """Whether the dataset changes: a file with record keys all of which are there changes nothing."""
+        return self.record_keys is None or bool(self.records)
+
     def write(self, connection: Connection, upload_id: int, digest: bytes, started: str) -> None:
         """Write all rows (rule 6)."""
         dataset = self.dataset
@@ -242,14 +259,20 @@ class _Intake:
         )
         self.records.sort(key=lambda record: record[0])
         insert_many(connection, models.record, _RECORD, self.records)
-        insert_many(connection, models.consent, _CONSENT, self._consents(connection))
+        consents = self.consents.rows(self.vault, connection, self.people.numbers, self.people.fresh)
+        insert_many(connection, models.consent, _CONSENT, consents)
         insert_many(
             connection,
             models.blind_index,
             ("dataset_id", "field", "value", "person_id", "mac"),
             sorted(self._entries(self.blind - self._indexed(connection))),
         )
-        version = self.vault.raise_version(connection, dataset)
+        if self.record_keys is not None:
+            self.record_keys.write(connection)
+        if self.adds:
+            self.vault.raise_version(connection, dataset)
+        else:
+            self.version = dataset.version
         connection.execute(
             insert(models.upload).values(
                 upload_id=upload_id,
@@ -258,7 +281,7 @@ class _Intake:
                 state="committed",
                 started_at=started,
                 committed_at=now(),
-                version=version,
+                version=self.version,
             )
         )
 
@@ -290,37 +313,6 @@ class _Intake:
                 found.add((name, bytes(value), number))
         return found
 
-    def _consents(self, connection: Connection) -> Iterable[tuple[int, str, int, bool, str, str]]:
-        """Rows of consent: what the file says, where rule 4 lets it."""
-        count, at = len(self.people.numbers), now()
-        is_new = np.zeros(count, bool)
-        is_new[self.people.fresh] = True
-        numbers = np.array(self.people.numbers, np.int64)
-        rows: list[tuple[int, str, int, bool, str, str]] = []
-        flipped: list[tuple[int, str]] = []
-        for purpose, parts in self.said.items():
-            said = np.zeros(count, np.int8)
-            for places, codes in parts:
-                said[places[(codes == _GIVEN) & (said[places] == _NEITHER)]] = _GIVEN
-            for places, codes in parts:
-                said[places[codes == _REFUSED]] = _REFUSED
-            new = (said != _NEITHER) & is_new
-            rows += [
-                (number, purpose, 1, given, "", at)
-                for number, given in zip(numbers[new].tolist(), (said[new] == _GIVEN).tolist(), strict=True)
-            ]
-            old = (said != _NEITHER) & ~is_new
-            latest = _latest(connection, numbers[old].tolist(), purpose)
-            for number, given in zip(numbers[old].tolist(), (said[old] == _GIVEN).tolist(), strict=True):
-                version, before = latest.get(number, (0, None))
-                if before is None or (before and not given):
-                    rows.append((number, purpose, version + 1, given, "", at))
-                    if not given:  # of those who had not been asked, too: a restored backup would take the next yes
-                        flipped.append((number, purpose))
-        if flipped:
-            self.vault.anchor.add_withdrawals(*flipped)  # an earlier copy must not bring the yes back
-        return sorted(rows)
-
 
 class _CachedKeys:
     """The index keys of an organisation, derived once each."""
@@ -344,7 +336,7 @@ _CHUNK = tuple(column.name for column in models.chunk.c)
 def take_in(
     vault: Vault,
     dataset: Dataset,
-    path: Path,
+    source: Path | MappedFile,
     *,
     keep: Collection[str] = (),
     ignored: Collection[str] = (),
@@ -356,7 +348,7 @@ def take_in(
     Args:
         vault: where.
         dataset: which; its schema says what the columns mean.
-        path: a .csv or .parquet file with the schema's own columns.
+        source: a .csv or .parquet file with the schema's own columns, or any file under a mapping.
         keep: identifiers and columns of free text whose cells are to be kept, sealed like the rest.
         ignored: columns beside the schema's that may be there; they are not read.
         actor: who; the user of this process unless given.
@@ -374,8 +366,9 @@ def take_in(
     unknown = sorted(set(keep) - {attribute.name for attribute in schema.attributes})
     if unknown:
         raise SchemaDiffersError(f"{schema.id} has no attribute {', '.join(unknown)[:200]}")
-    needed = {attribute.name for attribute in schema.analysis} | {_key(schema)}
-    file = open_case_file(path, schema, needed=needed, ignored=ignored)
+    key = _key(schema)
+    needed = {attribute.name for attribute in schema.analysis} | {key}
+    file = open_case_file(source, schema, needed=needed, ignored=ignored) if isinstance(source, Path) else source
     with vault.locked(dataset) as held:
         vault.sweep(held)
         keys, started = vault.keys_of(held), now()
@@ -393,14 +386,14 @@ def take_in(
             keys=keys,
             file=file,
             version=held.version + 1,
-            stored=stored_columns(schema, keep={*keep, _key(schema)}),
+            stored=stored_columns(schema, keep={*keep, key}),
             identifying=matching_columns(schema),
         )
         upload_id = random_ids(1)[0]
         try:
             intake.read(check)
             if file.digest() != sha256:
-                raise ChangedCaseFileError(f"{path.name} changed while it was being read")
+                raise ChangedCaseFileError(f"{file.path.name} changed while it was being read")
             with vault.writing() as connection:
                 intake.write(connection, upload_id, digest, started)
                 vault.audit.append(
@@ -414,7 +407,15 @@ def take_in(
         except BaseException:
             vault.sweep(held)
             raise
-    return Upload(upload_id=upload_id, version=held.version + 1, repeated=False)
+    keyed = intake.record_keys
+    return Upload(
+        upload_id=upload_id,
+        version=intake.version,
+        repeated=False,
+        records=len(intake.records),
+        corrected=0 if keyed is None else keyed.corrected,
+        unchanged=0 if keyed is None else keyed.unchanged,
+    )
 
 
 def _key(schema: CaseSchema) -> str:
@@ -430,15 +431,3 @@ def _named(dataset: Dataset, sha256: str) -> bytes:
 def _people(connection: Connection, dataset: Dataset) -> int:
     query = select(func.count()).where(models.person.c.dataset_id == dataset.dataset_id)
     return int(connection.scalar(query) or 0)
-
-
-def _latest(connection: Connection, numbers: Sequence[int], purpose: str) -> dict[int, tuple[int, bool]]:
-    """Return version and answer of the latest consent of each person who said anything about a purpose."""
-    consent, found = models.consent.c, dict[int, tuple[int, bool]]()
-    for start in range(0, len(numbers), _AT_ONCE):
-        where = (consent.person_id.in_(numbers[start : start + _AT_ONCE]), consent.purpose == purpose)
-        rows = connection.execute(select(consent.person_id, consent.version, consent.given).where(*where))
-        for number, version, given in rows:
-            if version > found.get(number, (0, False))[0]:
-                found[number] = version, bool(given)
-    return found

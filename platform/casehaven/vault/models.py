@@ -168,3 +168,24 @@ erasure = Table(
     Column("erased_month", Text, nullable=False),
     Column("receipt_sha256", LargeBinary, nullable=False),
 )
+
+record_key = Table(
+    "record_key",
+    metadata,
+    Column("dataset_id", Identifier, ForeignKey("dataset.dataset_id"), primary_key=True, autoincrement=False),
+    Column("key_index", LargeBinary, primary_key=True),  # HMAC of the record key, under a key of the organisation
+    Column("person_id", Identifier, ForeignKey("person.person_id"), nullable=False),
+    Column("record_id", Identifier, nullable=False),  # the latest that came in under this key
+    Column("content", LargeBinary, nullable=False),  # HMAC of its cells and its key: equal only for the same record
+    Index("record_key_of_person", "person_id"),
+    sqlite_with_rowid=False,
+)
+
+intake_mapping = Table(
+    "intake_mapping",
+    metadata,
+    Column("dataset_id", Identifier, ForeignKey("dataset.dataset_id"), primary_key=True, autoincrement=False),
+    Column("columns_index", LargeBinary, primary_key=True),  # HMAC of the names of the file's columns
+    Column("sealed", LargeBinary, nullable=False),  # the mapping, as JSON
+    Column("recorded_at", Text, nullable=False),
+)

@@ -38,7 +38,7 @@ from casehaven.vault.records import json_texts, open_record, random_ids, seal_re
 from casehaven.vault.rootkeys import RootKey
 from casesynth.encode import encode
 
-_ROWS_OF_A_PERSON = (models.blind_index, models.consent, models.record, models.person)
+_ROWS_OF_A_PERSON = (models.blind_index, models.consent, models.record_key, models.record, models.person)
 """In the order in which they go."""
 
 Also = Callable[[Connection], None]
