@@ -54,7 +54,7 @@ def _known_suffix(context: click.Context, parameter: click.Parameter, value: Pat
 )
 @click.option(
     "--template",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=click.Path(dir_okay=False, path_type=Path),
     help="IOM's own file, for the dialects htcds-template and htcds-xlsform.",
 )
 @click.option("--password", help="Password of the file, for the dialect primero-zip; it protects nothing real.")

@@ -211,4 +211,6 @@ def _checked(
     ):
         if (given is None) != (needed is None):
             raise RequestError(f"the dialect {name} {'needs' if needed is not None else 'takes no'} {option}")
+    if template is not None and not template.is_file():
+        raise RequestError(f"{template}: there is no such file")
     return dialect
