@@ -40,6 +40,7 @@ RUNS: dict[str, tuple[str, tuple[tuple[str, ...], ...]]] = {
             ("peers.py", "--data", "generated-50000", "--epsilon", "1", "--epsilon", "4"),
         ),
     ),
+    "feasibility": ("What `casehaven plan` expects, beside what releases were", (("feasibility.py",),)),
     "vault": ("The vault, beside plain SQLite and plain Parquet", (("vault.py", "--full"),)),
     "generate": ("The generator", (("generate.py", "--full"),)),
 }

@@ -31,6 +31,7 @@ AFTER_MEASURE = (
     "bundle",
     "contrasts",
     "estimates",
+    "feasibility",
     "intervals",
     "manifest",
     "model",

@@ -89,6 +89,10 @@ OUTCOMES: dict[str, Outcome] = {
         exit_code=EXIT_REFUSED,
         advice="correct the name of the organisation or dataset; if it is new, add --open-accounts; see `casehaven ledger show`",
     ),
+    "casehaven.cli.plan.PlanOptionsError": Outcome(exit_code=EXIT_USAGE, advice="see `casehaven plan --help`"),
+    "casehaven.cli.plan.ExistingPageError": Outcome(
+        exit_code=EXIT_REFUSED, advice="name another file, or add --replace"
+    ),
     "casehaven.cli.keys.FingerprintMismatchError": Outcome(
         exit_code=EXIT_REFUSED, advice="do not trust this key; ask the signer for the fingerprint again"
     ),
@@ -102,6 +106,12 @@ OUTCOMES: dict[str, Outcome] = {
     "casehaven.ledger.errors.DecisionNeededError": Outcome(
         exit_code=EXIT_REFUSED,
         advice="decide first whether the release is published or withheld",
+    ),
+    "casehaven.ledger.errors.UnboundedAccountError": Outcome(
+        exit_code=EXIT_REFUSED, advice="leave the dataset away; no command takes the mark back (`casehaven ledger show`)"
+    ),
+    "casehaven.ledger.errors.UnboundedRequestUsedError": Outcome(
+        exit_code=EXIT_REFUSED, advice="make a new request with `casehaven k-release request`, for two people to approve"
     ),
     "casehaven.ledger.errors.UnknownChargeError": Outcome(
         exit_code=EXIT_REFUSED, advice="use the ledger that issued the receipt: --ledger or CASEHAVEN_LEDGER"

@@ -33,6 +33,7 @@ SUBCOMMANDS: dict[str, tuple[str, str]] = {
     "keys": ("casehaven.cli.keys", "Make a signing key, and say whose signatures are trusted."),
     "ledger": ("casehaven.cli.ledger", "Create the privacy ledger and show what has been spent."),
     "person": ("casehaven.cli.person", "Find, show, correct and erase one person, and record consent."),
+    "plan": ("casehaven.cli.plan", "Say what a release would be worth, before anything is charged or opened."),
     "release": ("casehaven.cli.release", "Turn case files, or the vault's, into a protected, signed bundle."),
     "restore": ("casehaven.cli.restore", "Make a vault from a backup, with every erasure done again."),
     "schema": ("casehaven.cli.schema", "List, show, document and check case schemas; map records."),
