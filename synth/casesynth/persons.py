@@ -152,16 +152,20 @@ class PersonTableBuilder:
             raise PeopleCapError("the files hold more people than people_cap allows; declare a larger people_cap")
         return PersonTable(columns=tuple(columns))
 
-    def _person_indices(self) -> NDArray[np.int64] | None:
+    def _person_indices(self) -> NDArray[np.int32] | None:
         parts, self._persons = self._persons, []
         if not parts or parts[0] is None:
             return None
-        tokens = pa.chunked_array(parts)
-        encoded = pc.dictionary_encode(tokens).unify_dictionaries()  # exact: no two tokens share an index
-        indices = [np.asarray(chunk.indices, dtype=np.int64) for chunk in encoded.chunks]
-        return np.concatenate([np.zeros(0, dtype=np.int64), *indices])  # no record, no chunk
+        encoded = pc.dictionary_encode(pa.chunked_array(parts))  # exact: no two tokens share an index
+        del parts
+        if not _one_dictionary(encoded):
+            encoded = encoded.unify_dictionaries()
+        indices = [np.asarray(chunk.indices, dtype=np.int32) for chunk in encoded.chunks]
+        del encoded
+        pa.default_memory_pool().release_unused()
+        return np.concatenate([np.zeros(0, dtype=np.int32), *indices])  # no record, no chunk
 
-    def _permitted_records(self, persons: NDArray[np.int64] | None) -> NDArray[np.bool_] | None:
+    def _permitted_records(self, persons: NDArray[np.int32] | None) -> NDArray[np.bool_] | None:
         flags = [part for part in self._permitted if part is not None]
         if not flags:
             return None
@@ -177,7 +181,13 @@ class PersonTableBuilder:
         return kept
 
 
-def _merge(columns: list[Codes], persons: NDArray[np.int64], domain: Domain) -> None:
+def _one_dictionary(encoded: pa.ChunkedArray) -> bool:
+    """Whether all chunks point to the very same dictionary, so that their indices mean the same."""
+    ends = [chunk.dictionary.buffers()[-1] for chunk in encoded.chunks]
+    return all(end is not None and end.address == ends[0].address for end in ends)
+
+
+def _merge(columns: list[Codes], persons: NDArray[np.int32], domain: Domain) -> None:
     """Merge the records of each person, in place; order-free, and blind to repeated records."""
     counts = np.bincount(persons)
     single = counts[persons] == 1
