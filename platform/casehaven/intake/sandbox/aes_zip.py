@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, BinaryIO
 
-from casehaven.intake.sandbox.faults import Fault
+from casehaven.intake.sandbox.faults import FaultError
 
 AES_METHOD = 99
 _ROUNDS = 1_000
@@ -45,7 +45,7 @@ def open_aes(file: BinaryIO, entry: zipfile.ZipInfo, password: str) -> Iterator[
     """Open one encrypted file as a stream of decompressed bytes.
 
     Raises:
-        Fault: the password is wrong, or the bytes were changed.
+        FaultError: the password is wrong, or the bytes were changed.
         zipfile.BadZipFile: not as WinZip describes it.
     """
     strength, method = _parameters(entry)
@@ -58,15 +58,15 @@ def open_aes(file: BinaryIO, entry: zipfile.ZipInfo, password: str) -> Iterator[
     salt, check = file.read(salt_bytes), file.read(_CHECK_BYTES)
     made = hashlib.pbkdf2_hmac("sha1", password.encode(), salt, _ROUNDS, 2 * key_bytes + _CHECK_BYTES)
     if not hmac.compare_digest(made[-_CHECK_BYTES:], check):
-        raise Fault("password", "the password does not open the ZIP")
+        raise FaultError("password", "the password does not open the ZIP")
     start = file.tell()
     code = hmac.new(made[key_bytes : 2 * key_bytes], digestmod="sha1")
     for chunk in _chunks(file, start, body):
         code.update(chunk)
     if not hmac.compare_digest(code.digest()[:_CODE_BYTES], file.read(_CODE_BYTES)):
-        raise Fault("damaged", "the ZIP is damaged or was changed; ask for it again")
+        raise FaultError("damaged", "the ZIP is damaged or was changed; ask for it again")
     if not _cipher:
-        raise Fault("kind", "ZIPs under AES cannot be read here; the package cryptography is missing")
+        raise FaultError("kind", "ZIPs under AES cannot be read here; the package cryptography is missing")
     plain = _decrypted(_chunks(file, start, body), _cipher[0](made[:key_bytes]))
     yield io.BufferedReader(_Pieces(_inflated(plain) if method == zipfile.ZIP_DEFLATED else plain))
 

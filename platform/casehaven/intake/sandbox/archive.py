@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from typing import BinaryIO
 
 from casehaven.intake.sandbox.aes_zip import AES_METHOD, open_aes
-from casehaven.intake.sandbox.faults import Fault, too_large
+from casehaven.intake.sandbox.faults import FaultError, too_large
 from casehaven.intake.sandbox.limits import Limits
 
 _END = struct.Struct("<4s4H2LH")
@@ -43,7 +43,7 @@ class Archive:
         try:
             self._zip = zipfile.ZipFile(file)
         except (zipfile.BadZipFile, struct.error, ValueError, NotImplementedError, OverflowError, EOFError):
-            raise Fault("damaged", _DAMAGED) from None
+            raise FaultError("damaged", _DAMAGED) from None
         self.entries = {entry.filename: entry for entry in self._zip.infolist() if _is_file(entry)}
         self._check_list()
 
@@ -70,20 +70,20 @@ class Archive:
         """Open one file as a stream of decompressed bytes.
 
         Raises:
-            Fault: no password or a wrong one, damaged, or too large.
+            FaultError: no password or a wrong one, damaged, or too large.
         """
         entry = self.entries[name]
         if entry.flag_bits & 1 and not self._password:
-            raise Fault("password", "the ZIP has a password; give it with --password-file")
+            raise FaultError("password", "the ZIP has a password; give it with --password-file")
         try:
             with self._opened(entry) as raw:
                 yield io.BufferedReader(_Counted(raw, self, entry), 1 << 18)
         except RuntimeError:  # zipfile's word for a wrong password
-            raise Fault("password", "the password does not open the ZIP") from None
+            raise FaultError("password", "the password does not open the ZIP") from None
         except (zipfile.BadZipFile, zlib.error, EOFError, struct.error, NotImplementedError):
             if entry.flag_bits & 1:
-                raise Fault("password", "the password does not open the ZIP, or the ZIP is damaged") from None
-            raise Fault("damaged", _DAMAGED) from None
+                raise FaultError("password", "the password does not open the ZIP, or the ZIP is damaged") from None
+            raise FaultError("damaged", _DAMAGED) from None
 
     def read(self, name: str, most: int) -> bytes:
         """Return all of a file of at most `most` bytes."""
@@ -99,7 +99,7 @@ class Archive:
         if self._read > self._limits.decompressed_bytes:
             raise too_large("bytes once unpacked", self._limits.decompressed_bytes)
         if of_this > max(self._limits.ratio_from, self._limits.ratio * entry.compress_size):
-            raise Fault(
+            raise FaultError(
                 "large",
                 f"a part of the file unpacks to more than {self._limits.ratio} times its size, as no case file does; export it again",
             )
@@ -117,16 +117,16 @@ class Archive:
         ends = 0
         for entry in sorted(self._zip.infolist(), key=lambda entry: entry.header_offset):
             if _OUTSIDE.search(entry.orig_filename) or len(entry.filename) > 1_000:
-                raise Fault(
+                raise FaultError(
                     "damaged", "the ZIP names a file outside of its own folder; do not use it, ask for it again"
                 )
             if stat.S_ISLNK(entry.external_attr >> 16):
-                raise Fault("damaged", "the ZIP holds a link instead of a file; pack the files themselves")
+                raise FaultError("damaged", "the ZIP holds a link instead of a file; pack the files themselves")
             if entry.header_offset < ends:
-                raise Fault("damaged", "files in the ZIP lie over each other; do not use it, ask for it again")
+                raise FaultError("damaged", "files in the ZIP lie over each other; do not use it, ask for it again")
             ends = entry.header_offset + entry.compress_size
             if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, AES_METHOD):
-                raise Fault(
+                raise FaultError(
                     "kind", "the ZIP is packed in a way that is not read here; pack it with the usual method (deflate)"
                 )
 
@@ -162,7 +162,7 @@ def _check_count(file: BinaryIO, limits: Limits) -> None:
     tail = file.read(_TAIL)
     at = tail.rfind(_END_MARK)
     if at < 0 or len(tail) - at < _END.size:
-        raise Fault("damaged", _DAMAGED)
+        raise FaultError("damaged", _DAMAGED)
     _, _, _, _, entries, list_bytes, _, _ = _END.unpack_from(tail, at)
     if entries > limits.entries or (list_bytes > (64 << 20) and list_bytes != 0xFFFFFFFF):
         raise too_large("files in one ZIP", limits.entries)

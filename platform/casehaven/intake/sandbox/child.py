@@ -22,7 +22,7 @@ from casehaven.intake.sandbox import aes_zip
 from casehaven.intake.sandbox.columns import PlanColumn
 from casehaven.intake.sandbox.contents import Contents
 from casehaven.intake.sandbox.delimited import ENCODINGS
-from casehaven.intake.sandbox.faults import Fault
+from casehaven.intake.sandbox.faults import FaultError
 from casehaven.intake.sandbox.frames import FrameWriter
 from casehaven.intake.sandbox.lockdown import bound, close_doors, end_with_parent
 from casehaven.intake.sandbox.request import Request, request_of
@@ -66,14 +66,14 @@ def answer(contents: Callable[[], Contents], request: Request, writer: FrameWrit
     try:
         _answer(contents(), request, writer)
         writer.end()
-    except Fault as fault:
+    except FaultError as fault:
         writer.fault(fault)
     except MemoryError:
-        writer.fault(Fault("large", "it needs more memory than a case file may; split it into smaller files"))
+        writer.fault(FaultError("large", "it needs more memory than a case file may; split it into smaller files"))
     except RecursionError:
-        writer.fault(Fault("large", "values lie too deep inside each other; no tool writes such a file"))
+        writer.fault(FaultError("large", "values lie too deep inside each other; no tool writes such a file"))
     except _DAMAGED:
-        writer.fault(Fault("damaged", "the file is damaged, or not what its name says; export it again"))
+        writer.fault(FaultError("damaged", "the file is damaged, or not what its name says; export it again"))
 
 
 def _answer(contents: Contents, request: Request, writer: FrameWriter) -> None:

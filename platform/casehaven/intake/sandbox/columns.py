@@ -17,8 +17,8 @@ Cells = Sequence[str]
 Block = Sequence[Cells]
 """Some rows, column by column."""
 
-YES = frozenset(("1", "true", "yes", "1.0", "oui", "sí", "si"))
-NO = frozenset(("", "0", "false", "no", "0.0", "non"))
+YES = frozenset(("1", "1.0", "TRUE", "True", "true"))
+"""Cells of a column of 0 and 1 that mean: chosen."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,7 +113,7 @@ def from_flags(text: int | None, flags: Sequence[tuple[int, str]]) -> Callable[[
         chosen: list[list[str]] = [[] for _ in range(rows)]
         for position, option in flags:
             for row, cell in enumerate(block[position]):
-                if cell == "1" or (cell != "0" and cell and cell.strip().lower() in YES):
+                if cell == "1" or (cell != "0" and cell and cell.strip() in YES):
                     chosen[row].append(option)
         out = []
         for cell, options in zip(texts, chosen, strict=True):

@@ -15,7 +15,7 @@ from typing import BinaryIO
 from casehaven.intake.sandbox.archive import Archive
 from casehaven.intake.sandbox.delimited import Open, read_delimited
 from casehaven.intake.sandbox.documents import Documents
-from casehaven.intake.sandbox.faults import Fault, too_large
+from casehaven.intake.sandbox.faults import FaultError, too_large
 from casehaven.intake.sandbox.request import Request
 from casehaven.intake.sandbox.tables import RawTable
 from casehaven.intake.sandbox.workbook import Workbook
@@ -84,7 +84,7 @@ class Contents:
             if inside:
                 archive = Archive(file, self._limits)
                 if "[Content_Types].xml" not in archive.entries:
-                    raise Fault("kind", "a ZIP inside a ZIP; unpack the outer one and give the inner one")
+                    raise FaultError("kind", "a ZIP inside a ZIP; unpack the outer one and give the inner one")
                 self.workbook = Workbook(archive, self._limits)
             else:
                 self._take_archive(Archive(file, self._limits, self._request.password))
@@ -93,10 +93,10 @@ class Contents:
             self._refuse_ole(file)
         for mark, what in _OTHER:
             if start.startswith(mark):
-                raise Fault("kind", what)
+                raise FaultError("kind", what)
         begin = start.lstrip(b"\xef\xbb\xbf \t\r\n")
         if begin[:1] == b"<":
-            raise Fault(
+            raise FaultError(
                 "kind",
                 "a web page or XML, whatever its name says; open it in a spreadsheet program and save it as XLSX",
             )
@@ -111,7 +111,7 @@ class Contents:
             self.workbook = Workbook(archive, self._limits)
             return
         if "mimetype" in archive.entries:
-            raise Fault("kind", "an OpenDocument file; save it as XLSX or CSV")
+            raise FaultError("kind", "an OpenDocument file; save it as XLSX or CSV")
         tables = [name for name in archive.names if name.lower().endswith(_TABLES)]
         if self._request.sheet in tables:
             tables = [str(self._request.sheet)]
@@ -119,11 +119,11 @@ class Contents:
         if not tables:
             inner = any(name.lower().endswith(".zip") for name in archive.names)
             what = "a ZIP inside a ZIP; unpack the outer one" if inner else "the ZIP holds no table"
-            raise Fault("kind", f"{what}; expected one CSV, XLSX or JSON file in it, or an export of ODK Central")
+            raise FaultError("kind", f"{what}; expected one CSV, XLSX or JSON file in it, or an export of ODK Central")
         self.archive = archive
         if len(tables) > 1:
             if len(texts) < len(tables):
-                raise Fault("sheet", f"the ZIP holds several tables; say which with --sheet: {_listed(tables)}")
+                raise FaultError("sheet", f"the ZIP holds several tables; say which with --sheet: {_listed(tables)}")
             return
         (self.name,) = tables
         if texts:
@@ -136,11 +136,11 @@ class Contents:
     def _refuse_ole(self, file: BinaryIO) -> None:
         start = file.read(1 << 20)
         if "EncryptedPackage".encode("utf-16-le") in start:
-            raise Fault(
+            raise FaultError(
                 "password",
                 "the workbook has a password; open it, save it without one, and put that file into a ZIP with a password",
             )
-        raise Fault("kind", "a file of Excel 97-2003, Access or Word; open it and save it as XLSX")
+        raise FaultError("kind", "a file of Excel 97-2003, Access or Word; open it and save it as XLSX")
 
 
 @contextmanager

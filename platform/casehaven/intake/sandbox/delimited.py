@@ -18,7 +18,7 @@ from contextlib import AbstractContextManager
 from typing import BinaryIO
 
 from casehaven.intake.sandbox.clean import is_clean
-from casehaven.intake.sandbox.faults import Fault, too_large
+from casehaven.intake.sandbox.faults import FaultError, too_large
 from casehaven.intake.sandbox.limits import Limits
 from casehaven.intake.sandbox.tables import RawTable, Row
 
@@ -87,7 +87,7 @@ def read_delimited(
     """Return the table of a text file.
 
     Raises:
-        Fault: empty, of an unknown encoding, or without a readable first row.
+        FaultError: empty, of an unknown encoding, or without a readable first row.
     """
     notes: list[str] = []
     with opened() as file:
@@ -96,14 +96,14 @@ def read_delimited(
         try:
             start = codecs.getincrementaldecoder(codec)().decode(file.read(_START))
         except UnicodeDecodeError:
-            raise Fault("encoding", f"not {codec} text; {_SAY}") from None
+            raise FaultError("encoding", f"not {codec} text; {_SAY}") from None
     if not start.strip("\x00\ufeff \t\r\n"):
-        raise Fault("header", "the file is empty; expected a header row")
+        raise FaultError("header", "the file is empty; expected a header row")
     first = start.split("\n", 1)[0].strip()
     stated = re.fullmatch(r"sep=(.)", first) if first.lower().startswith("sep=") else None
     mark = separator or (stated[1] if stated else _separator(start, limits))
     if mark not in SEPARATORS:
-        raise Fault("header", "separated by a mark that is not read here; use comma, semicolon, tab or pipe")
+        raise FaultError("header", "separated by a mark that is not read here; use comma, semicolon, tab or pipe")
     if mark != ",":
         notes.append(f"separated by {SEPARATOR_NAMES[mark]}")
     if "\r" in start.replace("\r\n", "") and "\n" in start:
@@ -129,22 +129,22 @@ def _rows(opened: Open, codec: str, mark: str, limits: Limits, *, skip: bool) ->
                     yield number, cells
         except csv.Error as error:
             if "field limit" in str(error):
-                raise Fault(
+                raise FaultError(
                     "large",
                     f"row {number + 1} has a cell of more than {limits.cell_length:,} characters; a quote may be left open there, or before it",
                 ) from None
-            raise Fault(
+            raise FaultError(
                 "ragged", f"row {number + 1}: a quote is left open, or text follows a closing quote; correct it there"
             ) from None
         except UnicodeError:
-            raise Fault("encoding", f"after row {number} there is text that is not {codec}; {_SAY}") from None
+            raise FaultError("encoding", f"after row {number} there is text that is not {codec}; {_SAY}") from None
 
 
 def _encoding(file: BinaryIO, declared: str | None, notes: list[str]) -> str:
     if declared is not None:
         codec = ENCODINGS.get(declared.lower().replace("-", "").replace("_", ""))
         if codec is None:
-            raise Fault(
+            raise FaultError(
                 "encoding",
                 "the declared encoding is not known here; names are such as utf-8, cp1252, cp1256, iso-8859-15",
             )
@@ -185,7 +185,7 @@ def _encoding(file: BinaryIO, declared: str | None, notes: list[str]) -> str:
     if not not_utf8:
         return "utf-8"
     if foreign or odd_bytes:
-        raise Fault("encoding", f"not UTF-8, and not Western European text; {_SAY}")
+        raise FaultError("encoding", f"not UTF-8, and not Western European text; {_SAY}")
     notes.append("not UTF-8: read as Windows-1252 (Western European); if letters look wrong, say --encoding")
     return "cp1252"
 

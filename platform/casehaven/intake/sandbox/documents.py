@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from casehaven.intake.sandbox.delimited import Open
-from casehaven.intake.sandbox.faults import Fault, too_large
+from casehaven.intake.sandbox.faults import FaultError, too_large
 from casehaven.intake.sandbox.limits import Limits
 from casehaven.intake.sandbox.tables import Row
 
@@ -44,7 +44,7 @@ class Documents:
             if len(names) > limits.columns:
                 raise too_large("columns", limits.columns)
         if not names:
-            raise Fault("header", "the file holds no record; expected a JSON array of objects")
+            raise FaultError("header", "the file holds no record; expected a JSON array of objects")
         self.names = list(names)
 
     def rows(self) -> Iterator[Row]:
@@ -62,22 +62,22 @@ class Documents:
             try:
                 yield from _array(stream)
             except UnicodeError:
-                raise Fault("encoding", "not UTF-8 text, as JSON must be; export it again") from None
+                raise FaultError("encoding", "not UTF-8 text, as JSON must be; export it again") from None
             except RecursionError:
-                raise Fault(
+                raise FaultError(
                     "large", f"values lie more than {self._limits.depth} deep; no tool writes such a file"
                 ) from None
 
     def _flat(self, record: dict[str, Any], number: int) -> dict[str, str]:
         if not isinstance(record, dict):
-            raise Fault("kind", f"item {number} of the array is not an object; expected an array of records")
+            raise FaultError("kind", f"item {number} of the array is not an object; expected an array of records")
         flat: dict[str, list[str]] = {}
         self._spread(record, "", flat, False, 0)
         return {name: JOIN.join(values) for name, values in flat.items()}
 
     def _spread(self, value: Any, path: str, flat: dict[str, list[str]], listed: bool, depth: int) -> None:
         if depth > self._limits.depth:
-            raise Fault("large", f"values lie more than {self._limits.depth} deep; no tool writes such a file")
+            raise FaultError("large", f"values lie more than {self._limits.depth} deep; no tool writes such a file")
         if isinstance(value, dict):
             for key, inner in value.items():
                 self._spread(inner, f"{path}/{key}" if path else key, flat, listed, depth + 1)
@@ -165,7 +165,7 @@ def _array(stream: _Stream) -> Iterator[Any]:
             stream.value()
             if stream.next() == ",":
                 stream.skip()
-        raise Fault("kind", f"no array of records; expected one, or an object with one under {', '.join(ARRAYS)}")
+        raise FaultError("kind", f"no array of records; expected one, or an object with one under {', '.join(ARRAYS)}")
     else:
         raise _damaged()
 
@@ -184,5 +184,5 @@ def _items(stream: _Stream) -> Iterator[Any]:
             raise _damaged()
 
 
-def _damaged() -> Fault:
-    return Fault("damaged", "the JSON is damaged or cut off; export it again")
+def _damaged() -> FaultError:
+    return FaultError("damaged", "the JSON is damaged or cut off; export it again")

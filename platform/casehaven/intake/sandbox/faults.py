@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Literal
 
+from casehaven.errors import CasehavenError
+
 Kind = Literal[
     "kind", "encoding", "header", "ragged", "large", "password", "encrypted", "sheet", "form", "damaged", "rows"
 ]
 
 
-class Fault(Exception):
+class FaultError(CasehavenError):
     """The file cannot be read; the sentence names columns and rows, and says what to do."""
 
     def __init__(self, kind: Kind, sentence: str) -> None:
@@ -18,10 +20,10 @@ class Fault(Exception):
         self.sentence = sentence
 
 
-def too_large(what: str, limit: int) -> Fault:
+def too_large(what: str, limit: int) -> FaultError:
     """Return the fault of a file that is over a bound.
 
     >>> too_large("rows", 2_000_000).sentence
     'more than 2,000,000 rows; split it into smaller files'
     """
-    return Fault("large", f"more than {limit:,} {what}; split it into smaller files")
+    return FaultError("large", f"more than {limit:,} {what}; split it into smaller files")

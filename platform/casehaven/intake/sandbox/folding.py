@@ -1,6 +1,6 @@
 """Several tables of one record folded into one row: repeats, subforms, and records that are spread over rows.
 
-A column of a folded table is a column of several values: those of all its rows that belong to the record, in their order.
+A column of a folded table holds the values of all its rows that belong to the record, in their order.
 """
 
 from __future__ import annotations
@@ -23,8 +23,10 @@ def folded(
     planned: Sequence[PlanColumn],
     owner: Callable[[list[str]], str],
     prefix: str,
-) -> None:
-    """Add the columns of a child table to a root, as columns of several values.
+    *,
+    repeats: bool,
+) -> bool:
+    """Add the columns of a child table to a root; tell whether one of them holds several values.
 
     Args:
         root: changed in place.
@@ -33,6 +35,7 @@ def folded(
         planned: the child's columns to add.
         owner: the root's key that a row of the child belongs to.
         prefix: of the new columns' names.
+        repeats: the child's rows are repeats by nature: its columns hold several values even if they never do.
     """
     held: dict[str, list[list[str]]] = {}
     rows = child.rows
@@ -44,18 +47,29 @@ def folded(
             for values, column, cells_made in zip(kept, planned, made, strict=True):
                 if cell := cells_made[place]:
                     values.extend(cell.split(";") if column.multiple else [cell])
-    texts = {key: [joined(values) for values in lists] for key, lists in held.items()}
+    several = [
+        repeats or column.multiple or any(len(set(lists[place])) > 1 for lists in held.values())
+        for place, column in enumerate(planned)
+    ]
+    texts = {
+        key: [
+            joined(values) if multiple else "".join(values[:1]) for values, multiple in zip(lists, several, strict=True)
+        ]
+        for key, lists in held.items()
+    }
     blank = [""] * len(planned)
     root.rows = _added(root.rows, root_key, texts, blank)
     root.sample = list(islice(root.rows, SAMPLE))
     root.rows = chain(root.sample, root.rows)
-    for column in planned:
+    for column, multiple in zip(planned, several, strict=True):
         name = f"{prefix}{column.name}"
         while name in root.names:
             name = f"{name} ({child.name})"
         root.names.append(name)
-        root.labels.append((column.name, *column.labels))
-        root.multiple.add(name)
+        root.labels.append(tuple(dict.fromkeys(text for text in (column.name, *column.labels) if text != name)))
+        if multiple:
+            root.multiple.add(name)
+    return any(several)
 
 
 def _added(rows: Iterator[Row], key: int, texts: dict[str, list[str]], blank: list[str]) -> Iterator[Row]:

@@ -14,7 +14,7 @@ from array import array
 from collections.abc import Sequence
 from itertools import accumulate
 
-from casehaven.intake.sandbox.faults import Fault
+from casehaven.intake.sandbox.faults import FaultError
 
 HEADER = struct.Struct(">cQ")
 COUNTS = struct.Struct(">II")
@@ -40,7 +40,7 @@ class FrameWriter:
             parts += [array("i", accumulate(lengths, initial=0)).tobytes(), data]
         self._frame(b"B", b"".join(parts))
 
-    def fault(self, fault: Fault) -> None:
+    def fault(self, fault: FaultError) -> None:
         """Say why there is no more."""
         self._frame(b"F", json.dumps([fault.kind, fault.sentence]).encode())
 

@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from itertools import chain, islice, pairwise
 
 from casehaven.intake.sandbox.clean import clean_cell
-from casehaven.intake.sandbox.faults import Fault
-from casehaven.intake.sandbox.htcds import named_by_label, names_row
+from casehaven.intake.sandbox.faults import FaultError
+from casehaven.intake.sandbox.htcds import is_template, named_by_label
 from casehaven.intake.sandbox.tables import RawTable, Row, column_letters
 
 SAMPLE = 2_000
@@ -62,7 +62,7 @@ def lay_out(table: RawTable) -> Laid:
     """Find the header of a table.
 
     Raises:
-        Fault: there is none, or a row does not fit it.
+        FaultError: there is none, or a row does not fit it.
     """
     head = list(islice(table.rows, _HEAD))
     notes = list(table.notes)
@@ -72,16 +72,17 @@ def lay_out(table: RawTable) -> Laid:
         notes.append(f"row {body[0][0]} is a title and was passed over")
         body = body[1:]
     if not body:
-        raise Fault("header", "no header row; expected the names of columns in the first row")
+        raise FaultError("header", "no header row; expected the names of columns in the first row")
     number, cells = body[0]
     names = [clean_name(cell) for cell in cells]
     labels: list[tuple[str, ...]] = [()] * len(names)
     used, template = 1, False
-    if names_row(names):
-        found = named_by_label(names, [clean_name(cell) for cell in body[1][1]] if len(body) > 1 else [], notes)
+    below = [clean_name(cell) for cell in body[1][1]] if len(body) > 1 else []
+    if is_template(names, below):
+        found = named_by_label(names, below, notes)
         names, labels, used, template = found.names, found.labels, found.rows, True
     elif len(body) > 1 and (spans := _groups(table, number)):
-        names = _grouped(names, [clean_name(cell) for cell in body[1][1]], spans)
+        names = _grouped(names, below, spans)
         labels, used = [()] * len(names), 2
         notes.append("the header has merged cells over a second row of names; columns are group/name")
     if len(body) > used and _is_tags(body[used][1]):
@@ -126,7 +127,7 @@ def _records(rows: Iterator[Row], width: int, counting: list[bool] | None, even:
             if even and (len(cells) < width or _filled(cells[width:])):
                 if not _filled(cells):
                     continue
-                raise Fault(
+                raise FaultError(
                     "ragged",
                     f"row {number} has {len(cells)} cells, the header has {width}; correct the row, or check its quotes",
                 )

@@ -79,16 +79,20 @@ class TemplateHeader:
     """Header rows that were read."""
 
 
-def names_row(names: Sequence[str]) -> bool:
-    """Tell whether a first row is that of a template: field names, or nearly all of its labels."""
+def is_template(names: Sequence[str], below: Sequence[str]) -> bool:
+    """Tell whether the first rows are those of a template: field names over labels, or half of its labels alone."""
     fields = sum(1 for name in names if _FIELD.fullmatch(name))
     labels = sum(1 for name in names if name.lower() in _BY_LABEL)
-    return fields >= _LEAST or labels >= len(FIELDS) // 2
+    return (fields >= _LEAST and _labels(below)) or labels >= len(FIELDS) // 2
+
+
+def _labels(below: Sequence[str]) -> bool:
+    return sum(1 for label in below if label.lower() in _BY_LABEL) >= _LEAST
 
 
 def named_by_label(names: Sequence[str], below: Sequence[str], notes: list[str]) -> TemplateHeader:
     """Return names by the visible labels, where there is a row of them."""
-    if sum(1 for label in below if label.lower() in _BY_LABEL) < _LEAST:
+    if not _labels(below):
         return TemplateHeader(
             names=[_BY_LABEL.get(name.lower(), name) for name in names],
             labels=[(name,) if name.lower() in _BY_LABEL else () for name in names],

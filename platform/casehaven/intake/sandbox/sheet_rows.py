@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 from casehaven.intake.sandbox.cell_values import DateKind, date_text, number_text, unescaped
-from casehaven.intake.sandbox.faults import Fault, too_large
+from casehaven.intake.sandbox.faults import FaultError, too_large
 from casehaven.intake.sandbox.limits import Limits
 from casehaven.intake.sandbox.tables import Row, column_letters
 from casehaven.intake.sandbox.xml_parts import local_name, parse
@@ -84,7 +84,7 @@ class SheetRows:
                 elif formula:
                     self.formulas.add(column)
                     if not text and kind not in ("str", "inlineStr"):
-                        raise Fault(
+                        raise FaultError(
                             "rows",
                             f"row {row}, column {column_letters(column)} of sheet {self._sheet!r} has a formula without a stored result; "
                             "open the file in a spreadsheet program, save it, and try that file",
@@ -134,5 +134,5 @@ def _position(letters: str) -> int:
     for letter in letters[:4]:
         position = position * 26 + ord(letter) - 64
     if not 0 < position <= _LAST_COLUMN:
-        raise Fault("damaged", "the workbook names a cell that cannot be; save it again in a spreadsheet program")
+        raise FaultError("damaged", "the workbook names a cell that cannot be; save it again in a spreadsheet program")
     return position - 1

@@ -9,7 +9,7 @@ from itertools import chain, islice
 from casehaven.intake.sandbox.clean import clean_cell
 from casehaven.intake.sandbox.columns import PlanColumn
 from casehaven.intake.sandbox.contents import Contents
-from casehaven.intake.sandbox.faults import Fault
+from casehaven.intake.sandbox.faults import FaultError
 from casehaven.intake.sandbox.folding import folded, spread_rows_joined
 from casehaven.intake.sandbox.headers import SAMPLE, Laid, clean_name, lay_out
 from casehaven.intake.sandbox.request import Request
@@ -50,10 +50,10 @@ def form_in(contents: Contents) -> Form:
     """Return the form that a file is.
 
     Raises:
-        Fault: it is none.
+        FaultError: it is none.
     """
     if contents.workbook is None or not _is_form(contents.workbook):
-        raise Fault("form", "not an XLSForm: expected a workbook with the sheets survey and choices")
+        raise FaultError("form", "not an XLSForm: expected a workbook with the sheets survey and choices")
     sheets = {sheet.name.lower(): sheet for sheet in contents.workbook.sheets}
     tables = [contents.workbook.table(sheets[name]).rows for name in ("survey", "choices")]
     return read_form(*tables)
@@ -63,7 +63,7 @@ def source_of(contents: Contents, request: Request) -> SourcePlan:
     """Return the source that a file holds.
 
     Raises:
-        Fault: it holds none, or several of which one must be named.
+        FaultError: it holds none, or several of which one must be named.
     """
     form = form_of(request.form) if request.form is not None else None
     if contents.workbook is not None:
@@ -74,9 +74,10 @@ def source_of(contents: Contents, request: Request) -> SourcePlan:
         kind, laid, others = "csv", lay_out(contents.text()), []
     else:
         kind, laid, others = "csv", *_of_archive(contents)
-    tool = request.tool or recognised(laid) or kind
+    tool = request.tool or recognised(laid) or ("primero" if others and laid.position("ID", "id") == 0 else kind)
     if tool == "primero":
         laid.names = [name.removeprefix("data/") for name in laid.names]
+        laid.multiple = {name.removeprefix("data/") for name in laid.multiple}
         key = laid.position("ID", "id")
         if key is not None and kind != "json":
             spread_rows_joined(laid, key)
@@ -113,7 +114,7 @@ def _of_archive(contents: Contents) -> tuple[Laid, list[Laid]]:
     children = [table for table in tables if "PARENT_KEY" in table.names]
     if len(roots) != 1 or len(roots) + len(children) != len(tables):
         names = ", ".join(name[:60] for name in contents.text_names[:12])
-        raise Fault(
+        raise FaultError(
             "sheet", f"the ZIP holds several tables that are no export of ODK Central; say which with --sheet: {names}"
         )
     return roots[0], children
@@ -124,13 +125,13 @@ def _of_workbook(workbook: Workbook, request: Request) -> tuple[Laid, list[Laid]
         named = [sheet for sheet in workbook.sheets if sheet.name.strip().lower() == request.sheet.strip().lower()]
         if not named:
             listed = ", ".join(sheet.name for sheet in workbook.sheets[:12])
-            raise Fault("sheet", f"no sheet of that name; the workbook has: {listed}")
+            raise FaultError("sheet", f"no sheet of that name; the workbook has: {listed}")
         return lay_out(workbook.table(named[0])), []
     if _is_form(workbook):
-        raise Fault("form", _FORM)
+        raise FaultError("form", _FORM)
     heads = {sheet.name: _head(workbook, sheet) for sheet in workbook.sheets}
     visible = [sheet for sheet in workbook.sheets if not sheet.hidden] or workbook.sheets
-    with_id = [sheet for sheet in visible if _first_cell(heads[sheet.name]) == "ID"]
+    with_id = [sheet for sheet in visible if _first_cell(heads[sheet.name]).lower() == "id"]
     if len(with_id) > 1 and (request.tool or "primero") == "primero":
         laid = [lay_out(workbook.table(sheet)) for sheet in with_id]
         return laid[0], laid[1:]
@@ -167,7 +168,7 @@ def _fold(root: Laid, children: Sequence[Laid], tool: str, form: Form | None) ->
             )
             prefix = f"{child.name}/"
         elif tool == "primero":
-            key, parent, prefix = root.position("ID"), child.position("ID"), ""
+            key, parent, prefix = root.position("ID", "id"), child.position("ID", "id"), ""
         else:
             continue
         if key is None or parent is None:
@@ -184,8 +185,13 @@ def _fold(root: Laid, children: Sequence[Laid], tool: str, form: Form | None) ->
             cell = clean_cell(cells[parent])
             return cell.partition("/")[0] if cut else cell
 
-        folded(root, key, child, planned, owner, prefix)
-        root.notes.append(f"the rows of {child.name} were folded into their records as several answers")
+        several = folded(root, key, child, planned, owner, prefix, repeats=tool != "primero")
+        how = (
+            "its rows were folded into their records as several answers"
+            if several
+            else "its columns were put beside those of its records"
+        )
+        root.notes.append(f"{child.name}: {how}")
 
 
 def _is_form(workbook: Workbook) -> bool:

@@ -16,8 +16,8 @@ from dataclasses import replace
 
 from casehaven.intake.sandbox import columns as made
 from casehaven.intake.sandbox.clean import clean_cells
-from casehaven.intake.sandbox.columns import NO, YES, PlanColumn
-from casehaven.intake.sandbox.faults import Fault
+from casehaven.intake.sandbox.columns import PlanColumn
+from casehaven.intake.sandbox.faults import FaultError
 from casehaven.intake.sandbox.headers import Laid
 from casehaven.intake.sandbox.htcds import MULTIPLE
 from casehaven.intake.sandbox.xlsform import Form, Question
@@ -137,7 +137,8 @@ _TOOL_FIELDS = {
             "__version__",
         )
     ),
-    "primero": PRIMERO_MARKS - {"protection_concerns", "risk_level", "registration_date", "consent_for_services"},
+    "primero": (PRIMERO_MARKS | {"model_type"})
+    - {"protection_concerns", "risk_level", "registration_date", "consent_for_services"},
     "salesforce": SALESFORCE_MARKS,
 }
 _KEYS = {
@@ -150,6 +151,9 @@ _TWICE = frozenset(("kobo", "odk-central", "primero"))
 _ID = re.compile(r"[A-Za-z0-9]{15}([A-Za-z0-9]{3})?")
 _CODE = re.compile(r"[\w.\-]{1,64}")
 _PREFIX = re.compile(r"^(?P<group>.+)/(?P<last>[^/]+)$")
+FLAGS = frozenset(("", "0", "1", "0.0", "1.0", "TRUE", "FALSE", "True", "False", "true", "false"))
+_FIELD = re.compile(r"[a-z][a-z0-9_]*")
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _CODES_AT_MOST = 60
 _TEXT_LENGTH = 80
 
@@ -163,9 +167,7 @@ def recognised(laid: Laid) -> str | None:
         return "odk-central"
     if len(names & KOBO_MARKS) >= 2:
         return "kobo"
-    if len(names & PRIMERO_MARKS) >= 3 or (
-        _first(laid).lower() == "id" and (names & PRIMERO_MARKS or _any_cell(laid, "|||"))
-    ):
+    if len(names & PRIMERO_MARKS) >= 3 or _primero_by_id(laid):
         return "primero"
     custom = sum(1 for name in names if name.endswith("__c"))
     if (len(names & SALESFORCE_MARKS) >= 2 or custom >= 2) and ("Id" not in names or _salesforce_ids(laid)):
@@ -183,7 +185,7 @@ def plan(laid: Laid, tool: str, form: Form | None) -> list[PlanColumn]:
     """Return the columns of a source.
 
     Raises:
-        Fault: a name is there twice, and the tool does not write such names.
+        FaultError: a name is there twice, and the tool does not write such names.
     """
     notes = laid.notes
     names = _unique(laid.names, tool, notes)
@@ -278,7 +280,7 @@ def _choices(sample: Sequence[str], separator: str | None) -> bool:
         counts.update(parts)
     if not several or len(counts) > _CODES_AT_MOST:
         return False
-    return sum(1 for count in counts.values() if count > 1) * 2 >= len(counts) or separator is not None
+    return sum(1 for count in counts.values() if count > 1) * 2 >= len(counts)
 
 
 def _flag_groups(
@@ -300,7 +302,7 @@ def _flag_groups(
             continue  # the form knows no such question: a group
         if asked is not None and not asked.multiple:
             continue
-        flags = [all(_flag(cells[position]) for _, cells in laid.sample) for position, _ in members]
+        flags = [all(cells[position].strip() in FLAGS for _, cells in laid.sample) for position, _ in members]
         if group in names and any(flags):
             groups[group] = names.index(group), [member for member, flag in zip(members, flags, strict=True) if flag]
         elif (
@@ -310,9 +312,9 @@ def _flag_groups(
     return groups
 
 
-def _flag(cell: str) -> bool:
-    text = cell.strip().lower()
-    return text in YES or text in NO
+def _whole(cells: Sequence[str], members: Sequence[tuple[int, str]]) -> bool:
+    """Tell whether a record answers all of some columns or none: one question was asked."""
+    return len({bool(cells[position].strip()) for position, _ in members}) == 1
 
 
 def _unique(names: Sequence[str], tool: str, notes: list[str]) -> list[str]:
@@ -326,7 +328,7 @@ def _unique(names: Sequence[str], tool: str, notes: list[str]) -> list[str]:
             name = f"{name} ({seen[name]})"
         unique.append(name)
     if twice and tool not in _TWICE:
-        raise Fault(
+        raise FaultError(
             "header",
             f"the header names a column twice: {', '.join(dict.fromkeys(twice))}; give each column a name of its own",
         )
@@ -365,7 +367,7 @@ def _refuse_encrypted(laid: Laid) -> None:
     for name in ("Status", "__system/status"):
         position = laid.position(name)
         if position is not None and any("decrypt" in cells[position].lower() for _, cells in laid.sample):
-            raise Fault(
+            raise FaultError(
                 "encrypted",
                 "records are encrypted in ODK Central and cannot be read; export them there again and give the passphrase of the form's key",
             )
@@ -373,6 +375,18 @@ def _refuse_encrypted(laid: Laid) -> None:
 
 def _any_cell(laid: Laid, text: str) -> bool:
     return any(text in cell for _, cells in laid.sample for cell in cells)
+
+
+def _primero_by_id(laid: Laid) -> bool:
+    """Tell an export of Primero by its first column: `id`, before records under `data`, cells joined by bars, or names of fields after UUIDs."""
+    if _first(laid).lower() != "id":
+        return False
+    names = [name for name in laid.names if name]
+    if set(names) & PRIMERO_MARKS or _any_cell(laid, "|||") or any(name.startswith("data/") for name in names):
+        return True
+    position = laid.names.index(_first(laid))
+    cells = [cells[position].strip() for _, cells in laid.sample]
+    return bool(cells) and all(map(_UUID.fullmatch, cells)) and all(map(_FIELD.fullmatch, names))
 
 
 def _first(laid: Laid) -> str:

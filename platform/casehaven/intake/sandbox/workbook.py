@@ -16,7 +16,7 @@ from typing import BinaryIO
 
 from casehaven.intake.sandbox.archive import Archive
 from casehaven.intake.sandbox.cell_values import DateKind, date_kind, unescaped
-from casehaven.intake.sandbox.faults import Fault, too_large
+from casehaven.intake.sandbox.faults import FaultError, too_large
 from casehaven.intake.sandbox.limits import Limits
 from casehaven.intake.sandbox.sheet_rows import SheetRows
 from casehaven.intake.sandbox.tables import RawTable
@@ -60,7 +60,7 @@ class Workbook:
                     hidden = attributes.get("state", "visible") != "visible"
                     self.sheets.append(Sheet(name=attributes.get("name", ""), part=part, hidden=hidden))
         if not self.sheets:
-            raise Fault("kind", "the workbook has no sheet with cells")
+            raise FaultError("kind", "the workbook has no sheet with cells")
         if len(self.sheets) > _SHEETS:
             raise too_large("sheets in one workbook", _SHEETS)
         kinds = dict(targets.values())
@@ -94,7 +94,7 @@ class Workbook:
                     if target in self._archive.entries:
                         return target
         if _BOOK not in self._archive.entries:
-            raise Fault("damaged", "the workbook has no list of sheets; save it again in a spreadsheet program")
+            raise FaultError("damaged", "the workbook has no list of sheets; save it again in a spreadsheet program")
         return _BOOK
 
     def _relations(self, book: str) -> dict[str, tuple[str, str]]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from casehaven.intake.sandbox.clean import clean_cell
-from casehaven.intake.sandbox.faults import Fault
+from casehaven.intake.sandbox.faults import FaultError
 from casehaven.intake.sandbox.tables import Row
 
 SHEETS = frozenset(("survey", "choices"))
@@ -80,7 +80,7 @@ def read_form(survey: Iterable[Row], choices: Iterable[Row]) -> Form:
     """Return the form of its two sheets.
 
     Raises:
-        Fault: a sheet has no header of an XLSForm.
+        FaultError: a sheet has no header of an XLSForm.
     """
     lists: dict[str, dict[str, str]] = {}
     for entry in _entries(choices, "list_name", "name"):
@@ -119,7 +119,7 @@ def _entries(
         if kinds is None:
             kinds = [cell.lower().split("::")[0].strip().replace("list name", "list_name") for cell in cleaned]
             if not set(columns) <= set(kinds):
-                raise Fault("form", f"not an XLSForm: expected columns {', '.join(columns)}")
+                raise FaultError("form", f"not an XLSForm: expected columns {', '.join(columns)}")
             continue
         entry: dict[str, list[str]] = {}
         for kind, cell in zip(kinds, cleaned, strict=False):

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import BinaryIO
 from xml.parsers import expat
 
-from casehaven.intake.sandbox.faults import Fault
+from casehaven.intake.sandbox.faults import FaultError
 
 _CHUNK = 1 << 16
 _DEPTH = 64
@@ -25,7 +25,7 @@ def parse(file: BinaryIO, start: Start, end: End, text: Text) -> Iterator[None]:
     """Parse a part, calling back; yield after each piece.
 
     Raises:
-        Fault: no XML, or XML of a kind that no workbook holds.
+        FaultError: no XML, or XML of a kind that no workbook holds.
     """
     parser = expat.ParserCreate()
     parser.buffer_text = True
@@ -39,11 +39,11 @@ def parse(file: BinaryIO, start: Start, end: End, text: Text) -> Iterator[None]:
             yield
         parser.Parse(b"", True)
     except expat.ExpatError:
-        raise Fault(
+        raise FaultError(
             "damaged", "the workbook is damaged; open it in a spreadsheet program, save it again, and try that file"
         ) from None
     except ValueError:  # an encoding that expat does not know
-        raise Fault(
+        raise FaultError(
             "damaged", "the workbook has text in an unknown encoding; save it again in a spreadsheet program"
         ) from None
     yield
@@ -58,7 +58,7 @@ def elements(file: BinaryIO, wanted: Mapping[str, str] | None = None) -> list[tu
         nonlocal depth
         depth += 1
         if depth > _DEPTH:
-            raise Fault("damaged", "the workbook is built in a way that no spreadsheet program writes")
+            raise FaultError("damaged", "the workbook is built in a way that no spreadsheet program writes")
         local = local_name(name)
         if wanted is None or local in wanted:
             found.append((local, {local_name(key): value for key, value in attributes.items()}))
@@ -82,7 +82,7 @@ def local_name(name: str) -> str:
 
 
 def _refuse_doctype(name: str, system: str | None, public: str | None, internal: int) -> None:
-    raise Fault(
+    raise FaultError(
         "damaged",
         "the workbook holds a document type, as no spreadsheet program writes; do not use it, ask for it again",
     )
