@@ -150,6 +150,8 @@ class CellReader:
             return self._date(cell)
         if attribute.kind == "number":
             return attribute.code_of(self._number(word))
+        if attribute.kind == "country":
+            cell = cell.partition("::")[0]  # a place with its parts, the largest first
         found = attribute.code_of(cell)
         return self._compact_words.get(compact(cell)) if found is None else found
 

@@ -111,11 +111,13 @@ def compact(text: str) -> str:
 
 
 def tails(name: str) -> tuple[str, ...]:
-    """Return what a name may be without its group path, longest first (rule 2); not the name itself.
+    """Return what a name may be without its group path and without the suffix of a custom field, longest first (rule 2); not the name itself.
 
-    >>> tails("intake/person/sex"), tails("grp-person-sex"), tails("Name")
-    (('person/sex', 'sex'), ('person-sex', 'sex'), ())
+    >>> tails("intake/person/sex"), tails("grp-person-sex"), tails("Sex__c"), tails("Name")
+    (('person/sex', 'sex'), ('person-sex', 'sex'), ('Sex',), ())
     """
+    if name.endswith(("__c", "__pc")):
+        return (name.rpartition("__")[0],)
     for mark in ("/", "::", "-", "."):
         if mark in name:
             parts = name.split(mark)

@@ -22,7 +22,7 @@ from casehaven.intake.headers import compact, concept, likeness, misspelt, tails
 from casehaven.intake.held import HeldSource
 from casehaven.intake.intake_mapping import AttributeMapping, Dropped, How, IntakeMapping, LeftOut, Status
 from casehaven.intake.source import SourceColumn
-from casehaven.intake.value_proposal import proposed_dates, proposed_flags, with_values
+from casehaven.intake.value_proposal import named_flags, proposed_dates, proposed_flags, with_values, words_of
 from caseschemas import CaseSchema, SchemaAttribute
 
 NOT_A_VICTIM: Final = frozenset({"notavictimoftrafficking", "notavictim"})
@@ -56,14 +56,17 @@ class _Proposal:
     found: dict[str, AttributeMapping] = field(default_factory=dict)
     taken: set[str] = field(default_factory=set)
     """Names of columns that fill something."""
+    words: dict[str, dict[str, str]] = field(default_factory=dict)
+    """By column: the words that its cells are made of."""
 
     def make(self) -> IntakeMapping:
         self._by_name()
+        self._flags(named=True)
         self._by_label()
         self._by_likeness()
         self._registration()
         self._age()
-        self._flags()
+        self._flags(named=False)
         self._person()
         ordered = [self.found[a.name] for a in self.schema.attributes if a.name in self.found]
         dated = [proposed_dates(self.held, self.schema, entry) for entry in ordered]
@@ -177,9 +180,11 @@ class _Proposal:
 
     def _about(self, *topics: str, tool: bool = False) -> SourceColumn | None:
         """Return a column about one of some topics, whether it fills something or not."""
+        filled = {name: entry.to for entry in self.found.values() for name in entry.source if entry.how != "any"}
         for topic in topics:
             for column in self.held.columns:
-                if (tool or column.role == "answer") and concept(_texts(column)) == topic:
+                labels = self.schema.attribute(filled[column.name]).labels.values() if column.name in filled else ()
+                if (tool or column.role == "answer") and topic in (concept(_texts(column)), concept(labels)):
                     return column
         return None
 
@@ -201,23 +206,30 @@ class _Proposal:
                 self._take(attribute, born, "guess", f"from a date of birth, at the date in {at}", how="age")
                 self.found[attribute.name] = replace(self.found[attribute.name], at=at)
 
-    def _flags(self) -> None:
+    def _flags(self, *, named: bool) -> None:
+        """Flags that are one value of a column of several values: by their very name, or by a likeness."""
         for attribute in list(self._open()):
-            if attribute.kind != "flag" or attribute.role != "analysis":
+            if attribute.kind != "flag" or (attribute.role != "analysis" and not named):
                 continue
             for column in self.held.columns:
-                codes = proposed_flags(self.held, attribute, column)
+                words = self._words(column)
+                codes = named_flags(attribute, words) if named else proposed_flags(attribute, column, words)
                 if codes:
                     self.taken.add(column.name)
                     self.found[attribute.name] = AttributeMapping(
                         to=attribute.name,
                         source=(column.name,),
                         how="any",
-                        status="guess",
-                        why="a value of a column of several values",
+                        status="exact" if named else "guess",
+                        why="" if named else "a value of a column of several values",
                         codes=codes,
                     )
                     break
+
+    def _words(self, column: SourceColumn) -> dict[str, str]:
+        if column.name not in self.words:
+            self.words[column.name] = words_of(self.held, column) if column.role == "answer" else {}
+        return self.words[column.name]
 
     def _person(self) -> None:
         key = self.schema.person_key

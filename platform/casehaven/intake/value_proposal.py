@@ -80,16 +80,25 @@ def _alike(attribute: SchemaAttribute, word: str) -> str | None:
     return ranked[0][0]
 
 
-def proposed_flags(held: HeldSource, attribute: SchemaAttribute, column: SourceColumn) -> dict[str, str]:
-    """Return the words of a column of several values that a flag stands for, each with the flag's code."""
+def words_of(held: HeldSource, column: SourceColumn) -> dict[str, str]:
+    """Return the words that a column's cells are made of, each with its label where the file says one; empty where they are too many."""
+    if column.options:
+        return dict(column.options)
+    cells = held.column(column.name).cells[:_LOOKED_AT]
+    words = {part.strip(): part.strip() for cell in cells for part in cell.split(JOINED_BY) if part.strip()}
+    return words if len(words) <= WORDS_MOST else {}
+
+
+def named_flags(attribute: SchemaAttribute, words: Mapping[str, str]) -> dict[str, str]:
+    """Return the words that are the very name of a flag, each with the flag's code."""
+    yes, form = attribute.values[attribute.first_known].code, compact(attribute.name)
+    return {normal(word): yes for word, label in words.items() if form in (compact(word), compact(label))}
+
+
+def proposed_flags(attribute: SchemaAttribute, column: SourceColumn, words: Mapping[str, str]) -> dict[str, str]:
+    """Return the words that a flag may stand for, each with the flag's code."""
     yes = attribute.values[attribute.first_known].code
-    words = dict(column.options)
     alike = _ALIKE if column.multiple or column.options else 1.0
-    if not words:
-        cells = held.column(column.name).cells[:_LOOKED_AT]
-        words = {part.strip(): part.strip() for cell in cells for part in cell.split(JOINED_BY) if part.strip()}
-        if len(words) > WORDS_MOST:
-            return {}
     ends = [label.rpartition(":")[2].strip() for label in attribute.labels.values()]
     return {
         normal(word): yes
@@ -165,14 +174,3 @@ def _year_digits(text: str) -> str | None:
         if len(piece) == 4 and piece.isdigit():
             return piece
     return None
-
-
-__all__ = [
-    "LETTERS_MOST",
-    "WORDS_MOST",
-    "DateQuestion",
-    "date_questions",
-    "proposed_dates",
-    "proposed_flags",
-    "with_values",
-]
