@@ -12,7 +12,7 @@ import pytest
 from casesynth.aggregates import ABSENT, aggregate
 from casesynth.contrasts import combine
 from casesynth.domain import Attribute, Domain
-from casesynth.intervals import NORMAL, ErrorScale, judge, simulate
+from casesynth.intervals import NORMAL, ErrorScale, draw_population, judge, simulate
 from casesynth.marginals import Marginal, signed_shape
 from casesynth.model import FitSettings, LatentClassModel, fit, refit
 from casesynth.plan import ReleasePlan
@@ -241,3 +241,59 @@ def test_cancelling_stops_the_judging(
 
     with pytest.raises(KeyboardInterrupt):
         judge(model, measured, plan, b"s", settings=quick, progress=cancel)
+
+
+def _mixture(sizes: tuple[int, ...], people: float, classes: int = 5) -> LatentClassModel:
+    random = np.random.default_rng(5)
+    return LatentClassModel(
+        people=people,
+        people_sigma=3.0,
+        weights=random.dirichlet(np.full(classes, 3.0)),
+        shares=tuple(random.dirichlet(np.ones(size), size=classes).T for size in sizes),
+        stiffness=0.03,
+        residual=(1.0, 1.0, 1.0),
+    )
+
+
+def test_a_part_of_a_large_population_scatters_as_the_whole_would(shelter: Domain) -> None:
+    model = _mixture(shelter.sizes, people=20_000.0)
+    plan = ReleasePlan.make(shelter, epsilon=1, people_cap=100_000)
+    judged = [(0,), (1, 7), (0, 1, 7), (2, 3)]
+    drawn = {
+        most: [
+            draw_population(model, plan, judged, np.random.default_rng(run), most=most) for run in range(most // 1000, 90 + most // 1000)
+        ]
+        for most in (1000, 20_000)
+    }  # fmt: skip
+    for population in drawn[1000]:
+        assert population.people == 20_000
+        for clique in judged:
+            assert population.truth[clique].sum() == pytest.approx(20_000)
+        np.testing.assert_allclose(population.truth[0, 1, 7].sum(axis=0), population.truth[1, 7])
+        np.testing.assert_allclose(population.truth[0, 1, 7].sum(axis=(1, 2)), population.truth[0,])
+    # seeded, so no false alarm; a variance from 90 draws is known to 15 %, a ratio of two to 21 %, and means to 11 % of a deviation
+    for clique in judged:
+        whole, part = (
+            np.array([population.truth[clique].ravel() for population in drawn[most]]) for most in (20_000, 1000)
+        )
+        expected = model.marginal(clique).ravel()
+        large = expected > 200
+        assert large.sum() >= 2
+        ratio = part.var(axis=0)[large] / whole.var(axis=0)[large]
+        assert 0.8 < np.exp(np.log(ratio).mean()) < 1.25
+        assert (np.abs(part.mean(axis=0) - expected) < 5 * np.sqrt(expected / 90) + 0.5).all()
+    for place, table in enumerate(plan.tables[:40]):
+        parts, wholes = (np.array([p.marginals[place].counts.ravel() for p in drawn[most]]) for most in (1000, 20_000))
+        assert np.abs(parts.mean(axis=0) - wholes.mean(axis=0)).max() < 6 * np.sqrt(20_000 / 45)
+        assert parts.shape == wholes.shape and table.clique == drawn[1000][0].marginals[place].clique
+
+
+def test_a_population_below_the_limit_is_drawn_whole(shelter: Domain) -> None:
+    model = _mixture(shelter.sizes, people=700.4)
+    plan = ReleasePlan.make(shelter, epsilon=1, people_cap=100_000)
+    population = draw_population(model, plan, [(0, 1)], np.random.default_rng(1))
+    people = draw_people(model, np.random.default_rng(1))
+    assert population.people == len(people[0]) == 700
+    table = np.zeros((shelter.sizes[0], shelter.sizes[1]))
+    np.add.at(table, (people[0], people[1]), 1)
+    np.testing.assert_array_equal(population.truth[0, 1], table)

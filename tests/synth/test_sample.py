@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from casesynth.balance import ROWS_MAX
 from casesynth.model import LatentClassModel
 from casesynth.sample import draw_people, sample_records
 
@@ -146,3 +147,25 @@ def test_progress_is_told_and_may_cancel() -> None:
 
     with pytest.raises(KeyboardInterrupt):
         sample_records(_model(100), b"seed", progress=cancel)
+
+
+def test_more_records_than_are_balanced_follow_the_model_too() -> None:
+    random = np.random.default_rng(8)
+    sizes, rows = (3, 2, 300), ROWS_MAX + 7
+    model = LatentClassModel(
+        people=float(rows), people_sigma=5.0, weights=random.dirichlet(np.ones(6)),
+        shares=tuple(random.dirichlet(np.ones(size), size=6).T for size in sizes), stiffness=0.03, residual=(1.0, 1.0, 1.0),
+    )  # fmt: skip
+    records = sample_records(model, b"seed")
+    assert [column.dtype for column in records] == [np.uint8, np.uint8, np.uint16]
+    assert {len(column) for column in records} == {rows}
+    for place, (column, size) in enumerate(zip(records, sizes, strict=True)):
+        counts = np.bincount(column, minlength=size)
+        assert np.abs(counts - model.marginal((place,))).max() <= 2  # rounding, and nothing else
+    pairs = np.bincount(records[0].astype(np.int64) * 2 + records[1], minlength=6)
+    expected = model.marginal((0, 1)).ravel()
+    assert (np.abs(pairs - expected) < 6 * np.sqrt(expected) + 2).all()
+    halves = [np.bincount(part, minlength=3) for part in np.array_split(records[0], 2)]
+    assert np.abs(halves[0] - halves[1]).max() < 6 * np.sqrt(rows)  # in no order
+    again = sample_records(model, b"seed")
+    assert all(np.array_equal(one, other) for one, other in zip(records, again, strict=True))
