@@ -93,6 +93,16 @@ OUTCOMES: dict[str, Outcome] = {
     "casehaven.cli.plan.ExistingPageError": Outcome(
         exit_code=EXIT_REFUSED, advice="name another file, or add --replace"
     ),
+    "casehaven.releases.k_mode.PooledKModeError": Outcome(
+        exit_code=EXIT_REFUSED, advice="use `casehaven release`, which protects people of several organisations"
+    ),
+    "casehaven.releases.k_mode_request.KRequestError": Outcome(
+        exit_code=EXIT_REFUSED, advice="correct what the message names; nothing was marked. See `casehaven k-release --help`"
+    ),
+    "casehaven.releases.k_mode_request.TwoPeopleError": Outcome(
+        exit_code=EXIT_REFUSED,
+        advice="ask two people to approve it, and add their keys with `casehaven keys trust add`",
+    ),
     "casehaven.cli.keys.FingerprintMismatchError": Outcome(
         exit_code=EXIT_REFUSED, advice="do not trust this key; ask the signer for the fingerprint again"
     ),
@@ -169,8 +179,49 @@ OUTCOMES: dict[str, Outcome] = {
     "casehaven.intake.readers.errors.ReaderStoppedError": Outcome(
         exit_code=EXIT_REFUSED, advice="split the file into smaller ones, or export it again"
     ),
+    "casehaven.intake.errors.UnconfirmedMappingError": Outcome(
+        exit_code=EXIT_REFUSED,
+        advice="run it at a terminal, where you are asked; or save the mapping with --save-mapping, look at it, and add --mapping FILE --yes",
+    ),
+    "casehaven.intake.errors.PersonUndecidedError": Outcome(
+        exit_code=EXIT_REFUSED,
+        advice="name the column with --person-key, or say --row-is-person if nobody is in the file twice",
+    ),
+    "casehaven.intake.errors.RefusedRowsError": Outcome(
+        exit_code=EXIT_REFUSED,
+        advice="correct the rows in the file, or add --refused FILE: they are sealed into it, and the others are taken in",
+    ),
     "casehaven.intake.errors.ChangedCaseFileError": Outcome(
         exit_code=EXIT_REFUSED, advice="run the command again when nothing else writes to the file"
+    ),
+    "casehaven.intake.errors.PreparedFileError": Outcome(
+        exit_code=EXIT_REFUSED, advice="ask the organisation to prepare and send the file again; nothing was taken in"
+    ),
+    "casehaven.intake.errors.PreparedForAnotherError": Outcome(
+        exit_code=EXIT_REFUSED,
+        advice="name the right --organisation, or give the sender the key of today: casehaven vault keys public",
+    ),
+    "casehaven.intake.errors.PreparedSchemaError": Outcome(
+        exit_code=EXIT_REFUSED, advice="agree on one schema and version, and prepare the file again with it"
+    ),
+    "casehaven.intake.errors.PrepareError": Outcome(
+        exit_code=EXIT_REFUSED, advice="see `casehaven prepare --help`; nothing was written"
+    ),
+    "casehaven.intake.errors.LinkageKeyError": Outcome(
+        exit_code=EXIT_REFUSED,
+        advice="ask a partner of the agreement for its key, or make the first one: casehaven linkage create",
+    ),
+    "casehaven.intake.errors.PublicKeyFileError": Outcome(
+        exit_code=EXIT_REFUSED, advice="ask who keeps the vault for the key again, and compare its fingerprint"
+    ),
+    "casehaven.intake.errors.NobodyToPrepareError": Outcome(
+        exit_code=EXIT_REFUSED, advice="look at the mapping: which rows it leaves out, and what tells people apart"
+    ),
+    "casehaven.intake.errors.ExistingPreparedFileError": Outcome(
+        exit_code=EXIT_REFUSED, advice="name another file with -o; add --replace if the old one may go"
+    ),
+    "casehaven.intake.errors.GuessesError": Outcome(
+        exit_code=EXIT_REFUSED, advice="read the guesses above; add --yes if they are right, or correct the mapping file"
     ),
     "casehaven.generate.errors.GenerateError": Outcome(
         exit_code=EXIT_REFUSED, advice="see `casehaven generate --help`"
@@ -437,6 +488,12 @@ OUTCOMES: dict[str, Outcome] = {
     ),
     "casesynth.plan.PlanError": Outcome(
         exit_code=EXIT_REFUSED, advice="change what the message names; nothing was charged"
+    ),
+    "casesynth.kanonymity.errors.KModeError": Outcome(
+        exit_code=EXIT_REFUSED, advice="change what the message names; nothing was written"
+    ),
+    "casesynth.kanonymity.errors.BrokenPromiseError": Outcome(
+        exit_code=EXIT_REFUSED, advice="report it to the maintainers, without any case file; nothing was written"
     ),
     "casesynth.persons.PersonKeyError": Outcome(
         exit_code=EXIT_REFUSED,

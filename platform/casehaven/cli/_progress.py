@@ -15,6 +15,8 @@ SENTENCES = {
     "aggregate": "judging errors, reading aggregates",
     "sample": "drawing synthetic records",
     "write": "writing the bundle",
+    "read": "reading the files",
+    "understand": "comparing with the schema",
     "seal": "sealing records",
 }
 """What each phase does, in words."""

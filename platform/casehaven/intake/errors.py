@@ -47,3 +47,51 @@ class ConsentError(CaseFileError):
 
 class ExistingMappedFileError(CaseFileError):
     """A file of that name exists; it might hold case records, so it is only replaced on demand."""
+
+
+class PreparedFileError(CaseFileError):
+    """A prepared file that is not whole, was sealed for another organisation, or holds what `prepare` does not write."""
+
+
+class PreparedForAnotherError(PreparedFileError):
+    """A prepared file that was sealed to a key which the organisation does not have."""
+
+
+class PreparedSchemaError(PreparedFileError):
+    """A prepared file with records of another schema."""
+
+
+class PrepareError(CasehavenError):
+    """What an organisation needs to prepare records is not there or not right; nothing was written."""
+
+
+class LinkageKeyError(PrepareError):
+    """A linkage key that cannot be read or written."""
+
+
+class PublicKeyFileError(PrepareError):
+    """A file with an organisation's public key that cannot be used, or is of another organisation."""
+
+
+class NobodyToPrepareError(PrepareError):
+    """No record is left to be sealed."""
+
+
+class ExistingPreparedFileError(PrepareError):
+    """A file of that name exists; it is only replaced on demand."""
+
+
+class GuessesError(PrepareError):
+    """A mapping rests on guesses that nobody has said yes to."""
+
+
+class UnconfirmedMappingError(CaseFileError):
+    """A mapping with guesses, or an intake, that nobody said yes to."""
+
+
+class PersonUndecidedError(CaseFileError):
+    """Nobody has said what tells people apart in a file."""
+
+
+class RefusedRowsError(CaseFileError):
+    """Rows cannot be taken in, and nobody said what is to become of them."""

@@ -42,7 +42,7 @@ REFUSED: Final = {
 }
 """Why a row is refused."""
 
-_BATCH_ROWS: Final = 1 << 17
+_BATCH_ROWS: Final = 1 << 14
 _SHOWN: Final = 12
 
 
@@ -87,6 +87,11 @@ class MappedFile:
             places = taken[start : start + _BATCH_ROWS]
             arrays = [self._array(name).take(pa.array(places)) for name in columns]
             yield pa.RecordBatch.from_arrays(arrays, names=list(columns))
+
+    @property
+    def steps(self) -> int:
+        """How many batches there are."""
+        return -(-int(np.count_nonzero(self.fates == TAKEN)) // _BATCH_ROWS)
 
     # --- columns ---
 

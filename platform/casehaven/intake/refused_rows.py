@@ -54,8 +54,8 @@ def write_refused_rows(vault: Vault, dataset: Dataset, file: MappedFile, report:
         os.fsync(sink.fileno())
 
 
-def read_refused_rows(vault: Vault, path: Path) -> dict[str, Any]:
-    """Open a file of refused rows: `file`, and of each row number, reason and cells.
+def read_refused_rows(vault: Vault, path: Path) -> tuple[Dataset, dict[str, Any]]:
+    """Open a file of refused rows: the dataset, and `file`, and of each of `rows` its number, reason and cells.
 
     Raises:
         CaseFileError: it is no such file.
@@ -75,4 +75,4 @@ def read_refused_rows(vault: Vault, path: Path) -> dict[str, Any]:
     found = json.loads(text)
     if not isinstance(found, dict):
         raise SealBrokenError(f"{path.name} opens, but holds no rows")
-    return found
+    return dataset, found

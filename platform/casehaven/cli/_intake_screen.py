@@ -1,0 +1,264 @@
+"""What `casehaven intake` shows and asks: the mapping, its guesses, the dry run.
+
+1. It is the screen of the organisation whose file it is. What stands here goes to no log and no error.
+2. Every line fits 100 columns.
+3. A question has a safe answer by default: nothing is used.
+"""
+
+from __future__ import annotations
+
+import sys
+import textwrap
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+import click
+
+from casehaven.intake.calendars import CALENDARS
+from casehaven.intake.check import AttributeFinding, CheckReport
+from casehaven.intake.dates import ORDERS, DateReading
+from casehaven.intake.intake_mapping import AttributeMapping, IntakeMapping
+from casehaven.intake.mapped_file import MappedFile
+from casehaven.intake.value_proposal import DateQuestion
+from caseschemas import CaseSchema
+
+WIDTH = 100
+_ROWS_SHOWN = 20
+_NAMES_SHOWN = 40
+
+
+def is_terminal() -> bool:
+    """Whether somebody can be asked."""
+    return sys.stdin.isatty() and sys.stdout.isatty()
+
+
+def short(text: str, most: int) -> str:
+    """Cut a text to a length.
+
+    >>> short("abcdef", 4), short("abc", 4)
+    ('abc…', 'abc')
+    """
+    return text if len(text) <= most else text[: most - 1] + "…"
+
+
+def wrapped(head: str, words: Iterable[str], *, most: int = _NAMES_SHOWN) -> list[str]:
+    """Return lines of names behind a head, within the width."""
+    names = list(words)
+    if len(names) > most:
+        names = [*names[:most], f"and {len(names) - most} more"]
+    lines, line = [], f"{head:<11}"
+    for number, name in enumerate(names):
+        piece = short(name, WIDTH - 16) + ("," if number < len(names) - 1 else "")
+        if len(line) + len(piece) > WIDTH and line.strip():
+            lines.append(line.rstrip())
+            line = " " * 11
+        line += piece + " "
+    return [*lines, line.rstrip()]
+
+
+def share(part: int, whole: int) -> str:
+    """Return a share as a person reads it.
+
+    >>> share(0, 9), share(1, 999), share(500, 1000), share(999, 1000), share(9, 9)
+    ('-', '< 1 %', '50 %', '> 99 %', '100 %')
+    """
+    if not part or not whole:
+        return "-"
+    if part == whole:
+        return "100 %"
+    percent = round(100 * part / whole)
+    return "< 1 %" if percent < 1 else "> 99 %" if percent > 99 else f"{percent} %"
+
+
+def show_mapping(mapping: IntakeMapping, *, where: str) -> None:
+    """Say where a mapping comes from, and what of it is a guess."""
+    exact = sum(not entry.guessed for entry in mapping.attributes)
+    guesses = len(mapping.guesses)
+    click.echo(f"mapping    {where}: {exact} attributes certain, {guesses} with guesses")
+    for entry in mapping.guesses:
+        show_guess(entry)
+
+
+def show_guess(entry: AttributeMapping) -> None:
+    """Show one guess: of the column, or of words."""
+    if entry.status == "guess":
+        columns = " + ".join(entry.source)
+        click.echo(short(f"  guess    {short(entry.to, 38)} from column {columns}", WIDTH))
+        if entry.why:
+            click.echo(short(f"             because: {entry.why}", WIDTH))
+    for word, code in list(entry.guesses.items())[:_ROWS_SHOWN]:
+        click.echo(short(f"  guess    {short(entry.to, 38)}: {word!r} means {code!r}", WIDTH))
+    if len(entry.guesses) > _ROWS_SHOWN:
+        click.echo(f"           and {len(entry.guesses) - _ROWS_SHOWN} more words")
+
+
+def ask_guesses(mapping: IntakeMapping) -> IntakeMapping | None:
+    """Ask about the guesses; None: nothing is to be done."""
+    if not mapping.guesses:
+        return mapping
+    answer = click.prompt(
+        "Are these guesses right? [a]ll of them, [o]ne by one, [n]one of them, [s]top",
+        type=click.Choice(["a", "o", "n", "s"]),
+        default="s",
+        show_choices=False,
+    )
+    if answer == "s":
+        return None
+    if answer == "a":
+        return mapping.accepted()
+    kept = []
+    for entry in mapping.attributes:
+        decided = _ask_one(entry) if entry.guessed and answer == "o" else _without(entry)
+        if decided is not None:
+            kept.append(decided)
+    return replace(mapping, attributes=tuple(kept))
+
+
+def _ask_one(entry: AttributeMapping) -> AttributeMapping | None:
+    show_guess(replace(entry, guesses={}))
+    if entry.status == "guess" and not click.confirm(f"  use it for {entry.to}?", default=False):
+        return None
+    codes = dict(entry.codes)
+    for word, code in entry.guesses.items():
+        if click.confirm(short(f"  {entry.to}: does {word!r} mean {code!r}?", WIDTH - 8), default=False):
+            codes[word] = code
+    return replace(entry, status="decided", codes=codes, guesses={})
+
+
+def _without(entry: AttributeMapping) -> AttributeMapping | None:
+    """Return what is certain of an entry."""
+    return None if entry.status == "guess" else replace(entry, guesses={})
+
+
+def ask_dates(mapping: IntakeMapping, questions: Sequence[DateQuestion]) -> IntakeMapping:
+    """Ask what only a person knows about dates; each column once."""
+    readings: dict[str, DateReading] = {}
+    for question in questions:
+        if question.column in readings:
+            continue
+        reading = DateReading()
+        if question.calendars:
+            click.echo(f"The years in column {short(question.column, 60)} are not of the Gregorian calendar.")
+            calendar = click.prompt("  Which calendar?", type=click.Choice(CALENDARS), default=question.calendars[0])
+            reading = replace(reading, calendar=calendar)
+        if question.order_open:
+            click.echo(f"In column {short(question.column, 60)} day and month cannot be told apart.")
+            said = click.prompt("  What comes first?", type=click.Choice([*ORDERS, "unknown"]), default="unknown")
+            reading = replace(reading, order=next((order for order in ORDERS if order == said), None))
+        readings[question.column] = reading
+    return with_readings(mapping, readings)
+
+
+def with_readings(mapping: IntakeMapping, readings: dict[str, DateReading]) -> IntakeMapping:
+    """Return a mapping that reads the dates of some columns in a certain way."""
+    attributes = []
+    for entry in mapping.attributes:
+        for name in entry.source:
+            if name in readings:
+                entry = replace(entry, dates=_merged(entry.dates, readings[name]))
+        if entry.at in readings:
+            entry = replace(entry, at_dates=_merged(entry.at_dates, readings[entry.at]))
+        attributes.append(entry)
+    return replace(mapping, attributes=tuple(attributes))
+
+
+def _merged(before: DateReading, said: DateReading) -> DateReading:
+    return replace(said, order=said.order or before.order)
+
+
+def ask_person(mapping: IntakeMapping, schema: CaseSchema) -> IntakeMapping:
+    """Ask what tells people apart, where nothing says it."""
+    key = schema.person_key
+    if key is None or mapping.row_is_person or mapping.attribute(key) is not None:
+        return mapping
+    click.echo("No column of this file is known to tell people apart.")
+    click.echo(short("  columns: " + ", ".join(mapping.columns), 3 * WIDTH))
+    name = click.prompt("Which column does? Write its name, or [r] if nobody is in the file twice")
+    if name.strip().lower() == "r":
+        return replace(mapping, row_is_person=True)
+    return with_person(mapping, schema, (name.strip(),))
+
+
+def with_person(mapping: IntakeMapping, schema: CaseSchema, columns: Sequence[str]) -> IntakeMapping:
+    """Return a mapping in which these columns tell people apart."""
+    from casehaven.intake.errors import PersonUndecidedError  # rarely needed
+
+    absent = [name for name in columns if name not in mapping.columns]
+    if absent or schema.person_key is None:
+        raise PersonUndecidedError(f"the file has no column {', '.join(absent) or 'for that'}")
+    entry = AttributeMapping(to=schema.person_key, source=tuple(columns), how="copy", status="decided")
+    rest = [other for other in mapping.attributes if other.to != schema.person_key]
+    dropped = tuple(one for one in mapping.dropped if one.column not in columns)
+    order = [attribute.name for attribute in schema.attributes]
+    attributes = tuple(sorted([*rest, entry], key=lambda other: order.index(other.to)))
+    return replace(mapping, attributes=attributes, dropped=dropped, row_is_person=False)
+
+
+# --- the dry run -------------------------------------------------------------------------------------------------------------
+
+
+def show_report(file: MappedFile, report: CheckReport) -> None:
+    """Show what taking the file in would do."""
+    there = report.rows - report.empty
+    click.echo(f"{'attribute':<40}{'from column':<31}{'understood':>10}{'not':>9}{'empty':>9}")
+    for finding in report.attributes:
+        if finding.kept:
+            _show_finding(finding, there)
+    for finding in report.attributes:
+        if finding.not_understood:
+            if finding.words:
+                _lines(wrapped("not known", [f"{finding.to}: {', '.join(map(repr, finding.words[:12]))}"]))
+            else:
+                click.echo(f"not known  {finding.to}: cells that are no such value; they are not shown")
+    if report.unfilled:
+        _lines(wrapped("unfilled", report.unfilled))
+    _show_dropped(report)
+    for note in report.notes:
+        _lines(textwrap.wrap(f"note       {note}", WIDTH, subsequent_indent=" " * 11, break_long_words=False))
+    _show_rows(file, report)
+
+
+def _lines(lines: Iterable[str]) -> None:
+    for line in lines:
+        click.echo(line)
+
+
+def _show_finding(finding: AttributeFinding, there: int) -> None:
+    source = " + ".join(finding.source)
+    parts = (finding.understood, finding.not_understood, finding.blank)
+    shares = "".join(f"{share(part, there):>{width}}" for part, width in zip(parts, (10, 9, 9), strict=True))
+    click.echo(f"{short(finding.to, 38):<40}{short(source, 29):<31}{shares}")
+
+
+def _show_dropped(report: CheckReport) -> None:
+    identifying = [finding.to for finding in report.attributes if not finding.kept]
+    if identifying:
+        click.echo("dropped    identifiers and free text (--keep NAME keeps one of them, sealed):")
+        _lines(wrapped("", identifying))
+    reasons: dict[str, list[str]] = {}
+    for entry in report.dropped:
+        reasons.setdefault(entry.why, []).append(entry.column)
+    for why, names in reasons.items():
+        click.echo(f"dropped    {short(why or 'by the mapping', WIDTH - 12)}:")
+        _lines(wrapped("", names))
+    if report.new_columns:
+        click.echo("new        columns that the mapping does not know; they are not read:")
+        _lines(wrapped("", report.new_columns))
+
+
+def _show_rows(file: MappedFile, report: CheckReport) -> None:
+    click.echo(f"rows       {report.rows:,} read, {report.taken:,} to be taken in")
+    left = ", ".join(code for entry in file.mapping.left_out for code in entry.codes)
+    for count, what in (
+        (report.empty, "empty"),
+        (report.repeated, "the same as an earlier row"),
+        (report.left_out, f"left behind: {short(left, 60)}"),
+        (report.minors, "left behind: minors, by the rule"),
+        (len(report.refused), "refused"),
+    ):
+        if count:
+            click.echo(f"           {count:,} {what}")
+    for refused in report.refused[:_ROWS_SHOWN]:
+        click.echo(f"refused    row {refused.row}: {refused.reason}")
+    if len(report.refused) > _ROWS_SHOWN:
+        click.echo(f"           and {len(report.refused) - _ROWS_SHOWN:,} more rows")
