@@ -54,6 +54,7 @@ HOLDS_REAL_DATA = {
     "casesynth.counting": set[str](),
     "casesynth.marginals": {"Clique", "axes_of", "signs_of", "signed_shape"},  # names of columns, and sizes
     "casesynth.evaluation": None,
+    "casesynth.kanonymity": None,
 }
 """Module: the names that modules after the noise may take from it; None and the empty set are nothing at all."""
 

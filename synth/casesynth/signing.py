@@ -4,7 +4,7 @@
    file that others may read is refused. A key file is never overwritten.
 2. A *fingerprint* is `SHA256:` and the base64 (no padding) of the SHA-256 of the 32 raw bytes of the public key.
 3. A signature covers `casehaven-release-manifest/1`, a newline, the length of the manifest in 8 bytes, big end first, and the manifest.
-   The prefix keeps a signature made for a manifest from being good for anything else that the same key signs.
+   The prefix keeps a signature made for a manifest from being good for anything else that the same key signs. An approval has a prefix of its own.
 4. A *trust store* is a JSON file of names, fingerprints and public keys that somebody compared over another channel. A signature by a
    key that is not in it is valid at most, never trusted.
 """
@@ -32,6 +32,8 @@ from casesynth.errors import CasesynthError
 SIGNATURE_FORMAT = "casehaven-signature/1"
 TRUST_FORMAT = "casehaven-trust/1"
 MANIFEST_CONTEXT = b"casehaven-release-manifest/1\n"
+DECISION_CONTEXT = b"casehaven-release-decision/1\n"
+APPROVAL_CONTEXT = b"casehaven-k-approval/1\n"
 ALGORITHM = "Ed25519"
 
 _KEY_BYTES = 32
@@ -159,6 +161,18 @@ def parse_signature(unverified: bytes) -> ManifestSignature:
     return ManifestSignature(public_key=key, signature=signature)
 
 
+def verify_approval(key: PublicKey, signature: bytes, request: bytes) -> None:
+    """Check that a key approved exactly this request.
+
+    Raises:
+        BadSignatureError: it did not.
+    """
+    try:
+        Ed25519PublicKey.from_public_bytes(key.raw).verify(signature, _message(request, APPROVAL_CONTEXT))
+    except (InvalidSignature, ValueError):
+        raise BadSignatureError(f"the approval of {key.fingerprint} does not fit its request") from None
+
+
 class SigningKey:
     """An Ed25519 private key. Its `repr` shows the fingerprint, never the key.
 
@@ -185,6 +199,14 @@ class SigningKey:
     def sign_manifest(self, manifest: bytes) -> ManifestSignature:
         """Sign the bytes of a manifest, and nothing else (rule 3)."""
         return ManifestSignature(public_key=self.public_key, signature=self._private.sign(_message(manifest)))
+
+    def sign_decision(self, decision: bytes) -> bytes:
+        """Sign the bytes of a decision about a release, and nothing else (rule 3); 64 bytes."""
+        return self._private.sign(_message(decision, DECISION_CONTEXT))
+
+    def sign_approval(self, request: bytes) -> bytes:
+        """Sign the bytes of a request that two people must approve; good for nothing else (rule 3)."""
+        return self._private.sign(_message(request, APPROVAL_CONTEXT))
 
     def save(self, path: Path, passphrase: bytes | None = None) -> None:
         """Write the key to a new PEM file with permissions 0600, whole or not at all.
@@ -349,8 +371,8 @@ def _signer(unverified: object, where: str) -> TrustedSigner:
     return TrustedSigner(name=unverified["name"], public_key=key)
 
 
-def _message(manifest: bytes) -> bytes:
-    return MANIFEST_CONTEXT + len(manifest).to_bytes(8, "big") + manifest
+def _message(signed: bytes, context: bytes = MANIFEST_CONTEXT) -> bytes:
+    return context + len(signed).to_bytes(8, "big") + signed
 
 
 def _fields(unverified: object, what: str, expected_format: str) -> Mapping[str, object]:

@@ -12,6 +12,9 @@ import click
 from casehaven.cli.keys import DEFAULT_TRUST, load_trust_store, trust_option
 from casesynth.manifest import UnknownSignerError, verify_bundle
 
+K_SYNTHETIC = "k-synthetic"
+"""The fact `kind` of a bundle that is not differentially private."""
+
 
 @contextmanager
 def advising_how_to_trust(bundle: Path, trust_path: Path) -> Iterator[None]:
@@ -42,3 +45,10 @@ def command(bundle: Path, trust_path: Path) -> None:
         raise AssertionError("verify_bundle returns only trusted bundles")
     click.echo(f"signature  valid, by {found.signer.name} ({found.signer.public_key.fingerprint})")
     click.echo(f"files      {len(found.manifest.files)}, each as it was signed")
+    if found.manifest.facts.get("kind") == K_SYNTHETIC:
+        from casehaven.releases.k_mode_bundle import verify_k_approvals  # a protected release needs none of it
+        from casesynth.kanonymity.attacks import WARNING
+
+        stated = verify_k_approvals(bundle, found.manifest, load_trust_store(trust_path))
+        click.echo(f"privacy    {WARNING}: a k-synthetic file, k {stated.k}; read datasheet.md before anything else")
+        click.echo(f"approved   by {' and '.join(stated.approved_by)}")
