@@ -271,7 +271,7 @@ def test_a_part_of_a_large_population_scatters_as_the_whole_would(shelter: Domai
             assert population.truth[clique].sum() == pytest.approx(20_000)
         np.testing.assert_allclose(population.truth[0, 1, 7].sum(axis=0), population.truth[1, 7])
         np.testing.assert_allclose(population.truth[0, 1, 7].sum(axis=(1, 2)), population.truth[0,])
-    # seeded, so no false alarm; a variance from 90 draws is known to 15 %, a ratio of two to 21 %, and means to 11 % of a deviation
+    # seeded, so no false alarm; a ratio of two variances from 90 draws is known to 21 %, and means to 11 % of a deviation
     for clique in judged:
         whole, part = (
             np.array([population.truth[clique].ravel() for population in drawn[most]]) for most in (20_000, 1000)
@@ -280,7 +280,7 @@ def test_a_part_of_a_large_population_scatters_as_the_whole_would(shelter: Domai
         large = expected > 200
         assert large.sum() >= 2
         ratio = part.var(axis=0)[large] / whole.var(axis=0)[large]
-        assert 0.8 < np.exp(np.log(ratio).mean()) < 1.25
+        assert 0.6 < np.exp(np.log(ratio).mean()) < 1.6  # unscaled, it would be a twentieth, or twenty
         assert (np.abs(part.mean(axis=0) - expected) < 5 * np.sqrt(expected / 90) + 0.5).all()
     for place, table in enumerate(plan.tables[:40]):
         parts, wholes = (np.array([p.marginals[place].counts.ravel() for p in drawn[most]]) for most in (1000, 20_000))
