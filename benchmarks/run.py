@@ -42,6 +42,7 @@ RUNS: dict[str, tuple[str, tuple[tuple[str, ...], ...]]] = {
     ),
     "feasibility": ("What `casehaven plan` expects, beside what releases were", (("feasibility.py",),)),
     "vault": ("The vault, beside plain SQLite and plain Parquet", (("vault.py", "--full"),)),
+    "kmode": ("The k-synthetic mode, which is not differentially private", (("kmode.py", "--full"),)),
     "generate": ("The generator", (("generate.py", "--full"),)),
 }
 """Name of a section: its title, and the scripts with their arguments."""

@@ -82,8 +82,8 @@ class Office:
         return path
 
     def make(self, files: list[Path], approvals: list[Path], *, out: str = "k", extra: tuple[str, ...] = ()) -> Result:
-        named = [part for approval in approvals for part in ("--approval", approval)]
-        fixed = ["--schema", self.folder / "shelter.json", "--out", self.folder / out, "--key", self.key("Amal")]
+        named: list[str | Path] = [part for approval in approvals for part in ("--approval", approval)]
+        fixed: list[str | Path] = ["--schema", self.folder / "shelter.json", "--out", self.folder / out, "--key", self.key("Amal")]
         return self.shelter.run(
             "k-release", "make", *files, *fixed, *named, *self.ledger, "--trust", self.store, "--open-accounts", *extra
         )
