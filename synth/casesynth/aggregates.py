@@ -4,7 +4,9 @@ All of it is post-processing of the model; no record is read.
 
 1. Estimates are the model's expected numbers of people, in closed form. A combination is never larger than its parts.
 2. Combinations are of known values; single values also list what is missing, so that "of those who answered" can be computed.
-3. Shown is what passes privacy rule 25: an estimate of at least 10 people and a lower interval end of at least 1. What is not listed
+3. Numbers agree: all come from one model, so a combination is never larger than its parts and a column's values, missing ones included, sum to
+   their parent. A combination is shown only where all its parts are.
+4. Shown is what passes privacy rule 25: an estimate of at least 10 people and a lower interval end of at least 1. What is not listed
    is hidden by that rule, which does not mean that nobody has the combination.
 """
 
@@ -132,14 +134,34 @@ def aggregate(
     estimate, half = (np.concatenate(parts) for parts in ([b[2] for b in blocks], [b[3] for b in blocks]))
     unknown = np.concatenate([b[4] for b in blocks])
     order = np.lexsort((-estimate, unknown, (columns != ABSENT).sum(axis=1)))
+    order = order[_with_parts(columns[order], values[order], domain)]
     return AggregateTable(
         columns=columns[order],
         values=values[order],
         estimate=estimate[order],
         low=np.maximum(estimate - half, 0.0)[order],
         high=(estimate + half)[order],
-        missing_values=int(unknown.sum()),
+        missing_values=int(unknown[order].sum()),
     )
+
+
+def _with_parts(columns: NDArray[np.int32], values: NDArray[np.int32], domain: Domain) -> NDArray[np.bool_]:
+    """Return which combinations have all their parts, one value less, among the others that do."""
+    starts = np.cumsum([0, *domain.sizes])
+    used = columns != ABSENT
+    cells = np.where(used, starts[columns] + values, 0).astype(np.int64)
+    lengths: NDArray[np.int64] = used.sum(axis=1)
+    width = int(starts[-1])
+    kept: NDArray[np.bool_] = lengths == 1
+    single = cells[kept, 0]
+    two = lengths == 2
+    kept[two] = np.isin(cells[two, 0], single) & np.isin(cells[two, 1], single)
+    pairs = kept & two
+    known = cells[pairs, 0] * width + cells[pairs, 1]
+    triples = np.flatnonzero(lengths == 3)
+    inside = [np.isin(cells[triples, a] * width + cells[triples, b], known) for a, b in ((0, 1), (0, 2), (1, 2))]
+    kept[triples] = np.logical_and.reduce(inside)
+    return kept
 
 
 def missing_cells(model: LatentClassModel, domain: Domain, *, minimum: float = MINIMUM) -> Iterator[Cells]:
