@@ -9,9 +9,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from math import isfinite
 from typing import Literal
+
+from casehaven.intake.sandbox.faults import FaultError
 
 DateKind = Literal["date", "month", "year", "time"]
 
@@ -23,6 +26,7 @@ _BUILT_IN: dict[int, DateKind] = {
 _LITERAL = re.compile(r'"[^"]*"|\\.|_.|\*.|\[(?!h|m|s)[^\]]*\]', re.IGNORECASE)
 _ESCAPED = re.compile(r"_x([0-9A-Fa-f]{4})_")
 _DAY_SECONDS = 86_400
+_LAST_COLUMN = 1 << 14
 _LAST_DAY = 2_958_466
 
 
@@ -98,3 +102,55 @@ def unescaped(text: str) -> str:
     'a\\rb'
     """
     return _ESCAPED.sub(lambda found: chr(int(found[1], 16)), text) if "_x" in text else text
+
+
+class CellReader:
+    """Shows the cells of one workbook."""
+
+    def __init__(self, texts: Sequence[str], dates: Mapping[str, DateKind], from_1904: bool) -> None:
+        self._texts = texts
+        self._dates = dates
+        self._from_1904 = from_1904
+        self.positions = _Positions()
+
+    def shown(self, kind: str, style: str, text: str) -> str:
+        """Return what a cell shows.
+
+        Args:
+            kind: of its value, as the workbook says (`n` is a number, `s` the place of a text).
+            style: number of its style.
+            text: its value as stored.
+
+        Raises:
+            FaultError: the value is not what its kind says.
+        """
+        if kind == "s":
+            if not (text.isascii() and text.isdigit()):
+                text = text.strip()
+            if not (text.isascii() and text.isdigit() and len(text) < 10 and int(text) < len(self._texts)):
+                raise FaultError(
+                    "damaged", "the workbook points to a text that it has not; save it again in a spreadsheet program"
+                )
+            return self._texts[int(text)]
+        if kind == "n":
+            if style in self._dates:
+                return date_text(text, self._dates[style], self._from_1904)
+            return text if text.isascii() and text.isdigit() else number_text(text)
+        if kind == "b":
+            return "TRUE" if text.strip() == "1" else "FALSE"
+        return unescaped(text) if kind in ("str", "inlineStr") else text
+
+
+class _Positions(dict[str, int]):
+    """Place of a column, from 0, by its letters."""
+
+    def __missing__(self, letters: str) -> int:
+        position = 0
+        for letter in letters[:4]:
+            position = position * 26 + ord(letter) - 64
+        if not 0 < position <= _LAST_COLUMN or not letters.isalpha():
+            raise FaultError(
+                "damaged", "the workbook names a cell that cannot be; save it again in a spreadsheet program"
+            )
+        self[letters] = position - 1
+        return position - 1

@@ -31,7 +31,7 @@ class Limits:
     """Values inside values of a JSON file."""
     memory_bytes: int = 512 << 20
     """Address space of the process that parses."""
-    cpu_seconds_least: int = 4
+    cpu_seconds_least: int = 3
     """Processor time for the smallest file."""
     cpu_seconds_per_mebibyte: float = 1.5
     """Added for each mebibyte of the file."""

@@ -12,14 +12,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import BinaryIO
 
 from casehaven.intake.sandbox.archive import Archive
-from casehaven.intake.sandbox.cell_values import DateKind, date_kind, unescaped
+from casehaven.intake.sandbox.cell_values import CellReader, DateKind, date_kind, unescaped
 from casehaven.intake.sandbox.faults import FaultError, too_large
 from casehaven.intake.sandbox.limits import Limits
+from casehaven.intake.sandbox.plain_rows import NotPlainError, plain_rows
 from casehaven.intake.sandbox.sheet_rows import SheetRows
-from casehaven.intake.sandbox.tables import RawTable
+from casehaven.intake.sandbox.tables import RawTable, Row
 from casehaven.intake.sandbox.xml_parts import elements, local_name, parse
 
 _BOOK = "xl/workbook.xml"
@@ -71,17 +73,19 @@ class Workbook:
         """Return a sheet's rows."""
         self._load()
         notes: list[str] = []
-        rows = SheetRows(
-            texts=self._texts or [],
-            dates=self._dates or {},
-            from_1904=self._from_1904,
-            limits=self._limits,
-            sheet=sheet.name,
-        )
+        reader = CellReader(self._texts or [], self._dates or {}, self._from_1904)
+        rows = SheetRows(reader=reader, limits=self._limits, sheet=sheet.name)
 
-        def stream() -> Iterator[tuple[int, list[str]]]:
-            with self._archive.open(sheet.part) as file:
-                yield from rows.read(file)
+        def stream() -> Iterator[Row]:
+            given = 0
+            try:
+                with self._archive.open(sheet.part) as file:
+                    for row in plain_rows(file, reader, self._limits):
+                        yield row
+                        given += 1
+            except NotPlainError:
+                with self._archive.open(sheet.part) as file:
+                    yield from islice(rows.read(file), given, None)
 
         merged = self._merged(sheet)
         return RawTable(name=sheet.name, rows=stream(), notes=notes, formulas=rows.formulas, merged=merged)
