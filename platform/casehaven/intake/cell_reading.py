@@ -19,6 +19,7 @@ from typing import Final
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from casehaven.intake.calendars import Span
@@ -55,20 +56,25 @@ class MappedColumn:
     name: str
     places: NDArray[np.int32] = field(repr=False)
     """Of each row: which distinct cell it holds."""
-    cells: tuple[str, ...] = field(repr=False)
-    """Every distinct cell as it is stored; several may be the same."""
+    texts: pa.Array = field(repr=False)
+    """Every distinct cell as it is stored, as Arrow holds it; several may be the same."""
     states: NDArray[np.int8] = field(repr=False)
     """Of each distinct cell: BLANK, UNDERSTOOD or NOT_UNDERSTOOD."""
     unknown: dict[str, int] = field(default_factory=dict, repr=False)
     """Words that were not understood, and how many rows hold each."""
 
-    def array(self, start: int = 0, stop: int | None = None) -> pa.DictionaryArray:
-        """Return the cells of some rows."""
-        return pa.DictionaryArray.from_arrays(pa.array(self.places[start:stop]), pa.array(self.cells, pa.string()))
+    @cached_property
+    def cells(self) -> tuple[str, ...]:
+        """Every distinct cell as it is stored."""
+        return tuple(self.texts.to_pylist())
+
+    def array(self) -> pa.DictionaryArray:
+        """Return the cell of every row."""
+        return pa.DictionaryArray.from_arrays(pa.array(self.places), self.texts)
 
     def row_states(self) -> NDArray[np.int8]:
         """Return BLANK, UNDERSTOOD or NOT_UNDERSTOOD of each row."""
-        found: NDArray[np.int8] = self.states[self.places] if len(self.cells) else np.zeros(0, np.int8)
+        found: NDArray[np.int8] = self.states[self.places] if len(self.states) else np.zeros(0, np.int8)
         return found
 
 
@@ -78,6 +84,14 @@ Read = tuple[str, int, tuple[str, ...]]
 
 def map_column(held: HeldSource, entry: AttributeMapping, attribute: SchemaAttribute) -> MappedColumn:
     """Read one attribute from a source."""
+    if entry.how == "copy" and len(entry.source) == 1:
+        held_column = held.column(entry.source[0])
+        return MappedColumn(
+            name=attribute.name,
+            places=held_column.places,
+            texts=pc.utf8_trim_whitespace(held_column.texts),
+            states=np.where(held_column.filled(), UNDERSTOOD, BLANK).astype(np.int8),
+        )
     names = [*entry.source, *([entry.at] if entry.at is not None else [])]
     places, cells = _together([held.column(name) for name in names])
     reader = CellReader(attribute, entry, spaced=held.source.tool.value in SPACED)
@@ -91,7 +105,7 @@ def map_column(held: HeldSource, entry: AttributeMapping, attribute: SchemaAttri
     return MappedColumn(
         name=attribute.name,
         places=places,
-        cells=tuple(cell for cell, _, _ in found),
+        texts=pa.array([cell for cell, _, _ in found], pa.string()),
         states=np.array([state for _, state, _ in found], np.int8),
         unknown=unknown,
     )

@@ -53,8 +53,7 @@ class CaseFile:
 
     def digest(self) -> str:
         """Return the SHA-256 of the file as it is now, as hex."""
-        with self.path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return file_digest(self.path)
 
     def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
         """Yield the rows as batches of cells, only the columns asked for.
@@ -145,6 +144,12 @@ def open_case_file(
     if unknown:
         raise UnknownColumnsError(f"{path.name}: columns that {schema.id} does not have: {_listed(unknown)}")
     return CaseFile(path=path, columns=columns, parquet=parquet)
+
+
+def file_digest(path: Path) -> str:
+    """Return the SHA-256 of a file as it is now, as hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @contextmanager

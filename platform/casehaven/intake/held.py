@@ -9,13 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from casehaven.intake.errors import ChangedCaseFileError
 from casehaven.intake.source import SourceColumn, SourceTable
+
+_CELLS = pa.dictionary(pa.int32(), pa.string())
 
 Places = NDArray[np.int64]
 Progress = Callable[[], None]
@@ -27,12 +31,26 @@ class HeldColumn:
 
     places: NDArray[np.int32] = field(repr=False)
     """Of each row: which distinct cell it holds."""
-    cells: tuple[str, ...] = field(repr=False)
-    """Every distinct cell; an absent one is empty text."""
+    texts: pa.Array = field(repr=False)
+    """Every distinct cell, as Arrow holds it; an absent one is empty text."""
+
+    @cached_property
+    def cells(self) -> tuple[str, ...]:
+        """Every distinct cell."""
+        return tuple(self.texts.to_pylist())
+
+    def first(self, most: int) -> tuple[str, ...]:
+        """The first distinct cells, as they come in the file."""
+        return tuple(self.texts.slice(0, most).to_pylist())
+
+    def filled(self) -> NDArray[np.bool_]:
+        """Which distinct cells are not empty."""
+        found: NDArray[np.bool_] = np.asarray(pc.not_equal(pc.utf8_trim_whitespace(self.texts), ""))
+        return found
 
     def counts(self) -> NDArray[np.int64]:
         """How many rows hold each distinct cell."""
-        return np.bincount(self.places, minlength=len(self.cells))
+        return np.bincount(self.places, minlength=len(self.texts))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +63,7 @@ class HeldSource:
     rows: Places = field(repr=False)
     """Number of each row in its file, from 1."""
     table: pa.Table = field(repr=False)
+    _read: dict[str, HeldColumn] = field(default_factory=dict, repr=False)
 
     @property
     def columns(self) -> tuple[SourceColumn, ...]:
@@ -53,15 +72,16 @@ class HeldSource:
 
     def column(self, name: str) -> HeldColumn:
         """Return the cells of a column; KeyError when there is none."""
-        chunked = self.table.column(name)
-        if not len(chunked):
-            return HeldColumn(places=np.zeros(0, np.int32), cells=())
-        array = chunked.combine_chunks()
-        found = array.chunk(0) if isinstance(array, pa.ChunkedArray) else array
-        return HeldColumn(
-            places=np.asarray(found.indices).astype(np.int32, copy=False),
-            cells=tuple(cell or "" for cell in found.dictionary.to_pylist()),
-        )
+        if name not in self._read:
+            chunked = self.table.column(name)
+            if len(chunked):
+                array = chunked.combine_chunks()
+                found = array.chunk(0) if isinstance(array, pa.ChunkedArray) else array
+            else:
+                found = pa.array([], _CELLS)
+            places = np.asarray(found.indices).astype(np.int32, copy=False)
+            self._read[name] = HeldColumn(places=places, texts=pc.fill_null(found.dictionary, ""))
+        return self._read[name]
 
 
 def hold(source: SourceTable, *, check: Progress = lambda: None, names: Sequence[str] | None = None) -> HeldSource:
@@ -80,7 +100,7 @@ def hold(source: SourceTable, *, check: Progress = lambda: None, names: Sequence
     before = source.digest()
     rows: list[Places] = []
     batches: list[pa.RecordBatch] = []
-    schema = pa.schema([(name, pa.dictionary(pa.int32(), pa.string())) for name in names])
+    schema = pa.schema([(name, _CELLS) for name in names])
     for batch in source.batches(names):
         check()
         rows.append(batch.rows)

@@ -171,7 +171,7 @@ class _Proposal:
         cells = self.held.column(column.name)
         reader = CellReader(attribute, entry, spaced=self.held.source.tool.value in SPACED)
         counts = cells.counts()[:_LOOKED_AT]
-        words = [column.options.get(cell, cell) for cell in cells.cells[:_LOOKED_AT]]
+        words = [column.options.get(cell, cell) for cell in cells.first(_LOOKED_AT)]
         states = np.array([reader.read((word,))[1] for word in words], np.int8)
         filled = int(counts[states != BLANK].sum())
         return filled == 0 or int(counts[states == UNDERSTOOD].sum()) >= _BORNE_OUT * filled

@@ -16,7 +16,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import os
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -33,14 +32,14 @@ from sqlalchemy import Connection, func, insert, select
 from casehaven.core.db import insert_many
 from casehaven.intake.errors import ChangedCaseFileError, PersonColumnError
 from casehaven.intake.file_consents import FileConsents
-from casehaven.intake.files import CaseFile, open_case_file
-from casehaven.intake.mapped_file import RECORD_KEY, MappedFile
+from casehaven.intake.files import open_case_file
+from casehaven.intake.mapped_file import RECORD_KEY
 from casehaven.intake.record_keys import RecordKeys
+from casehaven.intake.upload import CaseRecords, Upload, known_upload, upload_index
 from casehaven.people.matching import blind_values, matching_columns
 from casehaven.vault import models
 from casehaven.vault.bound_rows import ENTRY_KEY, entry_mac, person_key_context
 from casehaven.vault.chunks import ROWS_FULL, TOKEN_BYTES, ChunkRows, join
-from casehaven.vault.context import prefixed
 from casehaven.vault.datasets import Dataset, now, this_month
 from casehaven.vault.errors import SchemaDiffersError
 from casehaven.vault.keystore import OrganisationKeys
@@ -52,26 +51,11 @@ from casesynth.encode import encode, text_column
 from casesynth.persons import PeopleCapError, PersonKeyError, first_without_token
 
 Check = Callable[[], None]
+
+
 Numbers = NDArray[np.int64]
 
 _AT_ONCE = 500
-
-
-@dataclass(frozen=True, kw_only=True)
-class Upload:
-    """What became of a case file."""
-
-    upload_id: int
-    version: int
-    """Of the dataset, with the file in it."""
-    repeated: bool
-    """The dataset had the file already; nothing was added."""
-    records: int = 0
-    """Records that were added, corrections among them. For the organisation's own screen only (privacy rule 5)."""
-    corrected: int = 0
-    """Records that stand for an earlier one."""
-    unchanged: int = 0
-    """Records that were there already, as they are."""
 
 
 @dataclass(kw_only=True)
@@ -95,7 +79,7 @@ class _Intake:
     vault: Vault
     dataset: Dataset
     keys: OrganisationKeys
-    file: CaseFile | MappedFile
+    file: CaseRecords
     version: int
     stored: tuple[str, ...]
     identifying: tuple[str, ...]
@@ -336,7 +320,7 @@ _CHUNK = tuple(column.name for column in models.chunk.c)
 def take_in(
     vault: Vault,
     dataset: Dataset,
-    source: Path | MappedFile,
+    source: Path | CaseRecords,
     *,
     keep: Collection[str] = (),
     ignored: Collection[str] = (),
@@ -348,7 +332,7 @@ def take_in(
     Args:
         vault: where.
         dataset: which; its schema says what the columns mean.
-        source: a .csv or .parquet file with the schema's own columns, or any file under a mapping.
+        source: a .csv or .parquet file with the schema's own columns, or what has them: a file under a mapping, or a prepared one.
         keep: identifiers and columns of free text whose cells are to be kept, sealed like the rest.
         ignored: columns beside the schema's that may be there; they are not read.
         actor: who; the user of this process unless given.
@@ -373,13 +357,10 @@ def take_in(
         vault.sweep(held)
         keys, started = vault.keys_of(held), now()
         sha256 = file.digest()
-        digest = hmac.digest(keys.index_key("upload"), _named(held, sha256), "sha256")
-        with vault.database.transaction(writes=False) as connection:
-            upload = models.upload.c
-            where = (upload.dataset_id == held.dataset_id, upload.file_sha256_hmac == digest)
-            there = connection.execute(select(upload.upload_id, upload.version).where(*where)).first()
+        digest = upload_index(keys, held, sha256)
+        there = known_upload(vault, held, sha256)
         if there is not None:
-            return Upload(upload_id=there.upload_id, version=there.version, repeated=True)
+            return there
         intake = _Intake(
             vault=vault,
             dataset=held,
@@ -422,10 +403,6 @@ def _key(schema: CaseSchema) -> str:
     if schema.person_key is None:
         raise PersonColumnError(f"{schema.id} names no person key; the vault keeps records by person")
     return schema.person_key
-
-
-def _named(dataset: Dataset, sha256: str) -> bytes:
-    return hashlib.sha256(prefixed(dataset.name.encode()) + bytes.fromhex(sha256)).digest()
 
 
 def _people(connection: Connection, dataset: Dataset) -> int:

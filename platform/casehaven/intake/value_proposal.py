@@ -84,7 +84,7 @@ def words_of(held: HeldSource, column: SourceColumn) -> dict[str, str]:
     """Return the words that a column's cells are made of, each with its label where the file says one; empty where they are too many."""
     if column.options:
         return dict(column.options)
-    cells = held.column(column.name).cells[:_LOOKED_AT]
+    cells = held.column(column.name).first(_LOOKED_AT)
     words = {part.strip(): part.strip() for cell in cells for part in cell.split(JOINED_BY) if part.strip()}
     return words if len(words) <= WORDS_MOST else {}
 
