@@ -89,6 +89,21 @@ OUTCOMES: dict[str, Outcome] = {
         exit_code=EXIT_REFUSED,
         advice="correct the name of the organisation or dataset; if it is new, add --open-accounts; see `casehaven ledger show`",
     ),
+    "casehaven.cli.evaluate.ReportFileError": Outcome(
+        exit_code=EXIT_REFUSED, advice="name a new file that ends in .html"
+    ),
+    "casehaven.evaluation.sealed_page.ReportPassphraseError": Outcome(
+        exit_code=EXIT_REFUSED, advice="give a longer one, or leave --passphrase away to have one made"
+    ),
+    "casehaven.evaluation.service.OtherDatasetsError": Outcome(
+        exit_code=EXIT_REFUSED, advice="name the datasets that paid for the release; see `casehaven ledger show`"
+    ),
+    "casehaven.evaluation.service.NobodyEvaluatedError": Outcome(
+        exit_code=EXIT_REFUSED, advice="see who consented with `casehaven person consent`"
+    ),
+    "casehaven.releases.private_decision.MarkError": Outcome(
+        exit_code=EXIT_REFUSED, advice="use the version of casehaven that wrote the bundle; no record was opened"
+    ),
     "casehaven.cli.plan.PlanOptionsError": Outcome(exit_code=EXIT_USAGE, advice="see `casehaven plan --help`"),
     "casehaven.cli.plan.ExistingPageError": Outcome(
         exit_code=EXIT_REFUSED, advice="name another file, or add --replace"
@@ -115,7 +130,7 @@ OUTCOMES: dict[str, Outcome] = {
     ),
     "casehaven.ledger.errors.DecisionNeededError": Outcome(
         exit_code=EXIT_REFUSED,
-        advice="decide first whether the release is published or withheld",
+        advice="decide first: `casehaven decide`; --before-decision opens it and marks the release for good",
     ),
     "casehaven.ledger.errors.UnboundedAccountError": Outcome(
         exit_code=EXIT_REFUSED, advice="leave the dataset away; no command takes the mark back (`casehaven ledger show`)"
@@ -219,9 +234,6 @@ OUTCOMES: dict[str, Outcome] = {
     ),
     "casehaven.intake.errors.ExistingPreparedFileError": Outcome(
         exit_code=EXIT_REFUSED, advice="name another file with -o; add --replace if the old one may go"
-    ),
-    "casehaven.intake.errors.GuessesError": Outcome(
-        exit_code=EXIT_REFUSED, advice="read the guesses above; add --yes if they are right, or correct the mapping file"
     ),
     "casehaven.generate.errors.GenerateError": Outcome(
         exit_code=EXIT_REFUSED, advice="see `casehaven generate --help`"

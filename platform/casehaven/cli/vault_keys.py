@@ -8,6 +8,8 @@ import click
 
 from casehaven.cli._vault import open_vault, root_key_option, vault_option
 from casehaven.cli.vault_escrow import escrow
+from casehaven.intake.public_key_file import OrganisationPublicKey, write_public_key
+from casehaven.vault.datasets import check_name
 from casehaven.vault.envelope import key_id
 from casehaven.vault.keystore import Keystore
 from casehaven.vault.rootkeys import NEW_PASSPHRASE_VARIABLE, create_root, parse_root
@@ -36,6 +38,37 @@ def show(vault_path: Path, root_spec: str) -> None:
         click.echo(
             f"{name}: version {keys.version}, epoch {keys.epoch}{old}, uploads to {key_id(keys.public_key).hex()}"
         )
+
+
+@command.command("public")
+@organisation_argument
+@vault_option
+@root_key_option
+@click.option(
+    "-o",
+    "--output",
+    required=True,
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="File to write; no old one is replaced.",
+)
+@click.option("--new", is_flag=True, help="The organisation is new to the vault; make its keys.")
+def public(organisation: str, vault_path: Path, root_spec: str, output: Path, new: bool) -> None:
+    """Write an organisation's public key to a file, for `casehaven prepare`. It is no secret."""
+    vault = open_vault(vault_path, root_spec)
+    if new and organisation not in vault.keystore.organisations:
+        check_name(organisation)
+        with vault.organisation_lock(organisation, alone=True):
+            _note(vault, "organisation_key.create", "organisation-key", "1", organisation)
+            vault.keystore.add_organisation(organisation)
+        _raise_anchor(vault)
+    keys = vault.keystore.organisation(organisation)
+    key = OrganisationPublicKey(organisation=organisation, public_key=keys.public_key)
+    write_public_key(output, key)
+    click.echo(f"wrote {output}: files can be sealed to {organisation} with it, and not opened")
+    click.echo(f"fingerprint {key.fingerprint}")
+    click.echo(
+        "read the fingerprint to the organisation over another channel: whoever swaps the file reads what is sealed to it"
+    )
 
 
 @rotate.command("root")

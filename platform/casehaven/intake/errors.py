@@ -81,10 +81,6 @@ class ExistingPreparedFileError(PrepareError):
     """A file of that name exists; it is only replaced on demand."""
 
 
-class GuessesError(PrepareError):
-    """A mapping rests on guesses that nobody has said yes to."""
-
-
 class UnconfirmedMappingError(CaseFileError):
     """A mapping with guesses, or an intake, that nobody said yes to."""
 

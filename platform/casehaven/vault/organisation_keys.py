@@ -76,6 +76,11 @@ class OrganisationKeys:
         """The public key in use for uploads: anybody may `seal_to` it."""
         return next(reversed(self._entry.uploads))
 
+    @property
+    def upload_public_keys(self) -> tuple[bytes, ...]:
+        """Every public key whose uploads still open, oldest first."""
+        return tuple(self._entry.uploads)
+
     def wrap_dek(self, dek: bytes, context: SealContext) -> bytes:
         """Wrap a data key under the epoch in use; see rule 2 on when.
 
