@@ -180,3 +180,11 @@ def test_where_the_noise_drowns_combinations_of_a_length_report_and_datasheet_sa
 
 def test_one_column_has_no_combinations_that_could_drown(tmp_path: Path) -> None:
     assert drowned_lengths(_release(Case(sizes=(3,), people=3000, epsilon=50), tmp_path).synthesis) == ()
+
+
+def test_where_every_cell_is_missing_and_noise_is_small_that_is_shown(tmp_path: Path) -> None:
+    made = _release(Case(sizes=(3, 2, 2), people=3000, cells="missing", epsilon=50), tmp_path)
+    assert made.aggregates["missing"].all()
+    assert len(made.aggregates) == 3
+    assert made.aggregates["estimate"].between(2900, 3100).all()
+    assert (made.aggregates["high"] - made.aggregates["low"] < 200).all()
