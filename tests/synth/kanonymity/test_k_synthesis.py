@@ -215,6 +215,13 @@ def test_raising_from_progress_cancels(mode: Mode) -> None:
         k_synthetic(FIVE_PEOPLE, FIVE, k=2, mode=mode, progress=stop)
 
 
+@pytest.mark.parametrize("mode", MODES)
+def test_the_last_thing_is_the_check_of_the_promises(mode: Mode) -> None:
+    phases: list[str] = []
+    k_synthetic(FIVE_PEOPLE, FIVE, k=2, mode=mode, progress=lambda phase, share: phases.append(phase))
+    assert list(dict.fromkeys(phases)) == ["count", "sample", "check"]
+
+
 def _without_one_record(columns: tuple[Codes, ...]) -> tuple[Codes, ...]:
     return tuple(column[1:] for column in columns)
 
