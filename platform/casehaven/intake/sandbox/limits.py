@@ -23,7 +23,7 @@ class Limits:
     """Bytes of all parts that are read out of a ZIP or a workbook."""
     entries: int = 20_000
     """Files in a ZIP; pictures that are never read count."""
-    ratio: int = 200
+    ratio: int = 100
     """Decompressed to compressed bytes of one part, once it passes `ratio_from`."""
     ratio_from: int = 4 << 20
     """Decompressed bytes from which the ratio counts."""
