@@ -38,6 +38,7 @@ def open_parquet(path: Path, limits: Limits) -> SourceTable:
         schema, about = file.schema_arrow, file.metadata
     unpacked = sum(about.row_group(group).total_byte_size for group in range(about.num_row_groups))
     for what, found, most in (
+        ("bytes", path.stat().st_size, limits.file_bytes),
         ("rows", about.num_rows, limits.rows),
         ("columns", len(schema.names), limits.columns),
         ("bytes once unpacked", unpacked, limits.decompressed_bytes),

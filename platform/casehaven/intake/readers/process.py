@@ -147,7 +147,6 @@ def reading(path: Path, request: Request) -> Iterator[Reader]:
                     sys.executable,
                     "-I",
                     "-S",
-                    "-B",
                     "-c",
                     _START,
                     str(_ROOT),

@@ -24,7 +24,7 @@ def clean_cell(cell: str) -> str:
     ('=1+1', "'Awlaki")
     """
     if not cell.isprintable():
-        cell = "".join(_kept(character) for character in cell)
+        cell = "".join(_kept(character) for character in cell.replace("\r\n", "\n"))
     cell = cell.strip()
     return cell[1:].strip() if cell.startswith(_GUARDED) else cell
 

@@ -306,7 +306,10 @@ def _flag_groups(
         if group in names and any(flags):
             groups[group] = names.index(group), [member for member, flag in zip(members, flags, strict=True) if flag]
         elif (
-            all(flags) and len(members) > 1 and any(cells[at].strip() for _, cells in laid.sample for at, _ in members)
+            all(flags)
+            and len(members) > 1
+            and any(cells[at].strip() for _, cells in laid.sample for at, _ in members)
+            and all(_whole(cells, members) for _, cells in laid.sample)
         ):
             groups[group] = None, members
     return groups
