@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 import casesynth
+
+if TYPE_CHECKING:
+    from tests.conftest import MakePeople, Shelter
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = {"caseschemas": ROOT / "schemas", "casesynth": ROOT / "synth", "casehaven": ROOT / "platform"}
@@ -177,14 +183,58 @@ def test_no_exception_for_made_up_people_is_wider_than_its_use() -> None:
         assert used == holders
 
 
-def test_only_evaluation_itself_imports_evaluation() -> None:
-    using = {
-        module
-        for module in MODULES
-        for name, _ in _imports(module)
-        if _below(name, "casesynth.evaluation") and not _below(module, "casesynth.evaluation")
+COMPARES_WITH_REAL_RECORDS = ("casesynth.evaluation", "casehaven.evaluation")
+ONLY_COMMAND = "casehaven.cli.evaluate"
+
+
+@cache
+def _named(module: str) -> frozenset[str]:
+    return frozenset(name for name, _ in _imports(module))
+
+
+def _reach(module: str) -> set[str]:
+    """Every module of ours that a module can load, also late, inside functions and under TYPE_CHECKING, through others; packages run their `__init__`."""
+    seen: set[str] = set()
+    waiting = [module]
+    while waiting:
+        name = waiting.pop()
+        for part in (name, *(".".join(name.split(".")[:n]) for n in range(1, name.count(".") + 1))):
+            if part in MODULES and part not in seen:
+                seen.add(part)
+                waiting += _named(part)
+    return seen
+
+
+def _reaches_comparison(reach: set[str]) -> bool:
+    return any(_below(name, package) for name in reach for package in COMPARES_WITH_REAL_RECORDS)
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_only_the_private_report_reaches_the_comparison_with_real_records(module: str) -> None:
+    """Privacy rule 33: what makes, publishes, decides about or shows a release cannot import it, directly or through others."""
+    allowed = module == ONLY_COMMAND or any(_below(module, package) for package in COMPARES_WITH_REAL_RECORDS)
+    assert _reaches_comparison(_reach(module)) == allowed
+
+
+def test_a_planted_way_to_the_comparison_is_found() -> None:
+    planted = {
+        name for name, _ in _imports("planted", ast.parse("def late():\n    from casehaven.cli import evaluate"))
     }
-    assert using == set()
+    assert _reaches_comparison({found for name in planted for found in _reach(name)})
+
+
+def test_a_whole_release_loads_no_comparison_with_real_records(shelter: Shelter, people: MakePeople) -> None:
+    """The same, by running one in a process of its own."""
+    file = shelter.write("north.csv", people(60))
+    command = (
+        "import sys; from casehaven.cli import main\n"
+        "try:\n    main(sys.argv[1:])\nexcept SystemExit as end:\n    assert not end.code, end.code\n"
+        "print('LOADED', sorted(m for m in sys.modules if 'evaluation' in m), 'casehaven.releases.service' in sys.modules)"
+    )
+    arguments = shelter.release_arguments(file)
+    done = subprocess.run([sys.executable, "-c", command, *arguments], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip().splitlines()[-1] == "LOADED [] True"
 
 
 def test_loading_a_schema_needs_the_standard_library_only() -> None:

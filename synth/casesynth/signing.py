@@ -161,6 +161,18 @@ def parse_signature(unverified: bytes) -> ManifestSignature:
     return ManifestSignature(public_key=key, signature=signature)
 
 
+def verify_decision(key: PublicKey, unverified_decision: bytes, signature: bytes) -> None:
+    """Check that a key signed exactly these bytes of a decision about a release.
+
+    Raises:
+        BadSignatureError: it did not.
+    """
+    try:
+        Ed25519PublicKey.from_public_bytes(key.raw).verify(signature, _message(unverified_decision, DECISION_CONTEXT))
+    except (InvalidSignature, ValueError):
+        raise BadSignatureError(f"the signature of {key.fingerprint} does not fit the decision") from None
+
+
 def verify_approval(key: PublicKey, signature: bytes, request: bytes) -> None:
     """Check that a key approved exactly this request.
 

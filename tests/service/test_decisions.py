@@ -17,6 +17,7 @@ from casehaven.ledger import (
     Ledger,
     LedgerPolicy,
     UnknownChargeError,
+    models,
 )
 from casesynth.privacy import PrivacyLoss, Receipt
 
@@ -92,6 +93,14 @@ def test_a_release_that_was_withheld_is_never_published(ledger: Ledger) -> None:
     assert [release.decision for release in ledger.statement().releases] == [WITHHELD]
 
 
+def test_a_release_that_was_published_and_then_withheld_is_not_published_again(ledger: Ledger) -> None:
+    charge = shown(ledger).charge_id
+    ledger.decide(charge, PUBLISHED)
+    ledger.decide(charge, WITHHELD)
+    with pytest.raises(DecisionError, match="withheld"):
+        ledger.decide(charge, PUBLISHED)
+
+
 def test_the_same_step_again_changes_nothing(ledger: Ledger) -> None:
     charge = shown(ledger).charge_id
     assert ledger.decide(charge, PUBLISHED) == ledger.decide(charge, PUBLISHED)
@@ -126,7 +135,8 @@ def test_each_release_has_its_own_decision(ledger: Ledger) -> None:
 def test_a_ledger_of_version_1_is_brought_up_with_all_it_spent(ledger: Ledger) -> None:
     charge = shown(ledger).charge_id
     connection = sqlite3.connect(ledger.path)
-    connection.execute("DROP TABLE decision")  # its triggers go with it: this is a file of version 1
+    for table in models.UPGRADES[1]:
+        connection.execute(f"DROP TABLE {table}")  # its triggers go with it: this is a file of version 1
     connection.execute("PRAGMA user_version = 1")
     connection.commit()
     connection.close()

@@ -1,7 +1,7 @@
 """The ledger: what every release and question pays from, before any record is opened."""
 
 from casehaven.ledger.charges import ChargeRecord, ChargeState
-from casehaven.ledger.decisions import DecisionKind, ReleaseDecision
+from casehaven.ledger.decisions import DecisionKind, ReleaseDecision, check_report_may_open
 from casehaven.ledger.errors import (
     AccountNameError,
     AlreadyRevealedError,
@@ -67,4 +67,5 @@ __all__ = [
     "UnboundedRequestUsedError",
     "UnknownAccountError",
     "UnknownChargeError",
+    "check_report_may_open",
 ]

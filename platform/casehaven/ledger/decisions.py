@@ -98,13 +98,23 @@ def record_step(
     known = release_decisions(connection, charge_id)
     if not known:
         raise UnknownChargeError(f"this ledger knows no release under the charge {charge_id[:64]!r}")
-    if kind in known[0].steps:
-        return known[0]
     if kind is DecisionKind.PUBLISHED and known[0].decision is DecisionKind.WITHHELD:
         raise DecisionError("this release was withheld, and that is final")
-    if kind is DecisionKind.REPORT_OPENED and known[0].decision is None and not before_decision:
+    if kind in known[0].steps:
+        return known[0]
+    if kind is DecisionKind.REPORT_OPENED:
+        check_report_may_open(known[0], before_decision=before_decision)
+    connection.execute(insert(models.decision).values(charge_id=charge_id, kind=kind.value, decided_at=now))
+    return release_decisions(connection, charge_id)[0]
+
+
+def check_report_may_open(known: ReleaseDecision, *, before_decision: bool) -> None:
+    """Return when the private report of a release may be opened.
+
+    Raises:
+        DecisionNeededError: nothing was decided, and the caller did not say that this is meant.
+    """
+    if known.decision is None and not known.report_opened and not before_decision:
         raise DecisionNeededError(
             "nothing was decided about this release yet; its private report opens after the decision, so that the decision cannot rest on real records"
         )
-    connection.execute(insert(models.decision).values(charge_id=charge_id, kind=kind.value, decided_at=now))
-    return release_decisions(connection, charge_id)[0]
