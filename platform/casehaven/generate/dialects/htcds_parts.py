@@ -136,6 +136,6 @@ def words_of(attribute: SchemaAttribute, words: Sequence[tuple[str, str]]) -> di
     found: dict[str, str] = {}
     for understood, written in words:
         position = attribute.code_of(understood.replace("\u00a0", " ").strip())
-        if position is not None and position >= attribute.first_known:
+        if position is not None and position != attribute.blank:
             found.setdefault(attribute.values[position].code, written)
     return found

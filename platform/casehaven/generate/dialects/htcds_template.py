@@ -4,6 +4,7 @@
 2. Cells say what the template's own lists say, or the schema's English labels where it has no lists. Several values have `; ` between them, as the
    template's macro joins them. Dates are dates.
 3. An export of the form has its questions by name and its answers by code: several answers with spaces between them and again as columns of 0 and 1.
+   What is not on the form's lists could not be chosen, and is not there.
 4. What the templates do not ask (case reference, person token, year of registration, further consents) is not there.
 """
 
@@ -39,10 +40,14 @@ class _Words(Wording):
 
     lists: Mapping[str, Mapping[str, str]]
     """By attribute, by code: what is written."""
+    strict: bool = False
+    """Whether nothing else can be chosen where there is a list, as on a form."""
 
     def value(self, attribute: SchemaAttribute, value: Value) -> str:
-        written = self.lists.get(attribute.name, {}).get(value.code)
-        return super().value(attribute, value) if written is None else written
+        listed = self.lists.get(attribute.name, {})
+        if value.code in listed:
+            return listed[value.code]
+        return "" if self.strict and listed else super().value(attribute, value)
 
 
 def write_htcds_template(export: Export, sink: BinaryIO, template: Path) -> None:
@@ -134,7 +139,7 @@ def write_htcds_xlsform(export: Export, sink: BinaryIO, form: Path) -> None:
     answers = replace(
         export,
         only=tuple(asked),
-        wording=_Words(separator=" ", yes="TRUE", no="FALSE", defects=export.wording.defects, lists=lists),
+        wording=_Words(separator=" ", yes="TRUE", no="FALSE", defects=export.wording.defects, lists=lists, strict=True),
     )
     parts = (_form_columns(answers, batch, asked, lists) for batch in answers.batches())
     first = next(parts)

@@ -52,8 +52,8 @@ class Wording:
     """How files go wrong."""
 
     def value(self, attribute: SchemaAttribute, value: Value) -> str:
-        """Return one value as this tool writes it; nothing for a value that means no answer."""
-        if not value.answered or value.code == "":
+        """Return one value as this tool writes it; nothing for the blank value."""
+        if value.code == "":
             return ""
         if attribute.kind == "flag":
             return self.no if value.missing == "no" else self.yes
