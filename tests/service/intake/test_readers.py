@@ -200,7 +200,7 @@ def test_a_missing_file_is_said(tmp_path: Path) -> None:
 
 def test_a_thousand_numbered_rows_are_no_records(tmp_path: Path) -> None:
     numbered: list[Sequence[object]] = [[n, None, None] for n in range(3, 1_003)]
-    rows = [["No", "name", "age"], [1, "A", 31], [2, "B", 28], *numbered]
+    rows: Rows = [["No", "name", "age"], [1, "A", 31], [2, "B", 28], *numbered]
     source = open_source(book(tmp_path / "a.xlsx", {"Cases": rows}))
     assert [record["name"] for record in records(source)] == ["A", "B"]
     assert "column No only counts rows; rows without anything else are no records" in source.notes

@@ -100,8 +100,8 @@ class Reader:
             text = at + 4 * (rows + 1)
             if not 0 <= size <= len(data) - text:
                 raise self._stopped()
-            array = pa.StringArray.from_buffers(rows, buffer.slice(at, 4 * (rows + 1)), buffer.slice(text, size))
             try:
+                array = pa.StringArray.from_buffers(rows, buffer.slice(at, 4 * (rows + 1)), buffer.slice(text, size))
                 array.validate(full=True)
             except pa.ArrowInvalid:
                 raise self._stopped() from None
