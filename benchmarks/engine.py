@@ -2,34 +2,37 @@
 
 Each release runs in a process of its own, so that CPU time and peak memory are its own. Measures are those of
 `casesynth.evaluation.private`; F is the distance between two independent samples of the generator's population of the same size,
-taken in the same run.
+taken by the same code. A row that was measured with the same code is not measured again.
 
-    python benchmarks/engine.py --people 50000 --epsilon 1 --epsilon 4 --runs 3
+    python benchmarks/engine.py --data generated-50000 --epsilon 1 --epsilon 4 --runs 3
 """
 
 from __future__ import annotations
 
 import argparse
-import csv
 import itertools
 import json
 import math
 import resource
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from rows import NotMeasuredError, engine_digest, kept_row
 
 from casehaven.generate import generate_population
 from caseschemas import load_schema
 from casesynth.api import EACH_ROW, release
 from casesynth.domain import Domain
 from casesynth.encode import Codes, encode
-from casesynth.evaluation.private import Utility, tables, utility
+from casesynth.evaluation.private import tables, utility
 from casesynth.marginals import Clique
 from casesynth.persons import PersonTableBuilder
 
@@ -145,91 +148,121 @@ def interval_coverage(aggregates: pd.DataFrame, domain: Domain, real: Tables) ->
     }
 
 
+MEASURES = ("total_variation", "relative_error", "suppressed", "fabricated_shown", "mean_error")
+"""What is compared, by the names of `casesynth.evaluation.private.Utility`."""
+
+LENGTHS = (1, 2, 3)
+
+
+def exact_tables(data: str, seed: int = 1) -> tuple[Tables, Domain, int]:
+    """Return the exact tables of a dataset's people, their domain and how many people there are."""
+    frame, domain = people_of(data, seed)
+    codes = codes_of(frame, domain)
+    return {length: tables(codes, domain.sizes, length) for length in LENGTHS}, domain, len(frame)
+
+
+def scores_of(real: Tables, codes: tuple[Codes, ...], domain: Domain) -> dict[str, dict[str, float]]:
+    """Return the measures of some records against the exact tables, per length."""
+    known = known_of(domain)
+    found = {n: utility(real[n], tables(codes, domain.sizes, n), known) for n in LENGTHS}
+    return {str(n): {name: float(getattr(u, name)) for name in MEASURES} for n, u in found.items()}
+
+
+def floor_row(data: str) -> dict[str, dict[str, float]]:
+    """Return the measures of another sample of the generator's population; empty where there is no generator."""
+    if not data.startswith("generated-"):
+        return {}
+
+    def measure() -> dict[str, Any]:
+        real, domain, _ = exact_tables(data)
+        return scores_of(real, codes_of(people_of(data, seed=2)[0], domain), domain)
+
+    return kept_row({"what": "floor", "data": data}, engine_digest("engine.py"), measure)
+
+
+def engine_row(data: str, epsilon: float, run: int, *, fresh: bool = False, known_only: bool = False) -> dict[str, Any]:
+    """Return what one release scored and cost, from a process of its own.
+
+    Raises:
+        NotMeasuredError: only known rows are wanted, and this one is not known.
+    """
+
+    def measure() -> dict[str, Any]:
+        if known_only:
+            raise NotMeasuredError("not measured")
+        with tempfile.TemporaryDirectory() as place:
+            out = Path(place) / "release"
+            subprocess.run([sys.executable, __file__, "--child", data, str(epsilon), str(run), str(out)], check=True)
+            cost = json.loads((out / "cost.json").read_text())
+            records, aggregates = (pd.read_parquet(out / f"{name}.parquet") for name in ("records", "aggregates"))
+        real, domain, people = exact_tables(data)
+        covered = interval_coverage(aggregates, domain, real)
+        return {**cost, "people": people, "scores": scores_of(real, codes_of(records, domain), domain), **covered}
+
+    asked = {"what": "engine", "data": data, "epsilon": epsilon, "run": run}
+    return kept_row(asked, engine_digest("engine.py"), measure, fresh=fresh)
+
+
+def mean_of(rows: Sequence[dict[str, Any]], length: int, name: str) -> float:
+    """Return the mean of a measure over runs."""
+    return float(np.mean([row["scores"][str(length)][name] for row in rows]))
+
+
+HEAD = (
+    "data", "eps", "len", "TV", "sd of TV", "TV/F", "rel", "rel/F", "supp", "fab>=10", "mean err", "CPU s", "s", "MB", "rows/n",
+)  # fmt: skip
+
+
 def main() -> None:
     """Run the releases asked for and print one table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", action="append", help="generated-N, adult, complaints")
     parser.add_argument("--epsilon", action="append", type=float)
     parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--work", type=Path, default=ROOT / ".cache" / "bench-engine")
+    parser.add_argument("--fresh", action="store_true", help="measure rows again that are known")
     parser.add_argument("--child", nargs=4, metavar=("DATA", "EPSILON", "RUN", "OUT"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.child:
         data, epsilon, run, out = options.child
         one_release(data, float(epsilon), int(run), Path(out))
         return
-    writer = csv.writer(sys.stdout, delimiter="|", lineterminator="\n")
-    head = [
-        "data",
-        "eps",
-        "len",
-        "TV",
-        "TV/F",
-        "rel",
-        "rel/F",
-        "supp",
-        "fab>=10",
-        "mean err",
-        "CPU s",
-        "s",
-        "MB",
-        "rows/n",
-    ]
-    print("| " + " | ".join(head) + " |")
-    print("|" + "---|" * len(head))
+    print("| " + " | ".join(HEAD) + " |")
+    print("|" + "---|" * len(HEAD))
     for data in options.data or ["generated-50000", "adult", "complaints"]:
-        frame, domain = people_of(data, seed=1)
-        codes, known = codes_of(frame, domain), known_of(domain)
-        real = {length: tables(codes, domain.sizes, length) for length in (1, 2, 3)}
-        floor: dict[int, Utility] = {}
-        if data.startswith("generated-"):
-            other = codes_of(people_of(data, seed=2)[0], domain)
-            floor = {length: utility(real[length], tables(other, domain.sizes, length), known) for length in (1, 2, 3)}
+        floor = floor_row(data)
         for epsilon in options.epsilon or [1.0, 4.0]:
-            found: dict[int, list[Utility]] = {1: [], 2: [], 3: []}
-            costs, covered = [], []
-            for run in range(options.runs):
-                out = options.work / f"{data}-{epsilon:g}-{run}"
-                child = [sys.executable, __file__, "--child", data, str(epsilon), str(run), str(out)]
-                subprocess.run(child, check=True)
-                records = codes_of(pd.read_parquet(out / "records.parquet"), domain)
-                for length in (1, 2, 3):
-                    found[length].append(utility(real[length], tables(records, domain.sizes, length), known))
-                costs.append(json.loads((out / "cost.json").read_text()))
-                covered.append(interval_coverage(pd.read_parquet(out / "aggregates.parquet"), domain, real))
-            mean = {key: float(np.mean([cost[key] for cost in costs])) for key in ("cpu", "seconds", "peak_mb", "rows")}
-            for length in (1, 2, 3):
-                score = {
-                    name: float(np.mean([getattr(u, name) for u in found[length]]))
-                    for name in ("total_variation", "relative_error", "suppressed", "fabricated_shown", "mean_error")
-                }
-                base = floor.get(length)
-                ratio = [
-                    f"{score['total_variation'] / base.total_variation:.2f}" if base else "-",
-                    f"{score['relative_error'] / base.relative_error:.2f}" if base else "-",
-                ]
-                writer.writerow(
-                    [
-                        "",
-                        f" {data} ",
-                        f" {epsilon:g} ",
-                        f" {length} ",
-                        f" {score['total_variation']:.4f} ",
-                        f" {ratio[0]} ",
-                    ]
-                    + [f" {score['relative_error']:.3f} ", f" {ratio[1]} ", f" {score['suppressed']:.2%} "]
-                    + [f" {score['fabricated_shown']:.2%} ", f" {score['mean_error']:.2f} ", f" {mean['cpu']:.1f} "]
-                    + [f" {mean['seconds']:.1f} ", f" {mean['peak_mb']:.0f} ", f" {mean['rows'] / len(frame):.4f} ", ""]
-                )
-                sys.stdout.flush()
-            averages = {key: float(np.mean([c[key] for c in covered])) for key in covered[0]}
-            print(
-                f"| {data} | {epsilon:g} | intervals | coverage {averages['coverage']:.3f} | worst bucket "
-                f"{averages['worst_bucket']:.3f} | shown {averages['shown']:.0f} | of them absent {averages['shown_absent']:.3%} |"
-                + " |"
-                * (len(head) - 7),
-                flush=True,
-            )
+            rows = [engine_row(data, epsilon, run, fresh=options.fresh) for run in range(options.runs)]
+            _print(data, epsilon, rows, floor)
+
+
+def _print(data: str, epsilon: float, rows: Sequence[dict[str, Any]], floor: dict[str, dict[str, float]]) -> None:
+    """Print the means of some runs: one line per length, and one for the intervals."""
+    cost = {name: float(np.mean([row[name] for row in rows])) for name in ("cpu", "seconds", "peak_mb", "rows")}
+    for length in LENGTHS:
+        score = {name: mean_of(rows, length, name) for name in MEASURES}
+        base = floor.get(str(length))
+        spread = (
+            float(np.std([row["scores"][str(length)]["total_variation"] for row in rows], ddof=1))
+            if len(rows) > 1
+            else 0.0
+        )
+        cells = [
+            data, f"{epsilon:g}", f"{length}", f"{score['total_variation']:.4f}", f"{spread:.4f}",
+            f"{score['total_variation'] / base['total_variation']:.2f}" if base else "-",
+            f"{score['relative_error']:.3f}", f"{score['relative_error'] / base['relative_error']:.2f}" if base else "-",
+            f"{score['suppressed']:.2%}", f"{score['fabricated_shown']:.2%}", f"{score['mean_error']:.2f}", f"{cost['cpu']:.1f}",
+            f"{cost['seconds']:.1f}", f"{cost['peak_mb']:.0f}", f"{cost['rows'] / rows[0]['people']:.4f}",
+        ]  # fmt: skip
+        print("| " + " | ".join(cells) + " |", flush=True)
+    shown = {
+        name: float(np.mean([row[name] for row in rows]))
+        for name in ("coverage", "worst_bucket", "shown", "shown_absent")
+    }
+    said = [
+        data, f"{epsilon:g}", "intervals", f"coverage {shown['coverage']:.3f}", f"worst bucket {shown['worst_bucket']:.3f}",
+        f"shown {shown['shown']:.0f}", f"of them absent {shown['shown_absent']:.3%}",
+    ]  # fmt: skip
+    print("| " + " | ".join([*said, *[""] * (len(HEAD) - len(said))]) + " |", flush=True)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,8 @@
 Each peer lives in an environment of its own below .cache/peers, installed from the versions that its list in benchmarks/peers names; it gets
 the coded people, the public value lists, epsilon, delta and the rho that ours spends. One that does not install, fails, or does not finish
 is said to be left out. The limit is on CPU seconds of all its threads, so that busy neighbours do not decide who finishes; a run also
-ends after four times as long by the clock.
+ends after four times as long by the clock. A row that was measured with the same code and versions is not measured again, so a run that was stopped
+goes on where it was.
 
     python benchmarks/peers.py --data generated-50000 --epsilon 1 --limit 300
 """
@@ -19,16 +20,19 @@ import signal
 import subprocess
 import sys
 import venv
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from engine import codes_of, known_of, people_of
+from draw import Line, chart
+from engine import MEASURES, codes_of, engine_row, exact_tables, mean_of, people_of, scores_of
+from rows import NotMeasuredError, engine_digest, kept_row, sources_digest
 
 from casesynth.domain import Domain
 from casesynth.encode import Codes
-from casesynth.evaluation.private import tables, utility
 from casesynth.privacy.accounting import rho_for
 from casesynth.privacy.loss import NANO
 
@@ -153,73 +157,137 @@ def peer_records(
     return codes_from_peers(pd.read_csv(target, dtype=str, keep_default_na=False), domain), cost
 
 
-def our_records(data: str, domain: Domain, epsilon: float) -> tuple[tuple[Codes, ...], dict[str, float]]:
-    """Return our synthetic records as codes, and their cost, from a process of its own."""
-    out = CACHE / "ours"
-    subprocess.run(
-        [sys.executable, ROOT / "benchmarks" / "engine.py", "--child", data, str(epsilon), "0", str(out)], check=True
-    )
-    cost: dict[str, float] = json.loads((out / "cost.json").read_text())
-    return codes_of(pd.read_parquet(out / "records.parquet"), domain), cost
-
-
 def independent_records(codes: tuple[Codes, ...]) -> tuple[Codes, ...]:
     """Return records with every column shuffled by itself, without any noise: what an engine must beat."""
     order = np.random.Generator(np.random.PCG64(1))
     return tuple(order.permutation(column) for column in codes)
 
 
+ROWS_VERSION = 1
+"""Raised when this file, or the people that it shows to peers, changes so that their rows must be measured again; they take up to five minutes each."""
+
+
+def peer_row(
+    name: str, data: str, epsilon: float, limit: float, *, fresh: bool = False, known_only: bool = False
+) -> dict[str, Any]:
+    """Return what a peer scored and cost, or why it was left out.
+
+    Raises:
+        LeftOut: its environment does not install, which is not remembered.
+        NotMeasuredError: only known rows are wanted, and this one is not known.
+    """
+    peer = PEERS[name]
+    decides = sources_digest(
+        [HERE / f"{peer.script}.py", HERE / f"{peer.script}.txt", *sorted((ROOT / "platform" / "casehaven" / "generate").glob("*.py")),
+         ROOT / "synth" / "casesynth" / "evaluation" / "private.py"]
+    )  # fmt: skip
+
+    def measure() -> dict[str, Any]:
+        if known_only:
+            raise NotMeasuredError("not measured")
+        environment(peer.script)
+        real, domain, _ = exact_tables(data)
+        codes = codes_of(people_of(data, seed=1)[0], domain)
+        try:
+            made, cost = peer_records(name, codes, domain, epsilon, limit)
+        except LeftOut as why:
+            return {"left_out": str(why)}
+        return {**cost, "people": len(codes[0]), "rows": len(made[0]), "scores": scores_of(real, made, domain)}
+
+    asked = {"what": "peer", "peer": name, "data": data, "epsilon": epsilon, "limit": limit, "version": ROWS_VERSION}
+    return kept_row(asked, f"{decides} {platform.python_version()}", measure, fresh=fresh)
+
+
+def shuffled_row(data: str) -> dict[str, Any]:
+    """Return what records score that have every column right and nothing else."""
+
+    def measure() -> dict[str, Any]:
+        real, domain, people = exact_tables(data)
+        made = independent_records(codes_of(people_of(data, seed=1)[0], domain))
+        return {"cpu": 0.0, "peak_mb": 0.0, "people": people, "rows": people, "scores": scores_of(real, made, domain)}
+
+    return kept_row({"what": "independence", "data": data}, engine_digest("engine.py"), measure)
+
+
+HEAD = (
+    "data", "eps", "engine", "2-way TV", "3-way TV", "ours / theirs, 3-way", "rel, 3-way", "supp", "fab>=10", "CPU s",
+    "theirs / ours, CPU", "MB", "rows/n",
+)  # fmt: skip
+OURS = "ours"
+SHUFFLED = "independence, no noise"
+
+
+def _cells(rows: Sequence[dict[str, Any]], ours: tuple[float, float]) -> list[str]:
+    """Return the numbers of an engine, means over its runs; `ours` is our 3-way distance and CPU seconds."""
+    three = {name: mean_of(rows, 3, name) for name in MEASURES}
+    cpu, peak, made = (float(np.mean([row[name] for row in rows])) for name in ("cpu", "peak_mb", "rows"))
+    return [
+        f"{mean_of(rows, 2, 'total_variation'):.4f}", f"{three['total_variation']:.4f}", f"{ours[0] / three['total_variation']:.3f}",
+        f"{three['relative_error']:.3f}", f"{three['suppressed']:.1%}", f"{three['fabricated_shown']:.2%}", f"{cpu:.1f}",
+        f"{cpu / ours[1]:.1f}", f"{peak:.0f}", f"{made / rows[0]['people']:.3f}",
+    ]  # fmt: skip
+
+
 def main() -> None:
-    """Run ours and every peer on the same people and print one table."""
+    """Run ours and every peer on the same people and print one table; draw accuracy over CPU seconds."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", action="append")
     parser.add_argument("--epsilon", action="append", type=float)
+    parser.add_argument("--ours-at", type=float, help="epsilon of ours, where it is not the peers'")
     parser.add_argument("--peer", action="append", choices=sorted(PEERS), help="only these beside ours")
+    parser.add_argument("--runs", type=int, default=3, help="of ours")
     parser.add_argument("--limit", type=float, default=300.0, help="CPU seconds for one run of a peer")
+    parser.add_argument("--fresh", action="store_true", help="measure the peers' rows again that are known")
+    parser.add_argument(
+        "--known-only", action="store_true", help="measure nothing; say of a row that it was not measured"
+    )
+    parser.add_argument("--plot", type=Path, help="draw 3-way distance over CPU seconds into this SVG file")
     options = parser.parse_args()
     CACHE.mkdir(parents=True, exist_ok=True)
-    head = [
-        "data",
-        "eps",
-        "engine",
-        "2-way TV",
-        "3-way TV",
-        "ours / theirs, 3-way",
-        "rel, 3-way",
-        "supp",
-        "fab>=10",
-        "CPU s",
-        "theirs / ours, CPU",
-        "MB",
-        "rows/n",
-    ]
-    print("| " + " | ".join(head) + " |\n|" + "---|" * len(head))
+    print("| " + " | ".join(HEAD) + " |\n|" + "---|" * len(HEAD))
+    points: dict[tuple[str, str], list[tuple[float, float]]] = {}
     for data in options.data or ["generated-50000", "adult", "complaints"]:
-        frame, domain = people_of(data, seed=1)
-        codes, known = codes_of(frame, domain), known_of(domain)
-        real = {length: tables(codes, domain.sizes, length) for length in (2, 3)}
         for epsilon in options.epsilon or [1.0, 4.0]:
-            ours, our_cpu = 0.0, 1.0
-            for name in ("ours", "independence, no noise", *(options.peer or PEERS)):
+            at = options.ours_at or epsilon
+            first, ours = [f"{data}", f"{epsilon:g}"], (math.nan, math.nan)
+            for name in (OURS, SHUFFLED, *(options.peer or PEERS)):
                 try:
-                    if name == "ours":
-                        made, cost = our_records(data, domain, epsilon)
-                    elif name in PEERS:
-                        made, cost = peer_records(name, codes, domain, epsilon, options.limit)
+                    if name == OURS:
+                        runs = range(options.runs)
+                        rows = [engine_row(data, at, run, known_only=options.known_only) for run in runs]
+                        ours = (mean_of(rows, 3, "total_variation"), float(np.mean([row["cpu"] for row in rows])))
+                    elif name == SHUFFLED:
+                        rows = [shuffled_row(data)]
                     else:
-                        made, cost = independent_records(codes), {"cpu": 0.0, "peak_mb": 0.0}
-                except LeftOut as why:
-                    print(f"| {data} | {epsilon:g} | {name} | {why} |" + " |" * (len(head) - 4), flush=True)
+                        rows = [
+                            peer_row(
+                                name, data, epsilon, options.limit, fresh=options.fresh, known_only=options.known_only
+                            )
+                        ]
+                    why = rows[0].get("left_out")
+                except (LeftOut, NotMeasuredError) as fault:
+                    rows, why = [], str(fault)
+                label = f"{name}, eps {at:g}" if name == OURS and at != epsilon else name
+                if why is not None:
+                    print("| " + " | ".join([*first, label, why, *[""] * (len(HEAD) - 4)]) + " |", flush=True)
                     continue
-                two, three = (utility(real[n], tables(made, domain.sizes, n), known) for n in (2, 3))
-                if name == "ours":
-                    ours, our_cpu = three.total_variation, cost["cpu"]
-                cells = [
-                    data, f"{epsilon:g}", name, f"{two.total_variation:.4f}", f"{three.total_variation:.4f}",
-                    f"{ours / three.total_variation:.3f}", f"{three.relative_error:.3f}", f"{three.suppressed:.1%}",
-                    f"{three.fabricated_shown:.2%}", f"{cost['cpu']:.1f}", f"{cost['cpu'] / our_cpu:.1f}", f"{cost['peak_mb']:.0f}", f"{len(made[0]) / len(frame):.3f}",
-                ]  # fmt: skip
-                print("| " + " | ".join(cells) + " |", flush=True)
+                print("| " + " | ".join([*first, label, *_cells(rows, ours)]) + " |", flush=True)
+                if name != SHUFFLED:
+                    cost = float(np.mean([row["cpu"] for row in rows]))
+                    points.setdefault((data, name), []).append((cost, mean_of(rows, 3, "total_variation")))
+    if options.plot and points:
+        _draw(points, options.plot)
+
+
+def _draw(points: dict[tuple[str, str], list[tuple[float, float]]], path: Path) -> None:
+    """Draw one chart: each engine a shape and colour, each dataset and epsilon a mark."""
+    names = list(dict.fromkeys(name for _, name in points))
+    lines = [
+        Line(name=n, points=[p for (_, m), ps in points.items() if m == n for p in ps], joined=False) for n in names
+    ]
+    title = "3-way distance from the real tables, by CPU seconds (lower and further left is better)"
+    path.write_text(chart(lines, title=title, x_name="CPU seconds", y_name="total variation"), encoding="utf-8")
+    print(f"\n![{title}]({path.name})\n\nOne mark for each dataset and epsilon. A peer that did not finish has none.")
 
 
 if __name__ == "__main__":

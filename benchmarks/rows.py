@@ -17,9 +17,18 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 CACHE = ROOT / ".cache" / "bench-rows"
-ENGINE = (ROOT / "synth" / "casesynth", ROOT / "platform" / "casehaven" / "generate")
-"""Folders whose sources decide what our engine does with generated people."""
+ENGINE = (
+    *sorted((ROOT / "synth" / "casesynth").glob("*.py")),
+    ROOT / "synth" / "casesynth" / "privacy",
+    ROOT / "synth" / "casesynth" / "evaluation" / "private.py",
+    *sorted((ROOT / "platform" / "casehaven" / "generate").glob("*.py")),
+)
+"""Sources that decide what our engine does with people, made-up ones included."""
 VERSIONS = ("numpy", "opendp", "pandas", "pyarrow")
+
+
+class NotMeasuredError(Exception):
+    """A row that is not known, where only known ones are wanted."""
 
 
 def sources_digest(paths: Iterable[Path]) -> str:

@@ -17,30 +17,39 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "benchmarks.md"
 
+_ALL_DATA = ("--data", "generated-50000", "--data", "adult", "--data", "complaints")
+_FOUR_EPSILONS = ("--epsilon", "0.5", "--epsilon", "1", "--epsilon", "4", "--epsilon", "12")
+
 RUNS: dict[str, tuple[str, tuple[tuple[str, ...], ...]]] = {
     "engine": (
         "Accuracy, time and memory of a release",
         (
-            ("engine.py", "--data", "generated-50000", "--data", "adult", "--data", "complaints", "--runs", "3"),
-            ("engine.py", "--data", "generated-200000", "--epsilon", "1", "--epsilon", "4", "--runs", "1"),
+            ("engine.py", *_ALL_DATA, *_FOUR_EPSILONS, "--runs", "3"),
+            ("engine.py", "--data", "generated-10000", "--data", "generated-200000", *_FOUR_EPSILONS, "--runs", "3"),
         ),
     ),
     "peers": (
-        "Beside pac-synth, on the same people in the same run",
+        "Beside pac-synth, MST and AIM, on the same people, 300 CPU seconds each",
         (
-            ("peers.py", "--data", "generated-50000", "--epsilon", "1", "--epsilon", "4", "--peer", "pac-synth"),
-            ("peers.py", "--data", "generated-2000x12", "--epsilon", "2", "--peer", "pac-synth"),
+            ("peers.py", *_ALL_DATA, "--epsilon", "1", "--epsilon", "4", "--plot", "docs/benchmarks-peers.svg"),
+            ("peers.py", *_ALL_DATA, "--epsilon", "12", "--ours-at", "0.5", "--peer", "pac-synth"),
+            (
+                "peers.py",
+                "--data",
+                "generated-2000x12",
+                "--epsilon",
+                "2",
+                "--epsilon",
+                "12",
+                "--ours-at",
+                "2",
+                "--peer",
+                "pac-synth",
+            ),
         ),
     ),
-    "mst-aim": (
-        "Beside MST and AIM, 300 CPU seconds each",
-        (
-            ("peers.py", "--data", "complaints", "--epsilon", "1", "--epsilon", "4"),
-            ("peers.py", "--data", "adult", "--epsilon", "1", "--epsilon", "4"),
-            ("peers.py", "--data", "generated-50000", "--epsilon", "1", "--epsilon", "4"),
-        ),
-    ),
-    "feasibility": ("What `casehaven plan` expects, beside what releases were", (("feasibility.py",),)),
+    "intervals": ("How often intervals hold the true number", (("intervals.py", "--runs", "20"),)),
+    "scale": ("From ten thousand to ten million people", (("scale.py", "--full"),)),
     "vault": ("The vault, beside plain SQLite and plain Parquet", (("vault.py", "--full"),)),
     "kmode": ("The k-synthetic mode, which is not differentially private", (("kmode.py", "--full"),)),
     "generate": ("The generator", (("generate.py", "--full"),)),
