@@ -4,6 +4,7 @@
 2. A mapped file holds case records like the one it was made from: only its owner may read it, an existing file is never replaced unless asked, and a file
    is there whole or not at all.
 3. Nothing is said about the records: no count, no cell.
+4. In CSV a cell that a spreadsheet would take for a formula has a `'` in front (threat 20).
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from casehaven.intake.errors import ExistingMappedFileError, FileKindError, Miss
 from casehaven.intake.files import CaseFile, open_case_file
 from caseschemas import CaseMapping, ColumnMapping, SchemaAttribute
 from casesynth.encode import as_table, text_column
+from casesynth.tables import safe_cell
 
 __all__ = ["map_file", "map_frame"]
 
@@ -167,12 +169,14 @@ def map_file(path: Path, mapping: CaseMapping, out: Path, *, replace: bool = Fal
         stack.callback(hidden.unlink, missing_ok=True)
         handle = os.open(hidden, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         sink = stack.enter_context(os.fdopen(handle, "wb"))
+        text = out.suffix.lower() == ".csv"
         writer: pacsv.CSVWriter | pq.ParquetWriter = (
-            pacsv.CSVWriter(sink, schema) if out.suffix.lower() == ".csv" else pq.ParquetWriter(sink, schema)
+            pacsv.CSVWriter(sink, schema) if text else pq.ParquetWriter(sink, schema)
         )
         with writer:
             for batch in _batches(file, mapping):
-                writer.write_table(pa.Table.from_batches([map_frame(batch, mapping)]))
+                table = pa.Table.from_batches([map_frame(batch, mapping)])
+                writer.write_table(_guarded(table) if text else table)
         sink.flush()
         os.fsync(sink.fileno())
         os.replace(hidden, out)
@@ -181,6 +185,17 @@ def map_file(path: Path, mapping: CaseMapping, out: Path, *, replace: bool = Fal
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+def _guarded(table: pa.Table) -> pa.Table:
+    """Return cells that no spreadsheet takes for a formula (rule 4)."""
+    columns = []
+    for column in table.columns:
+        encoded = column.combine_chunks().dictionary_encode()
+        encoded = encoded.combine_chunks() if isinstance(encoded, pa.ChunkedArray) else encoded
+        safe = [None if cell is None else safe_cell(cell) for cell in encoded.dictionary.to_pylist()]
+        columns.append(pa.array(safe, pa.string()).take(encoded.indices))
+    return pa.table(columns, schema=table.schema)
 
 
 def _batches(file: CaseFile, mapping: CaseMapping) -> Iterator[pa.RecordBatch]:
