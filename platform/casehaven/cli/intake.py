@@ -29,7 +29,7 @@ from casehaven.intake.errors import (
     RefusedRowsError,
     UnconfirmedMappingError,
 )
-from casehaven.intake.files import open_case_file
+from casehaven.intake.files import file_digest, open_case_file
 from casehaven.intake.held import HeldSource, hold
 from casehaven.intake.intake_mapping import IntakeMapping, LeftOut, Minors, MinorsRule
 from casehaven.intake.mapped_file import MappedFile
@@ -38,7 +38,9 @@ from casehaven.intake.proposal import propose
 from casehaven.intake.readers import open_form, open_source
 from casehaven.intake.refused_rows import write_refused_rows
 from casehaven.intake.remembered import remember, remembered
-from casehaven.intake.uploads import Upload, take_in
+from casehaven.intake.sealed_upload import is_prepared, open_prepared
+from casehaven.intake.upload import CaseRecords, Upload, known_upload
+from casehaven.intake.uploads import take_in
 from casehaven.intake.value_proposal import date_questions
 from casehaven.vault.datasets import Dataset
 from casehaven.vault.errors import DatasetMissingError, SchemaDiffersError
@@ -175,7 +177,10 @@ class _Intake:
 
     def take(self, path: Path) -> None:
         """Take one file in, or say what that would do."""
-        if self._plain(path):
+        if self.dataset is not None and path.is_file() and is_prepared(path):
+            prepared = open_prepared(path, self.vault.keys_of(self.dataset), self.schema)
+            self._say(path, self._seal(prepared))
+        elif self._plain(path):
             self._say(path, self._seal(path))
         else:
             self._take_mapped(path)
@@ -196,6 +201,11 @@ class _Intake:
     # --- through a mapping ---
 
     def _take_mapped(self, path: Path) -> None:
+        if self.dataset is not None and not (self.wishes.dry_run or self.wishes.again) and path.is_file():
+            there = known_upload(self.vault, self.dataset, file_digest(path))
+            if there is not None:
+                self._say(path, there)
+                return
         held = self._hold(path)
         rows = f"{len(held.rows):,} row" + ("" if len(held.rows) == 1 else "s")
         click.echo(f"file       {path.name}: {held.source.tool.value}, {len(held.columns)} columns, {rows}")
@@ -342,7 +352,7 @@ class _Intake:
 
     # --- into the vault ---
 
-    def _seal(self, source: Path | MappedFile) -> Upload:
+    def _seal(self, source: Path | CaseRecords) -> Upload:
         if self.dataset is None:
             raise DatasetMissingError("the dataset is not there yet")
         with _phase("seal", source.steps if isinstance(source, MappedFile) else None) as check:
