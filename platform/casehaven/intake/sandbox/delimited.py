@@ -71,6 +71,7 @@ _MARKS = (
 _CHUNK = 1 << 20
 _START = 1 << 16
 _LOOKED_AT = 20
+_LOOKED_AT_BYTES = 4_096
 _NOT_1252 = re.compile(rb"[\x81\x8d\x8f\x90\x9d]")
 _OTHER_ALPHABET = re.compile(
     rb"[\xc0-\xff]{3}|[A-Za-z\xc0-\xff][\xa1-\xa9\xab\xac\xae-\xb3\xb5\xb6\xb8\xb9\xbb-\xbf][A-Za-z\xc0-\xff]"
@@ -90,8 +91,7 @@ def read_delimited(
         FaultError: empty, of an unknown encoding, or without a readable first row.
     """
     notes: list[str] = []
-    with opened() as file:
-        codec = _encoding(file, encoding, notes)
+    codec = _encoding(opened, encoding, notes)
     with opened() as file:
         try:
             start = codecs.getincrementaldecoder(codec)().decode(file.read(_START))
@@ -140,7 +140,7 @@ def _rows(opened: Open, codec: str, mark: str, limits: Limits, *, skip: bool) ->
             raise FaultError("encoding", f"after row {number} there is text that is not {codec}; {_SAY}") from None
 
 
-def _encoding(file: BinaryIO, declared: str | None, notes: list[str]) -> str:
+def _encoding(opened: Open, declared: str | None, notes: list[str]) -> str:
     if declared is not None:
         codec = ENCODINGS.get(declared.lower().replace("-", "").replace("_", ""))
         if codec is None:
@@ -150,44 +150,41 @@ def _encoding(file: BinaryIO, declared: str | None, notes: list[str]) -> str:
             )
         notes.append(f"read as {codec}, as declared")
         return "utf-8-sig" if codec == "utf-8" else codec
-    start = file.read(4)
+    with opened() as file:
+        start = file.read(_LOOKED_AT_BYTES)
     for mark, codec in _MARKS:
         if start.startswith(mark):
             if codec != "utf-8-sig":
                 notes.append(f"read as {codec.upper()}, by its byte order mark")
             return codec
-    start += file.read(4_092)
     even, odd = start[::2], start[1::2]
     for codec, nul, text in (("utf-16-le", odd, even), ("utf-16-be", even, odd)):
         if len(start) > 3 and 2 * nul.count(0) > len(nul) and 10 * text.count(0) < len(text):
             notes.append(f"read as {codec.upper()}, by its pattern of bytes")
             return codec
-    decoder = codecs.getincrementaldecoder("utf-8")()
-    foreign = odd_bytes = not_utf8 = False
-    rest = b""
-    data = start
-    while data:
-        if not not_utf8:
-            try:
-                decoder.decode(data)
-            except UnicodeDecodeError:
-                not_utf8 = True
-        looked = rest + data
-        foreign = foreign or _OTHER_ALPHABET.search(looked) is not None
-        odd_bytes = odd_bytes or _NOT_1252.search(looked) is not None
-        rest = data[-2:]
-        data = file.read(_CHUNK)
-    if not not_utf8:
-        try:
-            decoder.decode(b"", final=True)
-        except UnicodeDecodeError:
-            not_utf8 = True
-    if not not_utf8:
+    if _is_utf_8(opened):
         return "utf-8"
-    if foreign or odd_bytes:
-        raise FaultError("encoding", f"not UTF-8, and not Western European text; {_SAY}")
+    with opened() as file:
+        rest = b""
+        while data := file.read(_CHUNK):
+            looked = rest + data
+            if _NOT_1252.search(looked) or _OTHER_ALPHABET.search(looked):
+                raise FaultError("encoding", f"not UTF-8, and not Western European text; {_SAY}")
+            rest = data[-2:]
     notes.append("not UTF-8: read as Windows-1252 (Western European); if letters look wrong, say --encoding")
     return "cp1252"
+
+
+def _is_utf_8(opened: Open) -> bool:
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    with opened() as file:
+        try:
+            while data := file.read(_CHUNK):
+                decoder.decode(data)
+            decoder.decode(b"", final=True)
+        except UnicodeDecodeError:
+            return False
+    return True
 
 
 def _separator(start: str, limits: Limits) -> str:
