@@ -12,6 +12,7 @@ import platform
 import subprocess
 import sys
 from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -71,9 +72,7 @@ def main() -> None:
     """Run the sections asked for; the others keep what they say."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", action="append", choices=sorted(RUNS), help="run only this section")
-    chosen = parser.parse_args().only or list(RUNS)
-    kept = _sections(PAGE.read_text(encoding="utf-8")) if PAGE.exists() else {}
-    for name in chosen:
+    for name in parser.parse_args().only or list(RUNS):
         title, commands = RUNS[name]
         parts = [f"## {title}\n", f"<!-- section {name} -->\n", f"{_machine()}\n"]
         for command in commands:
@@ -83,15 +82,26 @@ def main() -> None:
             done = subprocess.run(script, check=True, stdout=subprocess.PIPE, text=True, cwd=ROOT)
             print(done.stdout, flush=True)
             parts.append(f"`{line}`\n\n{done.stdout.strip()}\n")
+        kept = _sections(PAGE.read_text(encoding="utf-8")) if PAGE.exists() else {}  # now, not before a run of an hour
         kept[name] = "\n".join(parts)
-    PAGE.write_text("\n".join([INTRODUCTION, *(kept[name] for name in RUNS if name in kept)]), encoding="utf-8")
+        text = "\n".join([INTRODUCTION, *(kept[name] for name in RUNS if name in kept)])
+        PAGE.write_text(text.rstrip("\n") + "\n", encoding="utf-8")
 
 
 def _machine() -> str:
+    """Return what the numbers depend on beside the code: the machine, how busy it is, and versions."""
+    versions = ", ".join(f"{name} {version(name)}" for name in ("numpy", "opendp", "pandas", "pyarrow"))
     return (
-        f"{datetime.now(UTC).date().isoformat()}, {platform.machine()}, {os.cpu_count()} cores, "
-        f"Python {platform.python_version()}"
+        f"{datetime.now(UTC).date().isoformat()}, {_processor()}, {os.cpu_count()} cores, load before the run {os.getloadavg()[0]:.1f}, "
+        f"Python {platform.python_version()}, {versions}"
     )
+
+
+def _processor() -> str:
+    described = Path("/proc/cpuinfo")
+    lines = described.read_text(encoding="utf-8").splitlines() if described.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()
 
 
 def _sections(text: str) -> dict[str, str]:
