@@ -171,9 +171,18 @@ def test_an_export_is_taken_in_and_the_vault_holds_what_it_says(
     assert "taken in" in done.output
     assert steward.held(name) == truth(schema)
 
-    again = steward.intake(file, name, schema_name, *opened, *_everything(schema))
-    assert again.exit_code == 0 and "nothing was added" in again.output
-    assert steward.held(name) == truth(schema)
+
+def test_the_same_file_again_adds_nothing_and_a_corrected_one_corrects(steward: Steward, tmp_path: Path) -> None:
+    schema = load_schema(HTCDS)
+    file = write_dialect("kobo-csv", schema, PEOPLE, SEED, tmp_path / "kobo.csv")
+    for said in ("taken in", "nothing was added"):
+        done = steward.intake(file, "again", HTCDS, "--leave-out-nothing")
+        assert done.exit_code == 0 and said in done.output
+        assert steward.held("again") == truth(schema)
+    text = file.read_text("utf-8")
+    file.write_text(text.replace('"Closed"', '"FollowUp"', 1), "utf-8")
+    done = steward.intake(file, "again", HTCDS, "--leave-out-nothing")
+    assert done.exit_code == 0 and "0 new, 1 corrected" in done.output
 
 
 FAULTS = [
