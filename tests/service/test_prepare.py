@@ -22,6 +22,7 @@ from casehaven.generate.dialects import write_dialect
 from casehaven.intake.errors import PreparedFileError, PreparedForAnotherError, PreparedSchemaError
 from casehaven.intake.linkage_key import create_linkage_key, read_linkage_key
 from casehaven.intake.mapped_file import RECORD_KEY
+from casehaven.intake.prepare import _coded
 from casehaven.intake.prepare_tokens import reference_token
 from casehaven.intake.public_key_file import OrganisationPublicKey, read_public_key
 from casehaven.intake.sealed_upload import (
@@ -198,6 +199,18 @@ def test_words_that_the_schema_does_not_list_stay_behind_and_an_unknown_word_on_
         ("FALSE", "FalsePromises"), ("TRUE", "DebtBondage"),
     ]  # fmt: skip
     assert sorted(cells["cas_Status"]) == ["", "Active"]
+
+
+def test_cells_are_written_as_codes_of_the_list_whatever_the_mapping_let_through() -> None:
+    schema = load_schema(HTCDS)
+    control, gender, consent = (
+        schema.attribute(name) for name in ("vic_MethodsOfControl", "prs_Gender", "con_Consent")
+    )
+    cells = pa.chunked_array([[f"Debt bondage;{CANARY}", CANARY, None, " Other ; FalsePromises"]])
+    assert _coded(control, cells).to_pylist() == ["DebtBondage", "", "", "FalsePromises;Other"]
+    assert _coded(gender, pa.chunked_array([["feminine", CANARY, ""]])).to_pylist() == ["Feminine", "", ""]
+    assert _coded(consent, pa.chunked_array([["yes", CANARY, ""]])).to_pylist() == ["TRUE", "FALSE", ""]
+    assert _coded(gender, pa.chunked_array([[]], pa.string())).to_pylist() == []
 
 
 def test_the_vault_takes_a_prepared_file_in_once_and_a_correction_updates(agreement: Agreement) -> None:
@@ -436,15 +449,15 @@ def test_guesses_need_a_yes_to_a_mapping_that_somebody_saw(agreement: Agreement)
 
 def test_nobody_is_taken_for_a_person_of_their_own_unless_somebody_says_so(agreement: Agreement) -> None:
     source = agreement.folder / "nobody.csv"
-    source.write_text(
-        "prs_Gender,prs_FirstName,prs_SecondName,prs_Birthdate\nFeminine,Ana,Example,25/05/1990\nFeminine,ana,EXAMPLE,1990-05-25\n",
-        "utf-8",
-    )
+    header = "prs_Gender,prs_FirstName,prs_SecondName,prs_Birthdate"
+    rows = ("Feminine,Ana,Example,04/03/1990", "Feminine,ana,EXAMPLE,1990-03-04", "Masculine,Bo,Example,25/12/1985")
+    source.write_text("\n".join([header, *rows]) + "\n", "utf-8")
     unsure = agreement.prepare(source)
     assert unsure.exit_code == 1 and "tell people apart" in unsure.output
     sure = agreement.prepare(source, extra=("--row-is-person",))
     assert sure.exit_code == 0, sure.output
-    assert len(set(cells_of(agreement.open())["personToken"])) == 1  # names and the full date of birth are the person
+    tokens = cells_of(agreement.open())["personToken"]
+    assert len(tokens) == 3 and len(set(tokens)) == 2  # names and a full date are the person; one date proves the order
 
 
 def test_a_linkage_key_that_others_can_read_or_that_is_none_is_refused(agreement: Agreement) -> None:
