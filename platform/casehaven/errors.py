@@ -112,7 +112,8 @@ OUTCOMES: dict[str, Outcome] = {
         exit_code=EXIT_REFUSED, advice="use `casehaven release`, which protects people of several organisations"
     ),
     "casehaven.releases.k_mode_request.KRequestError": Outcome(
-        exit_code=EXIT_REFUSED, advice="correct what the message names; nothing was marked. See `casehaven k-release --help`"
+        exit_code=EXIT_REFUSED,
+        advice="correct what the message names; nothing was marked. See `casehaven k-release --help`",
     ),
     "casehaven.releases.k_mode_request.TwoPeopleError": Outcome(
         exit_code=EXIT_REFUSED,
@@ -133,10 +134,12 @@ OUTCOMES: dict[str, Outcome] = {
         advice="decide first: `casehaven decide`; --before-decision opens it and marks the release for good",
     ),
     "casehaven.ledger.errors.UnboundedAccountError": Outcome(
-        exit_code=EXIT_REFUSED, advice="leave the dataset away; no command takes the mark back (`casehaven ledger show`)"
+        exit_code=EXIT_REFUSED,
+        advice="leave the dataset away; no command takes the mark back (`casehaven ledger show`)",
     ),
     "casehaven.ledger.errors.UnboundedRequestUsedError": Outcome(
-        exit_code=EXIT_REFUSED, advice="make a new request with `casehaven k-release request`, for two people to approve"
+        exit_code=EXIT_REFUSED,
+        advice="make a new request with `casehaven k-release request`, for two people to approve",
     ),
     "casehaven.ledger.errors.UnknownChargeError": Outcome(
         exit_code=EXIT_REFUSED, advice="use the ledger that issued the receipt: --ledger or CASEHAVEN_LEDGER"
