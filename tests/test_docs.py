@@ -21,7 +21,8 @@ from casehaven import errors
 from casehaven.cli import main
 from casesynth.aggregates import MINIMUM
 from casesynth.balance import ROWS_MAX
-from casesynth.plan import CELLS, LENGTH_SHARES, TRIPLE_CELLS, TRIPLE_VALUES
+from casesynth.folds import FOLD_BELOW, FOLD_SIZE
+from casesynth.plan import CELLS, FILLED, LENGTH_SHARES, TRIPLE_CELLS, TRIPLE_VALUES
 from casesynth.signing import SigningKey
 from casesynth.tables import MEASUREMENTS_FORMAT, MODEL_FORMAT
 
@@ -290,11 +291,15 @@ def test_every_column_of_the_data_files_is_in_the_engine_specification(bundle: P
 
 CONSTANTS: dict[str, Callable[[], str]] = {
     "triples": lambda: f"the smallest triples: each of at most {TRIPLE_CELLS:,} cells",
-    "long lists": lambda: f"of columns of at most {TRIPLE_VALUES:,} values",
+    "long lists": lambda: f"A list of more than {TRIPLE_VALUES} values is in triples",
     "cells": lambda: f"all tables together within {CELLS:,} cells",
     "shares by length": lambda: "These four get {}, {}, {} and {} of rho".format(
         *(f"{share:.2f}".lstrip("0") for share in LENGTH_SHARES)
     ),
+    "folds": lambda: (
+        f"In a list of at least {FOLD_SIZE} values, those whose noisy count is below {FOLD_BELOW:g} standard errors"
+    ),
+    "filled": lambda: f"has {FILLED} of them",
     "minimum": lambda: f"an estimate of at least {MINIMUM:g}",
     "balanced records": lambda: f"(up to {ROWS_MAX:,} records)",
     "measurements": lambda: f"`{MEASUREMENTS_FORMAT}`",

@@ -55,7 +55,7 @@ AFTER_MEASURE = (
 
 HOLDS_REAL_DATA = {
     "casesynth.persons": None,
-    "casesynth.encode": {"Codes"},  # an alias of an array type, for synthetic records too
+    "casesynth.encode": {"Codes", "narrow"},  # an array type and its narrowest form, for synthetic records too
     "casesynth.measure": {"Measurement"},  # what comes out of the noise
     "casesynth.counting": set[str](),
     "casesynth.marginals": {"Clique", "axes_of", "signs_of", "signed_shape"},  # names of columns, and sizes
@@ -67,6 +67,7 @@ HOLDS_REAL_DATA = {
 COUNTS_MADE_UP_PEOPLE = {
     "casesynth.intervals": {
         "casesynth.counting": {"count", "count_signed"},
+        "casesynth.measure": {"Measurement", "in_two_stages"},
         "casesynth.marginals": {"Clique", "Marginal"},
     },
     "casesynth.report.agreement": {

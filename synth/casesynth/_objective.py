@@ -1,11 +1,11 @@
 """The objective of the latent class model and its gradient: misfit to the contrasts, weighted by precision, plus the prior.
 
-With classes k, weights w = softmax(a), shares p = softmax(L) of the scores and features z (`casesynth._features`), the model's contrast of a set S is
+With classes k, weights w = softmax(a), shares p = softmax(L) of the values and features z (`casesynth._features`), the model's contrast of a set S is
 n sum_k w_k prod_{i in S} z_ki. The objective is
 
     1/2 sum_S q_S |model_S - c_S|^2 + stiffness sum_k w_k sum_i KL(p_ki || b_i) + |L - log b|^2 / (2 tau^2) - 1/K sum_k log w_k.
 
-Arrays are laid out (features or scores) x classes, float32: the work is matrix products.
+Arrays are laid out (features or values) x classes, float32: the work is matrix products.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from casesynth._features import F32, Features, Projected
+from casesynth._features import F32, Features
+from casesynth.contrasts import Contrasts
 
 TAU = 4.0
 """Standard deviation of the log shares around the log of the prior shares."""
@@ -34,14 +35,14 @@ class Gradient:
 class Objective:
     """Misfit of a latent class model to one set of contrasts."""
 
-    def __init__(self, features: Features, target: Projected) -> None:
-        self.people = np.float32(target.people)
+    def __init__(self, features: Features, contrasts: Contrasts) -> None:
+        self.people = np.float32(max(contrasts.people, 1.0))
         self.starts, self.column_of = features.starts, features.column_of
-        self.to_features = features.to_features
+        self._to_features = features.blocks
         self.log_shares = np.log(features.prior).astype(np.float32)
-        self.c1, self.q1 = target.c1, target.q1
-        self.c2, self.q2 = target.c2, target.q2
-        order, self._bands = _bands(target.c3, target.q3)
+        self.c1, self.q1 = contrasts.c1.astype(np.float32), contrasts.q1.astype(np.float32)
+        self.c2, self.q2 = contrasts.c2.astype(np.float32), contrasts.q2.astype(np.float32)
+        order, self._bands = _bands(contrasts.c3.astype(np.float32), contrasts.q3.astype(np.float32))
         self.first, self.second = features.first[order], features.second[order]
         self._first_sum = _SortedSum(self.first, features.count)
         self._second_sum = _SortedSum(self.second, features.count)
@@ -54,6 +55,13 @@ class Objective:
         result: F32 = raised / total[self.column_of]
         return result
 
+    def features(self, shares: F32) -> F32:
+        """Return the features of value shares: the same linear map as a matrix of blocks, without its zeros."""
+        z = np.empty((len(self.c1), shares.shape[1]), dtype=np.float32)
+        for rows, columns, block in self._to_features:
+            z[rows] = block @ shares[columns]
+        return z
+
     @property
     def measured(self) -> tuple[int, int, int]:
         """Number of contrasts that carry weight, per order."""
@@ -63,7 +71,7 @@ class Objective:
     def chi_square(self, logits: F32, scores: F32) -> tuple[float, float, float]:
         """Return the weighted squared residual of each order."""
         w = softmax(logits)
-        z = self.to_features @ self.probabilities(scores)
+        z = self.features(self.probabilities(scores))
         zw = z * (w * self.people)
         y = z[self.first] * z[self.second] * (w * self.people)
         third = sum(_weighted(band.q3, y[band.rows] @ z[: band.width].T - band.c3) for band in self._bands)
@@ -74,7 +82,7 @@ class Objective:
         n = self.people
         w = softmax(logits)
         p = self.probabilities(scores)
-        z = self.to_features @ p
+        z = self.features(p)
         wn = w * n
         zw = z * wn
         g1 = self.q1 * (zw.sum(axis=1) - self.c1)
@@ -102,7 +110,9 @@ class Objective:
             self._first_sum.add_to(by_feature, zb)
             self._second_sum.add_to(by_feature, za)
         by_feature *= wn
-        by_p = self.to_features.T @ by_feature
+        by_p = np.empty_like(p)
+        for rows, columns, block in self._to_features:
+            by_p[columns] = block.T @ by_feature[rows]
         inside = np.add.reduceat(p * by_p, self.starts, axis=0)
         log_ratio = np.log(np.maximum(p, np.float32(1e-30))) - self.log_shares[:, None]
         divergence = np.add.reduceat(p * log_ratio, self.starts, axis=0)

@@ -55,11 +55,17 @@ def balance(
     for sweep in range(SWEEPS):
         for place, column in enumerate(random.permutation(len(records))):
             progress("sample", (sweep * len(records) + place) / steps)
-            order = np.argsort(classes + random.random(rows), kind="stable")
+            order = shuffled_inside(classes, random)
             first, second = order[0 : rows - rows % 2 : 2], order[1::2]
             same = classes[first] == classes[second]
             state.swap(int(column), first[same], second[same], random)
     return state.records()
+
+
+def shuffled_inside(classes: NDArray[np.int64], random: np.random.Generator) -> NDArray[np.int64]:
+    """Return the places of the records class by class, at random inside each class."""
+    order = random.permutation(len(classes))
+    return order[np.argsort(classes[order].astype(np.uint16), kind="stable")]  # 16 bits: a sort in linear time
 
 
 class _PairCounts:
@@ -69,13 +75,17 @@ class _PairCounts:
         sizes = [len(part) for part in shares]
         self._starts = np.cumsum([0, *sizes])
         self._cells = np.stack([codes + start for codes, start in zip(records, self._starts, strict=False)], axis=1)
-        self._cells = self._cells.astype(np.int32)
         every = np.concatenate(shares)
         self._model: F32 = ((every * expected) @ every.T).astype(np.float32)
         self._weight: F32 = (1 / np.maximum(self._model, 0.5) ** WEIGHT_POWER).astype(np.float32)
         self._gap = np.zeros_like(self._model)
-        for column in range(len(sizes)):
-            self._refresh(column)
+        width = len(every)
+        for column in range(len(sizes) - 1):
+            block, later = self._block(column), slice(int(self._starts[column + 1]), width)
+            keys = (self._cells[:, column, None] - block.start) * width + self._cells[:, column + 1 :]
+            counts = np.bincount(keys.ravel(), minlength=(block.stop - block.start) * width).reshape(-1, width)
+            self._gap[block, later] = counts[:, later] - self._model[block, later]
+            self._gap[later, block] = self._gap[block, later].T
 
     def records(self) -> list[NDArray[np.int64]]:
         """Return the records as codes."""
@@ -83,15 +93,6 @@ class _PairCounts:
 
     def _block(self, column: int) -> slice:
         return slice(int(self._starts[column]), int(self._starts[column + 1]))
-
-    def _refresh(self, column: int) -> None:
-        block, width = self._block(column), self._model.shape[1]
-        keys = (self._cells[:, column].astype(np.int64) - block.start)[:, None] * width + self._cells
-        counts = np.bincount(keys.ravel(), minlength=(block.stop - block.start) * width).reshape(-1, width)
-        gap = counts - self._model[block]
-        gap[:, block] = 0.0
-        self._gap[block] = gap
-        self._gap[:, block] = gap.T
 
     def swap(
         self, column: int, first: NDArray[np.int64], second: NDArray[np.int64], random: np.random.Generator
@@ -102,20 +103,32 @@ class _PairCounts:
         block, width = self._block(column), self._model.shape[1]
         one, two = self._cells[first], self._cells[second]
         a, b = one[:, column, None] - block.start, two[:, column, None] - block.start
-        pull, weight = (self._weight[block] * self._gap[block]), self._weight[block]
-        linear = pull[b, one] - pull[a, one] + pull[a, two] - pull[b, two]
-        square = 0.5 * (weight[a, one] + weight[b, one] + weight[a, two] + weight[b, two])
-        counts = one != two
-        counts[:, column] = False
-        good = np.flatnonzero(((linear + square) * counts).sum(axis=1) < 0)
+        one[:, column] = two[:, column] = (
+            block.start
+        )  # the column's own block has no gap, and equal values do not count
+        pull, weight = self._weight[block] * self._gap[block], self._weight[block]
+        counts: NDArray[np.bool_] = one != two
+        if len(weight) == 2:  # all pairs set the same two values against each other
+            step = (pull[1] - pull[0]).ravel()
+            linear = (step.take(one) - step.take(two)) * (b - a)
+            both = weight[0] + weight[1]
+            square = both.take(one) + both.take(two)
+        else:
+            places = (b * width + one, a * width + one, a * width + two, b * width + two)
+            linear = pull.take(places[0]) - pull.take(places[1]) + pull.take(places[2]) - pull.take(places[3])
+            square = weight.take(places[0]) + weight.take(places[1]) + weight.take(places[2]) + weight.take(places[3])
+        square *= np.float32(0.5)
+        square *= counts
+        linear += square
+        good = np.flatnonzero(linear.sum(axis=1) < 0)
         if not len(good):
             return
-        first, second, one, two, a, b, counts = (part[good] for part in (first, second, one, two, a, b, counts))
-        length = len(weight) * width
-        keys = [(cell * width + row)[counts] for cell, row in ((b, one), (a, two), (a, one), (b, two))]
-        more, less = (np.bincount(np.concatenate(pair), minlength=length) for pair in (keys[:2], keys[2:]))
-        effect = (more - less).reshape(weight.shape)
-        alone = 2 * float((square[good] * counts).sum())
+        first, second, one, two, a, b = (part[good] for part in (first, second, one, two, a, b))
+        counts = counts[good]
+        keys = (b * width + one, a * width + one, a * width + two, b * width + two)
+        pull, weight = pull.ravel(), weight.ravel()
+        effect = self._effect(keys, counts, len(weight))
+        alone = 2 * float(square[good].sum())
         slope = -float((pull * effect).sum()) - alone / 2
         bend = float((weight * effect.astype(np.float64) ** 2).sum()) - alone
         part = 1.0 if bend <= 0 else slope / bend
@@ -125,4 +138,16 @@ class _PairCounts:
             self._cells[second, column],
             self._cells[first, column],
         )
-        self._refresh(column)
+        moved = self._effect([key[chosen] for key in keys], counts[chosen], len(weight)).reshape(-1, width)
+        self._gap[block] += moved
+        self._gap[:, block] += moved.T
+
+    @staticmethod
+    def _effect(keys: Sequence[NDArray[np.int64]], counts: NDArray[np.bool_], length: int) -> NDArray[np.int64]:
+        """Return what swapping adds to each pair count of the column: at the first and third keys one more, at the others one less."""
+        more, less = (
+            np.bincount(np.concatenate([keys[place][counts], keys[place + 2][counts]]), minlength=length)
+            for place in (0, 1)
+        )
+        effect: NDArray[np.int64] = more - less
+        return effect

@@ -126,7 +126,7 @@ def manifest_facts(synthesis: Synthesis, notes: ReleaseNotes) -> dict[str, JsonV
                 "name": "discrete Gaussian on integer counts",
                 "sensitivity_l2": 1,
                 "tables": len(plan.tables),
-                "cells": plan.cells,
+                "cells": sum(m.values.size for m in synthesis.measurements),
                 "scale_min": min(scales),
                 "scale_max": max(scales),
             }

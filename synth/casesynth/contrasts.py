@@ -6,6 +6,9 @@ independent noise of equal variance; they are combined by inverse variance. Cont
 Gaussian noise they are independent: nothing is lost, and nothing is counted twice. A sign is the one Helmert contrast of a binary column
 times the root of two.
 
+Values of a folded column (`casesynth.folds`) are its cells in tables of several columns. Its single table was measured value by value; there
+the folded values' sum comes last, where Helmert contrasts keep it apart from the others, so that its larger noise stays independent of theirs.
+
 Columns are laid out by ascending size, so that the two smaller columns of a triple form the rows of the third-order array.
 """
 
@@ -20,6 +23,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from casesynth.folds import Fold, stored_folds
 from casesynth.marginals import axes_of, signed_shape
 from casesynth.measure import Measurement
 
@@ -45,7 +49,7 @@ class Layout:
     order: tuple[int, ...]
     """Column positions of the domain by ascending size."""
     sizes: tuple[int, ...]
-    """Number of values of each column, in this order."""
+    """Number of values of each column, in this order; folded ones count once."""
     offsets: tuple[int, ...]
     """First feature of each column; a column of C values has C - 1 features."""
     row_offsets: dict[tuple[int, int], int]
@@ -81,6 +85,8 @@ class Contrasts:
     """Independent contrasts of orders 0 to 3 with their precisions (1 / variance; 0 where nothing was measured)."""
 
     layout: Layout
+    folds: tuple[Fold, ...]
+    """Of the columns of the domain."""
     people: float
     """Noisy number of people (order 0)."""
     people_variance: float
@@ -97,7 +103,7 @@ class Contrasts:
         """Return the direct noisy estimate of a table over one to three columns, unbiased; None where it was not measured.
 
         Args:
-            columns: positions in the domain; the axes of the result are in this order.
+            columns: positions in the domain; the axes of the result are in this order. Folded values have NaN.
         """
         layout = self.layout
         places = sorted(layout.order.index(column) for column in columns)
@@ -124,7 +130,12 @@ class Contrasts:
             result = np.moveaxis(np.tensordot(result, basis(size), axes=(axis, 0)), -1, axis)
         position = [places.index(layout.order.index(column)) for column in columns]
         table: Floats = result.transpose(position)
-        return table
+        folds = [self.folds[column] for column in columns]
+        if not any(fold.folded for fold in folds):
+            return table
+        whole = np.full([fold.values for fold in folds], np.nan)
+        whole[np.ix_(*(fold.kept for fold in folds))] = table[tuple(slice(len(fold.kept)) for fold in folds)]
+        return whole
 
     def of(self, columns: Sequence[int]) -> tuple[Floats, Floats]:
         """Return the contrasts of one column or a pair and their precisions; one axis per column, in the order given."""
@@ -172,6 +183,8 @@ def combine(measurements: Sequence[Measurement], sizes: Sequence[int]) -> Contra
         measurements: noisy signed tables; together they measure the number of people, every column and every pair of columns.
         sizes: number of values of each column of the domain.
     """
+    folds = stored_folds(measurements, sizes)
+    sizes = [fold.size for fold in folds]
     layout = Layout.make(sizes, [measurement.clique for measurement in measurements])
     features = layout.features
     sums = {1: np.zeros(features), 2: np.zeros(features * features), 3: np.zeros(layout.rows * features)}
@@ -179,7 +192,11 @@ def combine(measurements: Sequence[Measurement], sizes: Sequence[int]) -> Contra
     people_sum = people_weight = 0.0
     place = {column: position for position, column in enumerate(layout.order)}
     groups: dict[tuple[tuple[int, ...], int, int], list[Measurement]] = {}
+    by_value: list[Measurement] = []
     for measurement in measurements:
+        if len(measurement.clique) == 1 and folds[measurement.clique[0]].folded:
+            by_value.append(measurement)
+            continue
         shape = tuple(sorted(signed_shape(measurement.clique, sizes)))
         groups.setdefault((shape, len(measurement.clique), measurement.nano_rho), []).append(measurement)
     for (shape, length, _), group in groups.items():
@@ -205,9 +222,20 @@ def combine(measurements: Sequence[Measurement], sizes: Sequence[int]) -> Contra
                 length_of = signs + order
                 sums[length_of] += np.bincount(flat, weights=q * values.ravel(), minlength=len(sums[length_of]))
                 weights[length_of] += np.bincount(flat, weights=np.full(flat.size, q), minlength=len(sums[length_of]))
+    if by_value and not people_weight:  # no other table tells the number of people
+        people_sum = sum(float(m.values.sum()) / (m.values.size * m.scale**2) for m in by_value)
+        people_weight = sum(1 / (m.values.size * m.scale**2) for m in by_value)
+    for measurement in by_value:
+        column = measurement.clique[0]
+        offset = layout.offsets[place[column]]
+        inside = slice(offset, offset + sizes[column] - 1)
+        found, precisions = _folded_single(measurement, folds[column], people_sum / people_weight)
+        sums[1][inside] += precisions * found
+        weights[1][inside] += precisions
     means = {order: sums[order] / np.where(weights[order] > 0, weights[order], 1.0) for order in sums}
     return Contrasts(
         layout=layout,
+        folds=folds,
         people=people_sum / people_weight,
         people_variance=1 / people_weight,
         c1=means[1],
@@ -217,6 +245,24 @@ def combine(measurements: Sequence[Measurement], sizes: Sequence[int]) -> Contra
         c3=means[3].reshape(layout.rows, features),
         q3=weights[3].reshape(layout.rows, features),
     )
+
+
+def _folded_single(measurement: Measurement, fold: Fold, people: float) -> tuple[Floats, Floats]:
+    """Return the contrasts of a single column that was measured value by value, over its cells, and their precisions.
+
+    The kept values have their own contrasts. The last one sets them against the folded values, and is told twice, given the number of people:
+    by the sum of the folded values, and by what the kept values leave of all people. Both are independent of the first.
+    """
+    counts = measurement.values.astype(np.float64)
+    kept, folded = counts[list(fold.kept)], counts[list(fold.folded)]
+    size, variance = fold.size, measurement.scale**2
+    direct, left = 1 / len(folded), 1 / len(kept)  # precisions times the variance of one cell
+    others = (direct * folded.sum() + left * (people - kept.sum())) / (direct + left)
+    last = (people - size * others) / math.sqrt(size * (size - 1))
+    contrasts = np.append(basis(len(kept))[1:] @ kept, last)
+    precisions = np.full(size - 1, 1 / variance)
+    precisions[-1] = (direct + left) * (size - 1) / (size * variance)
+    return contrasts, precisions
 
 
 def _by_place(measurement: Measurement, place: dict[int, int], sizes: Sequence[int]) -> NDArray[np.int64]:

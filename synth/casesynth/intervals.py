@@ -29,7 +29,7 @@ from casesynth.contrasts import Floats, combine
 from casesynth.counting import count, count_signed
 from casesynth.domain import known_values
 from casesynth.marginals import Clique, Marginal
-from casesynth.measure import Measurement
+from casesynth.measure import Measurement, in_two_stages
 from casesynth.model import FitSettings, LatentClassModel, refit
 from casesynth.plan import ReleasePlan
 from casesynth.progress import Progress, silent
@@ -83,13 +83,15 @@ class ErrorScale:
         return result
 
 
-def simulate(plan: ReleasePlan, marginals: Sequence[Marginal], random: np.random.Generator) -> list[Measurement]:
+def simulate(plan: ReleasePlan, marginals: Sequence[Marginal], random: np.random.Generator) -> tuple[Measurement, ...]:
     """Return tables of made-up people with simulated noise of the plan's scales. Never for real people: post-processing, not a mechanism (privacy rule 7)."""
-    measured = []
-    for table, marginal in zip(plan.tables, marginals, strict=True):
-        noise = np.rint(random.standard_normal(marginal.counts.shape) * table.scale).astype(np.int64)
-        measured.append(Measurement(clique=table.clique, values=marginal.counts + noise, nano_rho=table.nano_rho))
-    return measured
+    scales = {table.nano_rho: table.scale for table in plan.tables}
+
+    def noisy(counts: NDArray[np.int64], nano_rho: int) -> NDArray[np.int64]:
+        noise: NDArray[np.int64] = np.rint(random.standard_normal(counts.shape) * scales[nano_rho]).astype(np.int64)
+        return counts + noise
+
+    return in_two_stages(plan, marginals, noisy)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -282,6 +284,11 @@ def _gaps(
     estimates: tuple[list[Floats], ...] = ([], [], [])
     gaps: tuple[list[Floats], ...] = ([], [], [])
     portions: tuple[list[Floats], ...] = ([], [], [])
+    smallest = math.exp(_EDGES[0])
+    known = [  # a combination is never larger than its parts
+        [places[model.marginal([column], values) >= smallest] for column, places in enumerate(values)]
+        for values in known
+    ]
     for clique in judged:
         expected = reference(clique)
         if expected is None:
@@ -289,9 +296,10 @@ def _gaps(
         values = known[len(clique) - 1]
         published = np.ix_(*(values[column] for column in clique))
         guess = model.marginal(clique, values).ravel()
-        large = guess >= math.exp(_EDGES[0])
+        direct = expected[published].ravel()
+        large = (guess >= smallest) & np.isfinite(direct)  # folded values have no direct estimate
         estimates[len(clique) - 1].append(guess[large])
-        gaps[len(clique) - 1].append(expected[published].ravel()[large] - guess[large])
+        gaps[len(clique) - 1].append(direct[large] - guess[large])
         portions[len(clique) - 1].append(np.full(int(large.sum()), 1 / expected.size))
     none = [np.zeros(0)]
     one, two, three = (

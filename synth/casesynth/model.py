@@ -2,7 +2,7 @@
 
 Everything here is post-processing of noisy measurements.
 
-1. Prior shares come from the noisy one-way contrasts; values that nobody seems to have share one score (`casesynth._features`).
+1. Prior shares come from the noisy one-way contrasts; values that nobody seems to have are one value to the fit (`casesynth.folds`).
 2. The prior's stiffness is chosen by Gaussian thinning: fit one part of the noise, validate on an independent part. How many classes and steps
    are worth their time is chosen by what the best pilot leaves unsaid. Both read noisy numbers only and cost no budget (privacy rule 6).
 3. The released model is the union of the classes of several starts, their weights divided.
@@ -22,16 +22,18 @@ from casesynth._objective import Objective, softmax
 from casesynth.contrasts import Contrasts, Floats
 from casesynth.progress import Progress, silent
 from casesynth.seeded import generator
-from casesynth.threads import WORKERS, Check, side_by_side
+from casesynth.threads import Check, side_by_side
 
 BETAS = (0.9, 0.95)
 SPREAD = 0.7
 """Standard deviation of the starting scores around the prior."""
 RATE_START, RATE_END = 0.2, 0.01
 LADDER = (0.04, 0.02, 0.01, 0.005, 0.002, 0.0005)
-"""Stiffness per person tried by the pilots, stiffest first."""
-CHI_RISE = 10.0
-"""The pilots stop when the validation chi-square has risen by this."""
+"""Stiffness per person that pilots may try, stiffest first."""
+MIDDLE = 2
+"""The first two pilots try this rung and the next; the others go on from the better one, away from the other, while it gets better."""
+WARM_RATE, WARM_STEPS = 0.1, 0.5
+"""The first start of the fit goes on from where the best pilot ended: at this rate, with this part of the steps."""
 EFFORTS = ((1.05, 1.0), (1.5, 1.5), (math.inf, 2.0))
 """Up to which order-2 residual of the best pilot, in units of the noise, how many times the classes are fitted: what a hundred classes cannot
 say shows in the noisy numbers."""
@@ -87,8 +89,8 @@ class LatentClassModel:
         elif len(parts) == 2:
             result = (parts[0] * w) @ parts[1].T
         else:
-            pair = (parts[0][:, None, :] * parts[1][None, :, :]).reshape(-1, len(w))
-            result = ((pair * w) @ parts[2].T).reshape(len(parts[0]), len(parts[1]), -1)
+            pair = (parts[0][:, None, :] * parts[1][None, :, :]).reshape(len(parts[0]) * len(parts[1]), len(w))
+            result = ((pair * w) @ parts[2].T).reshape(len(parts[0]), len(parts[1]), len(parts[2]))
         return result
 
 
@@ -107,11 +109,16 @@ def _descend(
     stiffness: float,
     random: np.random.Generator,
     check: Check,
+    begin: _Point | None = None,
 ) -> _Point:
-    """Run Adam from a random start and return where it ends."""
+    """Run Adam from a random start, or from a point and as many random classes as are missing, and return where it ends."""
     noise = random.standard_normal((len(objective.log_shares), classes)).astype(np.float32)
     logits = np.zeros(classes, dtype=np.float32)
     scores = objective.log_shares[:, None] + np.float32(SPREAD) * noise
+    if begin is not None:
+        known = len(begin.logits)
+        logits[:known] = begin.logits - begin.logits.mean()
+        scores[:, :known] = begin.scores
     moments = [(np.zeros_like(x), np.zeros_like(x)) for x in (logits, scores)]
     fall = [1.0, 1.0]
     for step in range(steps):
@@ -142,8 +149,8 @@ def fit(
     """
     settings = settings or FitSettings()
     features = Features.of(contrasts)
-    stiffness, effort = _choose(contrasts, features, seed, settings, progress)
-    return _released(contrasts, features, seed, stiffness, settings.harder(effort), progress)
+    stiffness, effort, end = _choose(contrasts, features, seed, settings, progress)
+    return _released(contrasts, features, seed, stiffness, settings.harder(effort), progress, begin=end)
 
 
 def refit(
@@ -154,35 +161,56 @@ def refit(
 
 
 def _released(
-    contrasts: Contrasts, features: Features, seed: bytes, stiffness: float, settings: FitSettings, progress: Progress
+    contrasts: Contrasts,
+    features: Features,
+    seed: bytes,
+    stiffness: float,
+    settings: FitSettings,
+    progress: Progress,
+    *,
+    begin: _Point | None = None,
 ) -> LatentClassModel:
-    objective = Objective(features, features.project(contrasts))
+    objective = Objective(features, contrasts)
 
     def start(place: int) -> Callable[[Check], _Point]:
+        warm = begin is not None and place == 0 and settings.pilot_classes <= settings.classes
         return lambda check: _descend(
             objective,
             classes=settings.classes,
-            steps=settings.steps,
-            rate=RATE_START,
+            steps=round(settings.steps * (WARM_STEPS if warm else 1.0)),
+            rate=WARM_RATE if warm else RATE_START,
             stiffness=stiffness * float(objective.people),
             random=generator(seed, f"start {place}"),
             check=check,
+            begin=begin if warm else None,
         )
 
     points = side_by_side([start(place) for place in range(settings.starts)], lambda: progress("fit", None))
     return _union(contrasts, features, objective, points, stiffness)
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Pilot:
+    """One fit to a part of the noise, judged on the rest."""
+
+    stiffness: float
+    chi: float
+    """Validation chi-square."""
+    left: float
+    """Order-2 residual in units of the noise: what the classes could not say."""
+    end: _Point
+
+
 def _choose(
     contrasts: Contrasts, features: Features, seed: bytes, settings: FitSettings, progress: Progress
-) -> tuple[float, float]:
-    """Choose the stiffness per person by Gaussian thinning, and the effort by what the best pilot could not say."""
+) -> tuple[float, float, _Point]:
+    """Choose the stiffness per person by Gaussian thinning, and the effort by what the best pilot could not say; also return its end."""
     part, rest = contrasts.thinned(generator(seed, "thinning"))
-    objective, judge = (Objective(features, features.project(half)) for half in (part, rest))
+    objective, judge = (Objective(features, half) for half in (part, rest))
     pairs = max(objective.measured[1], 1)
 
-    def pilot(stiffness: float) -> Callable[[Check], tuple[float, float]]:
-        def run(check: Check) -> tuple[float, float]:
+    def pilot(stiffness: float) -> Callable[[Check], _Pilot]:
+        def run(check: Check) -> _Pilot:
             point = _descend(
                 objective,
                 classes=settings.pilot_classes,
@@ -193,20 +221,22 @@ def _choose(
                 check=check,
             )
             left = math.sqrt(objective.chi_square(point.logits, point.scores)[1] / pairs)
-            return sum(judge.chi_square(point.logits, point.scores)), left
+            chi = sum(judge.chi_square(point.logits, point.scores))
+            return _Pilot(stiffness=stiffness, chi=chi, left=left, end=point)
 
         return run
 
-    best, best_chi, best_left = LADDER[0], math.inf, 1.0
-    for first in range(0, len(LADDER), WORKERS):
-        rungs = LADDER[first : first + WORKERS]
-        found = side_by_side([pilot(rung) for rung in rungs], lambda: progress("fit", None))
-        for stiffness, (chi, left) in zip(rungs, found, strict=True):
-            if chi > best_chi + CHI_RISE:
-                return STIFFER * best, _effort(best_left)
-            if chi < best_chi:
-                best, best_chi, best_left = stiffness, chi, left
-    return STIFFER * best, _effort(best_left)
+    def tried(rungs: Sequence[float]) -> list[_Pilot]:
+        return side_by_side([pilot(rung) for rung in rungs], lambda: progress("fit", None))
+
+    stiffer, looser = tried(LADDER[MIDDLE : MIDDLE + 2])
+    best, beyond = (stiffer, LADDER[:MIDDLE][::-1]) if stiffer.chi <= looser.chi else (looser, LADDER[MIDDLE + 2 :])
+    for rung in beyond:
+        (found,) = tried([rung])
+        if found.chi >= best.chi:
+            break
+        best = found
+    return STIFFER * best.stiffness, _effort(best.left), best.end
 
 
 def _effort(left: float) -> float:

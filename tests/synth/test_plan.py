@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from caseschemas import load_schema
 from casesynth.domain import Domain
-from casesynth.plan import CELLS, LENGTH_SHARES, PEOPLE_CAP_MAX, TRIPLE_VALUES, PlanError, ReleasePlan
+from casesynth.plan import CELLS, FILLED, LENGTH_SHARES, PEOPLE_CAP_MAX, TRIPLE_VALUES, PlanError, ReleasePlan
 from casesynth.privacy.accounting import epsilon_for, rho_for
 from casesynth.privacy.loss import PrivacyLossError
 
@@ -39,18 +39,26 @@ def _cells(clique: tuple[int, ...], sizes: Sequence[int]) -> int:
 
 def _expected(sizes: Sequence[int]) -> dict[tuple[int, ...], float]:
     """Return the tables of the design with their shares of the budget; slow, and another way round than the plan."""
-    every = {n: {c: _cells(c, sizes) for c in itertools.combinations(range(len(sizes)), n)} for n in range(4)}
+    filled = [min(size, 110) if size >= 50 else size for size in sizes]
+    every = {
+        n: {c: _cells(c, sizes if n < 2 else filled) for c in itertools.combinations(range(len(sizes)), n)}
+        for n in range(4)
+    }
     if 2 not in sizes:
         every[0] = {}
     always = sum(sum(every[n].values()) for n in (0, 1, 2))
-    every[3] = {clique: cells for clique, cells in every[3].items() if max(sizes[i] for i in clique) <= 100}
+    every[3] = {
+        clique: cells
+        for clique, cells in every[3].items()
+        if max(sizes[i] for i in clique) <= 100 or sorted(sizes[i] for i in clique)[:2] == [2, 2]
+    }
     within = [
         largest
         for largest in {cells for cells in every[3].values() if cells <= 4_000}
         if always + sum(cells for cells in every[3].values() if cells <= largest) <= 240_000
     ]
     every[3] = {clique: cells for clique, cells in every[3].items() if cells <= max(within, default=0)}
-    parts = {n: part for n, part in enumerate((0.03, 0.13, 0.33, 0.51)) if every[n]}
+    parts = {n: part for n, part in enumerate((0.02, 0.16, 0.42, 0.40)) if every[n]}
     return {
         clique: part / sum(parts.values()) * math.sqrt(cells) / sum(math.sqrt(c) for c in every[n].values())
         for n, part in parts.items()
@@ -69,7 +77,7 @@ def _assert_as_designed(plan: ReleasePlan, budget: int) -> None:
 
 
 def _order(clique: tuple[int, ...], sizes: Sequence[int]) -> int:
-    return _cells(clique, sizes) if len(clique) == 3 else 0
+    return _cells(clique, [min(s, 110) for s in sizes]) if len(clique) == 3 else 0
 
 
 def test_one_column_is_measured_with_the_whole_budget() -> None:
@@ -82,7 +90,7 @@ def test_one_binary_column_is_a_number_beside_the_number_of_people() -> None:
     plan = _plan(2)
     assert [(table.clique, table.cells) for table in plan.tables] == [((), 1), ((0,), 1)]
     budget = rho_for(1.0, 1e-6)
-    assert [table.nano_rho for table in plan.tables] == [math.floor(budget * 3 / 16), math.floor(budget * 13 / 16)]
+    assert [table.nano_rho for table in plan.tables] == [math.floor(budget * 2 / 18), math.floor(budget * 16 / 18)]
 
 
 def test_two_columns_are_measured_singly_and_as_their_pair() -> None:
@@ -99,7 +107,7 @@ def test_parts_of_the_budget_by_length_are_those_of_the_design() -> None:
     plan = _plan(2, 2, 3, 5, epsilon=8)
     parts = {n: sum(t.nano_rho for t in plan.tables if len(t.clique) == n) for n in range(4)}
     whole = sum(parts.values())
-    for length, share in enumerate((0.03, 0.13, 0.33, 0.51)):
+    for length, share in enumerate((0.02, 0.16, 0.42, 0.40)):
         assert parts[length] / whole == pytest.approx(share, abs=1e-6)
     assert sum(LENGTH_SHARES) == pytest.approx(1)
 
@@ -109,7 +117,7 @@ def test_what_has_no_table_leaves_its_part_to_the_others() -> None:
     assert _lengths(plan) == {1: 3, 2: 3}
     singles, pairs = (sum(t.nano_rho for t in plan.tables if len(t.clique) == n) for n in (1, 2))
     assert plan.loss.nano_rho > rho_for(1.0, 1e-6) - 6
-    assert singles / pairs == pytest.approx(13 / 33, rel=1e-3)
+    assert singles / pairs == pytest.approx(16 / 42, rel=1e-3)
 
 
 def test_within_a_length_shares_grow_with_the_root_of_the_cells() -> None:
@@ -131,22 +139,35 @@ def test_a_binary_column_takes_no_room_in_a_triple() -> None:
     assert 3 not in _lengths(_plan(2, 40, 101))
 
 
-def test_a_column_of_more_than_100_values_is_in_no_triple() -> None:
+def test_a_column_of_more_than_100_values_is_in_triples_with_two_flags_alone() -> None:
     assert TRIPLE_VALUES == 100
-    assert {t.clique for t in _plan(2, 2, 100, 101).tables if len(t.clique) == 3} == {(0, 1, 2)}
+    assert {t.clique for t in _plan(2, 2, 3, 100).tables if len(t.clique) == 3} == set(
+        itertools.combinations(range(4), 3)
+    )
+    assert {t.clique for t in _plan(2, 2, 3, 101).tables if len(t.clique) == 3} == {(0, 1, 2), (0, 1, 3)}
 
 
-def test_triples_are_measured_while_all_tables_have_no_more_than_240000_cells() -> None:
-    plan = _plan(2, 2, 100, 204, 712)
-    assert plan.cells == CELLS == 240_000
-    assert _lengths(plan)[3] == 1  # of two flags and the list of 100
-    assert 3 not in _lengths(_plan(2, 2, 100, 204, 713))
+def test_a_long_list_is_expected_to_fill_110_cells_beside_others() -> None:
+    assert FILLED == 110
+    rho = {table.clique: table.nano_rho for table in _plan(2, 3, 110, 250, epsilon=8).tables}
+    assert rho[0, 3] == rho[0, 2] and rho[1, 3] == rho[1, 2]
+    assert rho[3,] / rho[2,] == pytest.approx(
+        math.sqrt(250 / 110), rel=1e-5
+    )  # single columns are measured value by value
+
+
+def test_triples_are_measured_while_all_tables_are_expected_to_have_no_more_than_240000_cells() -> None:
+    assert CELLS == 240_000
+    assert _lengths(_plan(*[2] * 22, *[100] * 5))[3] == math.comb(22, 3) + 231 * 5
+    wide = _plan(*[2] * 22, *[100] * 6)
+    assert _lengths(wide)[3] == math.comb(22, 3)  # with the lists there would be 231 x 6 x 100 cells more
+    assert wide.cells + 231 * 6 * 100 > CELLS > wide.cells
 
 
 def test_of_triples_with_equally_many_cells_all_are_measured_or_none() -> None:
     plan = _plan(*[2] * 60, 90, 90)
     triples = {t.cells for t in plan.tables if len(t.clique) == 3}
-    assert triples == {1}  # 1,770 triples of two flags would fit with one of the lists, not with both
+    assert triples == {1}  # 1,770 pairs of flags would fit with one of the lists, not with both
     assert plan.cells + 2 * 1770 * 90 > CELLS > plan.cells + 1770 * 90
 
 
@@ -162,7 +183,7 @@ def test_the_plan_of_ctdc_global_is_the_one_of_the_design() -> None:
     domain = Domain.from_schema(load_schema("ctdc-global"))
     plan = ReleasePlan.make(domain, epsilon=1.0, people_cap=1_000_000)
     assert len([size for size in domain.sizes if size == 2]) == 21
-    assert plan.cells == 118_662
+    assert plan.cells == 223_662
     _assert_as_designed(plan, rho_for(1.0, 1e-7))
 
 
@@ -236,20 +257,45 @@ def test_the_most_pair_cells_are_accepted() -> None:
         _plan(2002, 1000)
 
 
-def test_an_epsilon_too_small_for_the_tables_is_refused() -> None:
-    with pytest.raises(
-        PlanError, match="epsilon 0.001 is too small for .* tables: raise epsilon or use fewer attributes"
-    ):
+@pytest.mark.parametrize("epsilon", [0.01, 0.03, 0.1, 1.0, 100.0])
+@pytest.mark.parametrize("wide", ["ctdc-global", "htcds-2.0", "sixty flags"])
+def test_wide_schemas_can_be_planned_from_tiny_to_huge_epsilon(wide: str, epsilon: float) -> None:
+    domain = _domain(*[2] * 60) if wide == "sixty flags" else Domain.from_schema(load_schema(wide))
+    plan = ReleasePlan.make(domain, epsilon=epsilon, people_cap=1_000_000)
+    assert min(table.nano_rho for table in plan.tables) >= 1
+    assert plan.loss.nano_rho <= rho_for(epsilon, plan.delta)
+    assert len({t.clique for t in plan.tables if len(t.clique) == 2}) == math.comb(len(domain.sizes), 2)
+    triples = sum(len(table.clique) == 3 for table in plan.tables)
+    assert triples + plan.triples_left_out == len(
+        [t for t in ReleasePlan.make(domain, epsilon=1, people_cap=10).tables if len(t.clique) == 3]
+    )
+    assert (plan.triples_left_out > 0) == (epsilon < 0.1 and not (wide == "ctdc-global" and epsilon > 0.01))
+
+
+def test_the_largest_triples_are_left_out_first() -> None:
+    every = {t.clique for t in _plan(*[2] * 20, *[9] * 3).tables if len(t.clique) == 3}
+    assert {math.comb(20, 3) + 190 * 3 + 20 * 3 + 1} == {len(every)}
+    small = _plan(*[2] * 20, *[9] * 3, epsilon=0.008)
+    kept = {t.clique for t in small.tables if len(t.clique) == 3}
+    assert kept == {c for c in every if max(c) < 20} and small.triples_left_out == len(every) - len(kept)
+
+
+def test_an_epsilon_too_small_for_the_pairs_is_refused() -> None:
+    message = "epsilon 0.001 is too small for the pairs of 60 columns: raise epsilon or use fewer attributes"
+    with pytest.raises(PlanError, match=message):
         ReleasePlan.make(_domain(*[2] * 60), epsilon=0.001, people_cap=1000)
 
 
-def test_a_table_gets_a_whole_nano_rho_or_the_plan_is_refused() -> None:
-    # seven flags: each of 35 triples has the smallest share, .51 / 35, so that a budget of 69 nano-rho is the least
+def test_every_table_gets_a_whole_nano_rho_or_the_plan_is_refused() -> None:
+    # ten flags: 1 + 10 + 45 tables without triples
     budgets = {rho_for(epsilon, 1e-6): epsilon for epsilon in np.arange(0.001, 0.0011, 1e-6).tolist()}
-    flags = (2,) * 7
-    assert min(table.nano_rho for table in _plan(*flags, epsilon=budgets[69]).tables) == 1
-    with pytest.raises(PlanError, match="is too small for 64 tables: raise epsilon or use fewer attributes"):
-        _plan(*flags, epsilon=budgets[68])
+    delta = {budget: 1e-6 for budget in budgets}
+    least = min(budgets)
+    assert least >= 56
+    plan = ReleasePlan.make(_domain(*[2] * 10), epsilon=budgets[least], people_cap=1000, delta=delta[least])
+    assert min(t.nano_rho for t in plan.tables) == 1 and plan.loss.nano_rho <= least and plan.triples_left_out == 120
+    with pytest.raises(PlanError, match="is too small for the pairs of 12 columns"):
+        _plan(*[2] * 12, epsilon=budgets[least])
 
 
 @pytest.mark.parametrize("people_cap", [0, -1, PEOPLE_CAP_MAX + 1, True, 1000.0, None])

@@ -254,7 +254,7 @@ def test_every_number_of_the_guarantee_is_the_plans(synthesis: Synthesis, tree: 
         "Epsilon for such a person, at the same delta": epsilon_for(person, plan.delta),
         "Rho (zCDP) for such a person": person / 1e9,
         "Tables measured": len(synthesis.measurements),
-        "Cells with noise": sum(m.values.size for m in synthesis.measurements),
+        "Cells with noise, at most": sum(m.values.size for m in synthesis.measurements),
         "Smallest noise scale, in people": min(scales),
         "Largest noise scale, in people": max(scales),
         "Public cap on the number of people": 10_000,

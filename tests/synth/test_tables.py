@@ -95,7 +95,7 @@ def test_stored_measurements_can_be_read_without_us(tmp_path: Path) -> None:
     write_measurements(_measurements(), DOMAIN, tmp_path / "m.parquet")
     table = pq.read_table(tmp_path / "m.parquet")
     header = json.loads(table.schema.metadata[b"casesynth"])
-    assert header["format"] == "casesynth-measurements/2"
+    assert header["format"] == "casesynth-measurements/3"
     assert header["columns"][3] == {"name": "país", "values": ["", "ñ"]}
     assert [(t["columns"], t["axes"]) for t in header["tables"]] == [
         (["sex", "means=threats"], ["sex"]),
@@ -110,6 +110,29 @@ def test_stored_measurements_can_be_read_without_us(tmp_path: Path) -> None:
     third = rows[rows["table"] == 2]
     assert third.loc[third["cell"] == 2, "value"].item() == _measurements()[2].values[2]
     assert rows["table"].value_counts().sort_index().tolist() == [3, 1, 3, 1, 1, 3, 1]
+
+
+def test_folded_values_are_named_in_the_header_and_come_back(tmp_path: Path) -> None:
+    domain = Domain.declare({"place": [f"p{i}" for i in range(59)], "sex": ["f"]})
+    counts = np.array([500, 400, *[0] * 58])
+    measured = (
+        Measurement(clique=(0,), values=counts, nano_rho=10**6),
+        Measurement(clique=(1,), values=np.array(300), nano_rho=10**6),
+        Measurement(clique=(0, 1), values=np.array([5, 6, 7]), nano_rho=10**6),
+    )
+    write_measurements(measured, domain, tmp_path / "m.parquet")
+    header = json.loads(pq.read_table(tmp_path / "m.parquet").schema.metadata[b"casesynth"])
+    assert header["folded"] == {"place": [f"p{i}" for i in range(1, 59)]}
+    found = read_measurements(tmp_path / "m.parquet", domain)
+    assert [m.values.shape for m in found] == [(60,), (), (3,)]
+
+    def unfold_one(table: pa.Table, header: dict[str, Any]) -> pa.Table:
+        header["folded"]["place"] = header["folded"]["place"][1:]
+        return table
+
+    _rewrite(tmp_path / "m.parquet", unfold_one)
+    with pytest.raises(TableFormatError, match="m.parquet"):
+        read_measurements(tmp_path / "m.parquet", domain)
 
 
 def test_cells_mean_what_the_header_says_without_us(tmp_path: Path, exact: Exact) -> None:
@@ -183,7 +206,7 @@ def test_one_file_is_not_taken_for_the_other(tmp_path: Path) -> None:
     write_model(_model(), _errors(), DOMAIN, tmp_path / "model.parquet")
     with pytest.raises(TableFormatError, match="not a file of the format casesynth-model/2"):
         read_model(tmp_path / "m.parquet", DOMAIN)
-    with pytest.raises(TableFormatError, match="not a file of the format casesynth-measurements/2"):
+    with pytest.raises(TableFormatError, match="not a file of the format casesynth-measurements/3"):
         read_measurements(tmp_path / "model.parquet", DOMAIN)
 
 
@@ -254,6 +277,10 @@ def _set(*keys: Any, to: Any) -> Callable[[pa.Table, dict[str, Any]], pa.Table]:
         _set("tables", 0, "nano_rho", to=1.5),
         _set("tables", 0, "nano_rho", to=True),
         _set("tables", 0, "nano_rho", to=None),
+        _set("folded", to=None),
+        _set("folded", to={"sex": None}),
+        _set("folded", to={"sex": ["f"]}),
+        _set("folded", to={"sex": ["f", "m"]}),
         lambda table, header: table.slice(0, len(table) - 1),
         lambda table, header: pa.concat_tables([table, table.slice(0, 1)]),
         lambda table, header: table.take(pa.array([1, 0, *range(2, len(table))])),

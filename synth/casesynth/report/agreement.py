@@ -111,6 +111,8 @@ def _shares(gaps: Floats) -> tuple[float, ...]:
 def _gaps(contrasts: Contrasts, marginal: Marginal) -> Floats:
     """Return the contrasts of a table of records minus the measured ones, in standard errors."""
     found = marginal.counts.astype(np.float64)
+    for axis, column in enumerate(marginal.clique):
+        found = contrasts.folds[column].fold(found, axis)
     for axis, size in enumerate(found.shape):
         found = np.moveaxis(np.tensordot(found, basis(size)[1:], axes=(axis, 1)), -1, axis)
     values, precisions = contrasts.of(marginal.clique)

@@ -37,6 +37,7 @@ class Guarantee:
     nano_rho_person: int
     tables: int
     cells: int
+    """Most noisy cells; fewer where values of long lists are counted together."""
     scale_min: float
     """Smallest noise scale, in people."""
     scale_max: float
@@ -114,7 +115,7 @@ class Guarantee:
             ("Rho (zCDP) for such a person", self.nano_rho_person / NANO, rho(self.nano_rho_person)),
             ("Mechanism", MECHANISM, MECHANISM),
             ("Tables measured", self.tables, whole(self.tables)),
-            ("Cells with noise", self.cells, whole(self.cells)),
+            ("Cells with noise, at most", self.cells, whole(self.cells)),
             ("Smallest noise scale, in people", self.scale_min, short(self.scale_min)),
             ("Largest noise scale, in people", self.scale_max, short(self.scale_max)),
             ("Public cap on the number of people", self.people_cap, whole(self.people_cap)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from casesynth.folds import stored_folds
 from casesynth.notes import ReleaseNotes
 from casesynth.report.words import counted, short, whole
 from casesynth.synthesis import Synthesis
@@ -23,6 +24,20 @@ def method_steps(synthesis: Synthesis, notes: ReleaseNotes) -> tuple[str, ...]:
         if 2 in plan.domain.sizes
         else ""
     )
+    folds = stored_folds(synthesis.measurements, plan.domain.sizes)
+    together = [column.name for column, fold in zip(plan.domain.columns, folds, strict=True) if fold.folded]
+    folded = (
+        " In tables of several columns, values that nobody seems to have, by the noisy counts of single columns, were counted "
+        f"together ({counted(len(together), 'column')})."
+        if together
+        else ""
+    )
+    left_out = (
+        f" The budget was too small for {counted(plan.triples_left_out, 'triple')} more."
+        if plan.triples_left_out
+        else ""
+    )
+    cells = sum(m.values.size for m in synthesis.measurements)
     scales = [table.scale for table in plan.tables]
     return (
         (
@@ -31,9 +46,9 @@ def method_steps(synthesis: Synthesis, notes: ReleaseNotes) -> tuple[str, ...]:
             f"{counted(len(plan.domain.columns), 'column')}. Nothing about them depends on the records."
         ),
         _merging(notes),
-        f"A plan was made from public facts: {tables}. Its cost was charged to the ledger before a cell of a record became a number.",
+        f"A plan was made from public facts: {tables}.{left_out} Its cost was charged to the ledger before a cell of a record became a number.",
         (
-            f"The tables were counted.{signs} Each of the {whole(plan.cells)} cells got its own random noise of scale "
+            f"The tables were counted.{signs}{folded} Each of the {whole(cells)} cells got its own random noise of scale "
             f"{short(min(scales))} to {short(max(scales))} people. From here on no real record was used."
         ),
         (
