@@ -193,14 +193,13 @@ def _linkability(synthetic: Sequence[Codes], targets: Sequence[Sequence[Codes]],
     halves = [order[: len(order) // 2], order[len(order) // 2 :]]
     rates = []
     for side in targets:
-        hits = 0
+        chances = np.zeros(len(side[0]))
         for first, stop in _blocks(len(side[0]), len(synthetic[0])):
-            one, two = (_distance(synthetic, side, half, first, stop) for half in halves)
-            near = (one == one.min(axis=1, keepdims=True)) & (two == two.min(axis=1, keepdims=True))
-            ties = [(part == part.min(axis=1, keepdims=True)).sum(axis=1) for part in (one, two)]
-            # one of the ties is taken at random on each side: the chance that both are the same record
-            hits += int((near.sum(axis=1) * 2 > ties[0] * ties[1]).sum())
-        rates.append(Rate.of(hits, len(side[0])))
+            parts = (_distance(synthetic, side, half, first, stop) for half in halves)
+            one, two = (part == part.min(axis=1, keepdims=True) for part in parts)
+            # one of the nearest is taken at random on each side: the chance that both are the same record
+            chances[first:stop] = (one & two).sum(axis=1) / (one.sum(axis=1) * two.sum(axis=1))
+        rates.append(Rate.of_shares(chances))
     return Risk(attack="linkability", about="", real=rates[0], control=rates[1])
 
 
