@@ -42,7 +42,7 @@ def _model(people: float, seed: int) -> LatentClassModel:
     )
 
 
-def _joint(columns: tuple[NDArray[np.unsignedinteger], ...], model: LatentClassModel) -> NDArray[np.int64]:  # type: ignore[type-arg]  # of any width
+def _joint(columns: tuple[NDArray[np.unsignedinteger], ...], model: LatentClassModel) -> NDArray[np.int64]:
     sizes = [len(shares) for shares in model.shares]
     flat = np.ravel_multi_index([column.astype(np.int64) for column in columns], sizes)
     return np.bincount(flat, minlength=math.prod(sizes)).astype(np.int64)
