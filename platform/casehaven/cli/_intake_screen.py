@@ -172,11 +172,17 @@ def ask_person(mapping: IntakeMapping, schema: CaseSchema) -> IntakeMapping:
     if key is None or mapping.row_is_person or mapping.attribute(key) is not None:
         return mapping
     click.echo("No column of this file is known to tell people apart.")
-    click.echo(short("  columns: " + ", ".join(mapping.columns), 3 * WIDTH))
-    name = click.prompt("Which column does? Write its name, or [r] if nobody is in the file twice")
-    if name.strip().lower() == "r":
-        return replace(mapping, row_is_person=True)
-    return with_person(mapping, schema, (name.strip(),))
+    _lines(wrapped("columns", mapping.columns))
+    click.echo("Several together may, such as both names and the date of birth: write a semicolon between them.")
+    while True:
+        said = click.prompt("Which column does? Write its name, or [r] if nobody is in the file twice")
+        if said.strip().lower() == "r":
+            return replace(mapping, row_is_person=True)
+        names = [name.strip() for name in said.split(";") if name.strip()]
+        absent = [name for name in names if name not in mapping.columns]
+        if names and not absent:
+            return with_person(mapping, schema, names)
+        click.echo(short(f"  the file has no column {', '.join(absent)}", WIDTH))
 
 
 def with_person(mapping: IntakeMapping, schema: CaseSchema, columns: Sequence[str]) -> IntakeMapping:

@@ -124,6 +124,10 @@ def _warnings(file: MappedFile) -> list[str]:
     block = file.schema.block
     if block is not None and mapping.attribute(block.attribute) is None:
         said.append(f"nothing fills {block.attribute}: without a year of registration nobody is counted by year")
-    if file.schema.consent and not any(mapping.attribute(name) for name in file.schema.consent.values()):
-        said.append("no column says who consented: nobody is counted until `casehaven person consent` says so")
+    silent = [purpose for purpose, name in file.schema.consent.items() if mapping.attribute(name) is None]
+    if silent:
+        named = ", ".join(purpose.replace("_", " ") for purpose in silent)
+        said.append(
+            f"the file says nothing about consent to {named}: nobody counts there until `casehaven person consent` says so"
+        )
     return said

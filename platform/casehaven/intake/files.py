@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
@@ -144,6 +145,19 @@ def open_case_file(
     if unknown:
         raise UnknownColumnsError(f"{path.name}: columns that {schema.id} does not have: {_listed(unknown)}")
     return CaseFile(path=path, columns=columns, parquet=parquet)
+
+
+def unguarded(table: pa.Table) -> pa.Table:
+    """Return a table without the `'` that stands before a cell which a spreadsheet would take for a formula.
+
+    >>> unguarded(pa.table({"token": ["'-1", "'Awlaki", "-1"]})).column("token").to_pylist()
+    ['-1', "'Awlaki", '-1']
+    """
+    for place, name in enumerate(table.column_names):
+        column = table.column(name)
+        if pa.types.is_string(column.type) and pc.any(pc.starts_with(column, "'")).as_py():
+            table = table.set_column(place, name, pc.replace_substring_regex(column, r"^'([=+\-@\t\r|%])", r"\1"))
+    return table
 
 
 def file_digest(path: Path) -> str:

@@ -32,7 +32,7 @@ from sqlalchemy import Connection, func, insert, select
 from casehaven.core.db import insert_many
 from casehaven.intake.errors import ChangedCaseFileError, PersonColumnError
 from casehaven.intake.file_consents import FileConsents
-from casehaven.intake.files import open_case_file
+from casehaven.intake.files import open_case_file, unguarded
 from casehaven.intake.mapped_file import RECORD_KEY
 from casehaven.intake.record_keys import RecordKeys
 from casehaven.intake.upload import CaseRecords, Upload, known_upload, upload_index
@@ -120,6 +120,7 @@ class _Intake:
         return [name for name in self.file.columns if name in wanted]
 
     def _batch(self, table: pa.Table, row: int) -> None:
+        table = table if self.record_keys is not None else unguarded(table)
         coded = encode(table, self.dataset.domain, person=_key(self.dataset.schema))
         assert coded.persons is not None
         blank = first_without_token(coded.persons)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -173,3 +174,15 @@ def test_a_mapping_is_remembered_for_the_same_columns_in_any_order(make_source: 
     with vault.database.transaction(writes=False) as connection:
         (sealed,) = connection.scalars(select(models.intake_mapping.c.sealed)).all()
     assert b"personToken" not in bytes(sealed)
+
+
+def test_a_guard_against_formulas_is_no_part_of_a_token(
+    make_source: MakeSource, registry: Registry, tmp_path: Path
+) -> None:
+    schema = registry.dataset.schema
+    names = ["personToken", *(attribute.name for attribute in schema.analysis)]
+    plain = tmp_path / "plain.csv"
+    plain.write_text(",".join(names) + "\n" + "'-1" + "," * len(schema.analysis) + "\n", encoding="utf-8")
+    take_in(registry.open(), registry.dataset, plain)
+    registry.take_in(make_source(["personToken", "Gender"], [["-1", "Femme"]]))
+    assert len(registry.cells("-1")) == 2

@@ -54,27 +54,30 @@ class Desk:
         """Take a file in, as a script does."""
         return CliRunner().invoke(main, self.arguments(path, *more))
 
-    def ask(self, path: Path, answers: Mapping[str, str]) -> tuple[int, str]:
+    def ask(self, path: Path, answers: Mapping[str, str | tuple[str, ...]]) -> tuple[int, str]:
         """Take a file in at a terminal; the exit code, and what was on the screen.
 
         Args:
             path: the file.
-            answers: words of a question, and what is typed when it is asked.
+            answers: words of a question, and what is typed when it is asked; one after the other, where it is asked again.
         """
         ours, theirs = pty.openpty()
         words = [sys.executable, "-m", "casehaven", *self.arguments(path)]
         process = subprocess.Popen(words, stdin=theirs, stdout=theirs, stderr=theirs)
         os.close(theirs)
-        screen, last = "", time.monotonic() + 90
+        screen, last, times = "", time.monotonic() + 90, dict[str, int]()
         try:
             while time.monotonic() < last:
                 if not select.select([ours], [], [], 0.5)[0]:
                     if process.poll() is not None:
                         break
                     question = screen.rpartition("\n")[2]
-                    found = next((answer for asked, answer in answers.items() if asked in question), None)
-                    if found is not None and question.endswith(": "):
-                        os.write(ours, found.encode() + b"\n")
+                    asked = next((words for words in answers if words in question), None)
+                    if asked is not None and question.endswith(": "):
+                        said = answers[asked]
+                        times[asked] = times.get(asked, -1) + 1
+                        typed = said if isinstance(said, str) else said[times[asked] % len(said)]
+                        os.write(ours, typed.encode() + b"\n")
                         screen += "\n"
                     continue
                 try:
@@ -282,6 +285,6 @@ def test_at_a_terminal_the_answer_by_default_is_no(desk: Desk) -> None:
 
 def test_at_a_terminal_what_tells_people_apart_is_asked(desk: Desk) -> None:
     path = desk.write("a.csv", "prs_Gender;yearOfRegistration;kennung\nFemme;2021;d1\n")
-    code, screen = desk.ask(path, {"Which column does?": "kennung", "Take it in?": "y"})
+    code, screen = desk.ask(path, {"Which column does?": ("kenung", "kennung"), "Take it in?": ("y",)})
     assert code == 0, screen
     assert len(desk.cells("d1")) == 1

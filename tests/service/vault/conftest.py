@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from casehaven.intake.uploads import Upload, take_in
+from casehaven.intake.upload import Upload
+from casehaven.intake.uploads import take_in
 from casehaven.vault.datasets import Dataset
 from casehaven.vault.rootkeys import HeldKey, create_file_key
 from casehaven.vault.sealed import new_key
