@@ -52,3 +52,23 @@ def test_every_step_names_its_code_and_its_tests() -> None:
         step = TEXT.split(f"\n## {number}. ")[1].split("\n## ")[0]
         assert re.search(r"case(synth|haven)", step), f"step {number} cites no code"
         assert "tests/" in step, f"step {number} cites no test"
+
+
+def test_the_last_section_names_a_test_for_every_rule_of_noise_and_proof() -> None:
+    table = TEXT.split("\n## 11. ")[1]
+    rows = [row.split("|")[1:3] for row in re.findall(r"^\| \d.*$", table, re.MULTILINE)]
+    assert all("test" in held for _, held in rows)
+    named = {int(number) for rules, _ in rows for number in re.findall(r"\b\d+\b", rules)}
+    assert {*range(1, 17), 18, *range(26, 32), 34} <= named
+
+
+def test_it_can_be_read_in_an_hour() -> None:
+    """At 100 words a minute, slow enough to look up each step's code."""
+    assert len(re.findall(r"\w+", TEXT)) < 6_000
+
+
+@pytest.mark.parametrize(
+    "word", ["Blocks", "Tokens", "conversion", "omposition", "post-processing", "neighbours", "Gaussian"]
+)
+def test_every_part_of_the_proof_is_there(word: str) -> None:
+    assert word in TEXT
