@@ -1,0 +1,294 @@
+"""Attacks on synthetic records of generated people (privacy rule 31): ours, and a k-synthetic file and broken engines that must fail, so that the attacks have power.
+
+Singling out, linkability and inference are made twice: by `casesynth.evaluation.attacks`, and by anonymeter in an environment of its own, installed from the versions that
+benchmarks/attackers names; where it does not install that is said. Control people are another sample of the same population, who were really left out. Then membership inference on the worst outlier:
+a person with values that nobody else has, and an attacker who knows everybody else. The known way into a k-synthetic file is tried, too: k - 1 people of the attacker's own making beside the outlier.
+
+    python benchmarks/attacks.py
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import platform
+import subprocess
+import sys
+import venv
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from engine import codes_of, people_of
+
+from casesynth.api import EACH_ROW, release
+from casesynth.counting import count_signed
+from casesynth.domain import Domain
+from casesynth.encode import Codes
+from casesynth.evaluation.attacks import RISK_LIMIT, attack_all
+from casesynth.evaluation.membership import FALSE_POSITIVES, Membership, evidence, judge_scores, threshold_of
+from casesynth.kanonymity import k_synthetic
+from casesynth.measure import Measurement, measure
+from casesynth.persons import PersonTable
+from casesynth.plan import ReleasePlan
+from casesynth.privacy import Receipt
+
+ROOT = Path(__file__).resolve().parents[1]
+CACHE = ROOT / ".cache" / "attackers"
+HERE = Path(__file__).resolve().parent / "attackers"
+ATTACKER = "anonymeter_attacks"
+SECRETS = ("gender", "ageBroad", "citizenship")
+K = 10
+LIMIT_SECONDS = 3600
+
+
+class NotInstalled(Exception):
+    """Why anonymeter has no numbers."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """One attack on one file."""
+
+    attack: str
+    about: str
+    real: float
+    control: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class World:
+    """People who were in the data, and people who were not."""
+
+    domain: Domain
+    frame: pd.DataFrame
+    real: tuple[Codes, ...]
+    control: tuple[Codes, ...]
+
+
+def world(people: int) -> World:
+    """Return generated people and control people."""
+    frame, domain = people_of(f"generated-{people}", seed=1)
+    control = codes_of(people_of(f"generated-{people}", seed=2)[0], domain)
+    return World(domain=domain, frame=frame, real=codes_of(frame, domain), control=control)
+
+
+def attacked_files(there: World) -> Iterator[tuple[str, tuple[Codes, ...]]]:
+    """Yield every file that is attacked: ours first, then those that must fail somewhere."""
+    for epsilon in (1.0, 4.0):
+        made = release(there.frame, there.domain, person=EACH_ROW, epsilon=epsilon, people_cap=1 << 20)
+        yield f"ours, epsilon {epsilon:g}", made.synthesis.records
+    kept = k_synthetic(PersonTable(columns=there.real), there.domain, k=K, seed=bytes(32))
+    yield f"k-synthetic, k {K}", kept.coded(there.domain)
+    half = len(there.real[0]) // 2
+    records = made.synthesis.records
+    yield (
+        "broken: every second record copied",
+        tuple(np.concatenate([a[:half], b[half:]]) for a, b in zip(there.real, records, strict=True)),
+    )
+    yield "broken: all records copied", there.real
+
+
+def our_verdicts(there: World, synthetic: Sequence[Codes]) -> list[Verdict]:
+    """Attack a file with the attacks of the private report."""
+    names = [column.name for column in there.domain.columns]
+    risks = attack_all(synthetic, there.real, there.control, sizes=there.domain.sizes, names=names, seed=b"benchmark")
+    return [
+        Verdict(attack=r.attack, about="all" if r.attack == "inference" else "", real=r.real.value, control=r.control.value, low=r.lower, high=r.upper)
+        for r in risks
+        if not r.about
+    ]  # fmt: skip
+
+
+def environment() -> Path:
+    """Return the interpreter of anonymeter's environment, installing it when it is not there.
+
+    Raises:
+        NotInstalled: it cannot be installed here.
+    """
+    pinned = HERE / f"{ATTACKER}.txt"
+    version = platform.python_version()
+    folder = CACHE / f"{ATTACKER}-{version}-{hashlib.sha256(pinned.read_bytes()).hexdigest()[:12]}"
+    python = folder / "bin" / "python"
+    if not (folder / "installed").exists():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            venv.create(folder, with_pip=True, clear=True)
+        except subprocess.CalledProcessError:
+            raise NotInstalled("no environment can be made here: Python's venv or ensurepip is missing") from None
+        options = ["--quiet", "--disable-pip-version-check", "--no-deps", "--only-binary=:all:"]
+        command = [python, "-m", "pip", "install", *options, "--requirement", pinned]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            print(done.stderr, file=sys.stderr)
+            raise NotInstalled(f"benchmarks/attackers/{pinned.name} does not install with Python {version} here")
+        (folder / "installed").touch()
+    return python
+
+
+def shown(codes: Sequence[Codes], domain: Domain) -> pd.DataFrame:
+    """Return coded people as anonymeter gets them: one text column per column of the domain."""
+    return pd.DataFrame(
+        {
+            column.name: np.array(column.values, dtype=object)[code]
+            for column, code in zip(domain.columns, codes, strict=True)
+        }
+    )
+
+
+def anonymeter_verdicts(
+    there: World, synthetic: Sequence[Codes], *, attacks: int = 4000, queries: int = 3000
+) -> list[Verdict]:
+    """Attack a file with anonymeter.
+
+    Raises:
+        NotInstalled: it cannot be installed here.
+    """
+    python = environment()
+    work = CACHE / "work"
+    work.mkdir(parents=True, exist_ok=True)
+    names = [column.name for column in there.domain.columns]
+    for name, codes in (("real", there.real), ("synthetic", synthetic), ("control", there.control)):
+        shown(codes, there.domain).to_csv(work / f"{name}.csv", index=False)
+    task = {
+        "attacks": attacks, "queries": queries, "widths": [3], "halves": [names[::2], names[1::2]],
+        "secrets": [name for name in SECRETS if name in names], "seed": 1,
+    }  # fmt: skip
+    (work / "task.json").write_text(json.dumps(task), encoding="utf-8")
+    files = [work / name for name in ("real.csv", "synthetic.csv", "control.csv", "task.json")]
+    done = subprocess.run(
+        [python, "-I", HERE / f"{ATTACKER}.py", *files],
+        capture_output=True, text=True, timeout=LIMIT_SECONDS, check=False,
+    )  # fmt: skip
+    if done.returncode:
+        raise RuntimeError(f"anonymeter failed: {done.stderr[-2000:]}")
+    return [
+        Verdict(attack=f["attack"], about=f["about"], real=f["real"], control=f["control"], low=f["low"], high=f["high"])
+        for f in json.loads(done.stdout.splitlines()[-1])
+    ]  # fmt: skip
+
+
+# --- membership ---
+
+
+def outlier_world() -> tuple[Domain, tuple[Codes, ...], tuple[int, ...]]:
+    """Return a small public domain, people with common values, and an outlier whose values nobody has."""
+    domain = Domain.declare({"gender": ["woman", "man", "other"], "age": ["0-17", "18-29", "30+", "90+"]})
+    random = np.random.Generator(np.random.PCG64(7))
+    people = tuple(random.integers(0, size - 1, 200).astype(np.uint16) for size in domain.sizes)
+    return domain, people, tuple(size - 1 for size in domain.sizes)
+
+
+def joined(people: Sequence[Codes], person: Sequence[int], times: int = 1) -> tuple[Codes, ...]:
+    """Return people with a person among them, so many times."""
+    return tuple(
+        np.concatenate([column, np.full(times, value, column.dtype)])
+        for column, value in zip(people, person, strict=True)
+    )
+
+
+def best_attacker(epsilon: float, draws: int, *, noise: bool) -> Membership:
+    """Let the best attacker guess from all measurements of a release, with and without the outlier."""
+    domain, people, outlier = outlier_world()
+    plan = ReleasePlan.make(domain, epsilon=epsilon, people_cap=1000)
+
+    def scores(table: tuple[Codes, ...]) -> np.ndarray:
+        return np.array([evidence(_measured(plan, table, noise=noise), outlier, domain.sizes) for _ in range(draws)])
+
+    without = scores(people)
+    half = len(without) // 2
+    return judge_scores(
+        scores(joined(people, outlier)),
+        without[half:],
+        epsilon=epsilon,
+        delta=plan.delta,
+        threshold=threshold_of(without[:half]),
+    )
+
+
+def _measured(plan: ReleasePlan, people: tuple[Codes, ...], *, noise: bool) -> Sequence[Measurement]:
+    if noise:
+        return measure(
+            plan,
+            charge=lambda loss: Receipt(charge_id="attacks", loss=loss),
+            open_people=lambda receipt: PersonTable(columns=people),
+        )[0]
+    marginals = count_signed([people], [table.clique for table in plan.tables], plan.domain.sizes)
+    return [
+        Measurement(clique=table.clique, values=m.counts, nano_rho=table.nano_rho)
+        for table, m in zip(plan.tables, marginals, strict=True)
+    ]
+
+
+def insider(draws: int, epsilon: float) -> Membership:
+    """Let somebody who made k - 1 people like the outlier look for records like it in a k-synthetic file."""
+    domain, people, outlier = outlier_world()
+    worlds = [joined(people, outlier, times) for times in (K, K - 1)]
+
+    def score(table: tuple[Codes, ...], draw: int) -> float:
+        records = k_synthetic(PersonTable(columns=table), domain, k=K, seed=draw.to_bytes(32, "big")).coded(domain)
+        return float(np.all([column == value for column, value in zip(records, outlier, strict=True)], axis=0).sum())
+
+    one, other = (np.array([score(table, draw) for draw in range(draws)]) for table in worlds)
+    return judge_scores(one, other, epsilon=epsilon, delta=1e-6, threshold=0.5)
+
+
+def main() -> None:
+    """Make every attack and print two tables."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--people", type=int, default=6000)
+    parser.add_argument("--draws", type=int, default=4000, help="releases with and without the outlier")
+    parser.add_argument("--ours-only", action="store_true", help="leave anonymeter out")
+    options = parser.parse_args()
+    there = world(options.people)
+    print("| file | by | attack | on real people | on control people | risk, 95 % interval | within 5 % |")
+    print("|---|---|---|---|---|---|---|")
+    for name, synthetic in attacked_files(there):
+        for by, found in _both(there, synthetic, with_anonymeter=not options.ours_only):
+            if isinstance(found, str):
+                print(f"| {name} | {by} | {found} | | | | |", flush=True)
+                continue
+            for v in found:
+                passes = "yes" if v.high <= RISK_LIMIT else "no" if v.low > RISK_LIMIT else "cannot be said"
+                print(
+                    f"| {name} | {by} | {' '.join(filter(None, (v.attack, v.about)))} | {v.real:.1%} | {v.control:.1%} | "
+                    f"{v.low:.1%} to {v.high:.1%} | {passes} |",
+                    flush=True,
+                )
+    print(
+        f"\n| membership of the worst outlier | releases | true positives at {FALSE_POSITIVES:.0%} false positives | allowed | withstands |"
+    )
+    print("|---|---|---|---|---|")
+    for epsilon in (1.0, 4.0):
+        _print_membership(
+            f"ours, epsilon {epsilon:g}, all measurements", best_attacker(epsilon, options.draws, noise=True)
+        )
+    _print_membership("broken: noise off, said to be epsilon 1", best_attacker(1.0, 200, noise=False))
+    _print_membership(f"k-synthetic, k {K}, an insider; epsilon 1 for comparison", insider(200, 1.0))
+
+
+def _both(
+    there: World, synthetic: Sequence[Codes], *, with_anonymeter: bool
+) -> Iterator[tuple[str, list[Verdict] | str]]:
+    yield "ours", our_verdicts(there, synthetic)
+    if with_anonymeter:
+        try:
+            yield "anonymeter", anonymeter_verdicts(there, synthetic)
+        except NotInstalled as why:
+            yield "anonymeter", str(why)
+
+
+def _print_membership(name: str, found: Membership) -> None:
+    print(
+        f"| {name} | {found.with_person:,} | {found.rate:.2%} at {found.false_rate:.2%} | {found.bound:.2%} | {'no' if found.broken else 'yes'} |",
+        flush=True,
+    )
+
+
+if __name__ == "__main__":
+    main()
