@@ -79,8 +79,8 @@ MORE = (
     Fault(
         what="small true counts are hidden",
         module="measure.py",
-        right="values=values.reshape(counts.shape)",
-        wrong="values=np.where(np.abs(counts) < 3, 0, values.reshape(counts.shape))",
+        right="        return add_gaussian_noise(",
+        wrong="        return (np.abs(counts) >= 3) * add_gaussian_noise(",
         caught_by=("tests/attacks/test_two_worlds.py", "-k", "cell_of_nobody"),
     ),
     Fault(

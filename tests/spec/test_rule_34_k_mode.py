@@ -83,7 +83,14 @@ class Office:
 
     def make(self, files: list[Path], approvals: list[Path], *, out: str = "k", extra: tuple[str, ...] = ()) -> Result:
         named: list[str | Path] = [part for approval in approvals for part in ("--approval", approval)]
-        fixed: list[str | Path] = ["--schema", self.folder / "shelter.json", "--out", self.folder / out, "--key", self.key("Amal")]
+        fixed: list[str | Path] = [
+            "--schema",
+            self.folder / "shelter.json",
+            "--out",
+            self.folder / out,
+            "--key",
+            self.key("Amal"),
+        ]
         return self.shelter.run(
             "k-release", "make", *files, *fixed, *named, *self.ledger, "--trust", self.store, "--open-accounts", *extra
         )
@@ -335,6 +342,12 @@ def test_a_bundle_without_its_approvals_does_not_pass_even_signed(office: Office
         sign_manifest(bundle, key)
         refused = office.shelter.run("verify", bundle, "--trust", office.store)
         assert refused.exit_code == 1 and "approv" in refused.output
+    exchanged = [{**approvals[0], "signature": approvals[1]["signature"]}, approvals[1]]
+    (bundle / "approvals.json").write_text(json.dumps({"approvals": exchanged}), encoding="utf-8")
+    write_manifest(bundle, facts)
+    sign_manifest(bundle, key)
+    forged = office.shelter.run("verify", bundle, "--trust", office.store)
+    assert forged.exit_code == 1 and "does not fit its request" in forged.output
     (bundle / "approvals.json").unlink()
     write_manifest(bundle, facts)
     sign_manifest(bundle, key)
