@@ -239,6 +239,22 @@ def test_an_export_of_the_form_asks_the_forms_questions(shared_data: Path, tmp_p
         assert control.code_of("DebtBondage") is not None
 
 
+@pytest.mark.parametrize("defects", [(), (Defect.NBSP,)])
+def test_columns_of_0_and_1_say_what_the_joined_cell_says(tmp_path: Path, defects: tuple[Defect, ...]) -> None:
+    path = tmp_path / "k.csv"
+    write_dialect("kobo-csv", load_schema("htcds-2.0"), PEOPLE, SEED, path, defects=frozenset(defects))
+    found, chosen = csv_columns(path.read_text("utf-8"), ";"), 0
+    joined = "methodsOfControl/vic_MethodsOfControl"
+    codes = [name.rsplit("/", 1)[-1] for name in found if name.startswith(f"{joined}/")]
+    assert len(codes) == 18
+    for row, cell in enumerate(found[joined]):
+        marks = {code: found[f"{joined}/{code}"][row] for code in codes}
+        expected = {code: "1" if code in cell.split() else "0" for code in codes} if cell else dict.fromkeys(codes, "")
+        assert marks == expected
+        chosen += len(cell.split())
+    assert chosen > 20
+
+
 def test_a_kobo_form_of_ctdc_has_60_columns(tmp_path: Path) -> None:
     write_dialect("kobo-csv", load_schema("ctdc-global"), 3, 1, tmp_path / "k.csv")
     with (tmp_path / "k.csv").open(encoding="utf-8") as file:
