@@ -55,6 +55,7 @@ RUNS: dict[str, tuple[str, tuple[tuple[str, ...], ...]]] = {
     "attacks": ("Attacks on releases, and on files that must fail", (("attacks.py",),)),
     "vault": ("The vault, beside plain SQLite and plain Parquet", (("vault.py", "--full"),)),
     "kmode": ("The k-synthetic mode, which is not differentially private", (("kmode.py", "--full"),)),
+    "intake": ("Intake: a Kobo export, read, mapped and checked", (("intake.py", "--seal"),)),
     "readers": ("Reading files from outside", (("readers.py", "--full"),)),
     "generate": ("The generator", (("generate.py", "--full"),)),
 }
