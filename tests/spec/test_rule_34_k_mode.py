@@ -356,8 +356,15 @@ def test_a_bundle_without_its_approvals_does_not_pass_even_signed(office: Office
 
 def test_no_other_command_takes_it_for_a_protected_release(office: Office, people: MakePeople) -> None:
     bundle = office.made(people(60))
-    for words in (("indicators", bundle, "-o", office.folder / "i"), ("compare", bundle, bundle)):
-        refused = office.shelter.run(*words, "--trust", office.store)
+    trust, key = ("--trust", office.store), ("--key", office.key("Amal"))
+    commands: tuple[tuple[str | Path, ...], ...] = (
+        ("indicators", bundle, "-o", office.folder / "i", *trust),
+        ("compare", bundle, bundle, *trust),
+        ("decide", "publish", bundle, *office.ledger, *key),
+        ("evaluate", bundle, office.folder / "north.csv", "--no-attacks", "--reason", "r", *office.ledger, *key),
+    )
+    for words in commands:
+        refused = office.shelter.run(*words)
         assert refused.exit_code != 0
         assert "fault of the program" not in refused.output
 
