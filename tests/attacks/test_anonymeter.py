@@ -69,6 +69,7 @@ def test_the_script_of_the_environment_imports_nothing_of_ours() -> None:
     assert not re.search(r"import case(synth|haven|schemas)|from case", text)
 
 
+@pytest.mark.audit
 def test_membership_of_the_outlier_withstands_and_the_broken_ones_do_not(attacks: ModuleType) -> None:
     """The functions that the table of docs/benchmarks.md is made with."""
     assert not attacks.best_attacker(1.0, 60, noise=True).broken
