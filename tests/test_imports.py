@@ -39,6 +39,7 @@ AFTER_MEASURE = (
     "estimates",
     "feasibility",
     "intervals",
+    "logic",
     "manifest",
     "model",
     "notes",

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from casesynth.contrasts import Floats
 from casesynth.domain import Domain, known_values
 from casesynth.intervals import ErrorScale
+from casesynth.logic import forbidden_rows
 from casesynth.model import LatentClassModel
 from casesynth.progress import Progress, silent
 
@@ -134,6 +135,7 @@ def aggregate(
     estimate, half = (np.concatenate(parts) for parts in ([b[2] for b in blocks], [b[3] for b in blocks]))
     unknown = np.concatenate([b[4] for b in blocks])
     order = np.lexsort((-estimate, unknown, (columns != ABSENT).sum(axis=1)))
+    order = order[~forbidden_rows(columns[order], values[order], domain.rules)]
     order = order[_with_parts(columns[order], values[order], domain)]
     return AggregateTable(
         columns=columns[order],

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Literal, TypeAlias
 
@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from caseschemas import CaseSchema, SchemaAttribute
 from casesynth.errors import CasesynthError
+from casesynth.logic import ColumnRule
 
 Merge: TypeAlias = Literal["min", "max", "agree", "earliest", "latest", "union"]
 """How several records of one person become one value; each rule ignores the order of the records."""
@@ -119,6 +120,8 @@ class Domain:
     """The attribute that dates a record (the block), for the merge rules earliest and latest."""
     source: str = "declared"
     """Where the value lists come from: a schema's id and version, or `declared`."""
+    rules: tuple[ColumnRule, ...] = ()
+    """Public logic: what cannot occur."""
 
     def __post_init__(self) -> None:
         names = [attribute.name for attribute in self.attributes]
@@ -164,11 +167,12 @@ class Domain:
         order = schema.block.attribute if schema.block is not None else None
         attributes = tuple(_from_schema_attribute(attribute) for attribute in schema.analysis)
         names = {attribute.name for attribute in attributes}
-        return cls(
+        domain = cls(
             attributes=attributes,
             order_attribute=order if order in names else None,
             source=f"{schema.id} {schema.version}",
         )
+        return replace(domain, rules=tuple(_rules(schema, domain)))
 
     @cached_property
     def columns(self) -> tuple[Column, ...]:
@@ -232,6 +236,32 @@ class Domain:
         """Return the SHA-256 of the value lists, as hex."""
         text = json.dumps(self.facts(), ensure_ascii=False, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _rules(schema: CaseSchema, domain: Domain) -> Iterator[ColumnRule]:
+    """Yield the schema's logic, column by column."""
+    columns: dict[str, list[int]] = {}
+    for place, column in enumerate(domain.columns):
+        columns.setdefault(column.attribute, []).append(place)
+    for rule in schema.logic:
+        condition, codes = rule.only_with.attribute, rule.only_with.codes
+        allowed = [
+            (place, frozenset({1} if domain.columns[place].value in codes else ()))
+            if domain.columns[place].value is not None
+            else (place, frozenset(domain.columns[place].values.index(code) for code in codes))
+            for place in columns[condition]
+        ]
+        conditions = tuple((place, values) for place, values in allowed if values)
+        for name in rule.attributes:
+            attribute = schema.attribute(name)
+            for place in columns[name]:
+                single = domain.columns[place].value is None
+                yield ColumnRule(
+                    column=place,
+                    ordinary=frozenset(range(attribute.first_known, len(attribute.values)) if single else {1}),
+                    blank=domain.attribute(name).blank if single else 0,
+                    conditions=conditions,
+                )
 
 
 def _from_schema_attribute(attribute: SchemaAttribute) -> Attribute:

@@ -6,7 +6,8 @@
 3. A union of combinations that no person can share, such as the age bands below 18, has the sum of their estimates. Its half width is
    the root of the sum of their squares, as for errors that do not go together, and never less than that of one combination of
    its size: what the model lacks may go together.
-4. What privacy rule 25 hides is hidden here too, for a union by its own numbers.
+4. What public logic forbids is 0 (`casesynth.logic`).
+5. What privacy rule 25 hides is hidden here too, for a union by its own numbers.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from casesynth.contrasts import Floats
 from casesynth.domain import Domain, DomainError
 from casesynth.errors import CasesynthError
 from casesynth.intervals import ErrorScale
+from casesynth.logic import forbidden
 from casesynth.model import LatentClassModel
 from casesynth.report.words import Estimate, people_of
 
@@ -100,6 +102,8 @@ class Estimates:
         return Estimate(value=total, low=max(total - half, 0.0), high=total + half)
 
     def _value(self, facts: Combination) -> float:
+        if forbidden(dict(facts), self.domain.rules):
+            return 0.0
         share: Floats = self.model.weights * self.model.people
         for column, value in facts:
             share = share * self.model.shares[column][value]

@@ -5,11 +5,13 @@
    records allow. What rounding leaves over is carried from class to class, so the totals agree too.
 3. Inside a class the values of each column are placed at random, then swapped between records of the class where that brings the
    counts of all pairs of columns closer to the model's.
-4. Of more records than are balanced, each column is placed and stored by itself, in a byte or two for each record.
+4. No record breaks the public logic (`casesynth.logic`).
+5. Of more records than are balanced, each column is placed and stored by itself, in a byte or two for each record.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -18,17 +20,21 @@ from numpy.typing import NDArray
 from casesynth.balance import ROWS_MAX, balance, shuffled_inside
 from casesynth.contrasts import Floats
 from casesynth.encode import Codes, narrow
+from casesynth.logic import ColumnRule, obey
 from casesynth.model import LatentClassModel
 from casesynth.progress import Progress, silent
 from casesynth.seeded import generator
 
 
-def sample_records(model: LatentClassModel, seed: bytes, *, progress: Progress = silent) -> tuple[Codes, ...]:
+def sample_records(
+    model: LatentClassModel, seed: bytes, *, rules: Sequence[ColumnRule] = (), progress: Progress = silent
+) -> tuple[Codes, ...]:
     """Return synthetic records as codes, one array per column of the domain.
 
     Args:
         model: the fitted model.
         seed: digest of the measurements; the same seed repeats the records.
+        rules: public logic; no record breaks it.
         progress: called often; raising from it cancels.
     """
     random = generator(seed, "records")
@@ -37,15 +43,21 @@ def sample_records(model: LatentClassModel, seed: bytes, *, progress: Progress =
     rows_class = np.repeat(np.arange(len(class_sizes)), class_sizes)
     progress("sample", 0.0)
     if rows > ROWS_MAX:
-        return _many(model, class_sizes, random, progress)
+        return _many(model, class_sizes, rules, random, progress)
     columns = [_placed(_values_by_class(shares, class_sizes), rows_class, random) for shares in model.shares]
     columns = balance(columns, rows_class, model.shares, model.weights, random, progress=progress)
+    if rules:
+        obey(columns, rows_class, rules, random)
     shuffled = random.permutation(rows)
     return tuple(column[shuffled].astype(np.uint16) for column in columns)
 
 
 def _many(
-    model: LatentClassModel, class_sizes: NDArray[np.int64], random: np.random.Generator, progress: Progress
+    model: LatentClassModel,
+    class_sizes: NDArray[np.int64],
+    rules: Sequence[ColumnRule],
+    random: np.random.Generator,
+    progress: Progress,
 ) -> tuple[Codes, ...]:
     """Return more records than are balanced, column by column in as few bytes as they need."""
     shuffled = random.permutation(int(class_sizes.sum()))
@@ -58,6 +70,8 @@ def _many(
                 progress("sample", place / len(model.shares))
             random.shuffle(values[end - class_sizes[k] : end])
         columns.append(values[shuffled])
+    if rules:
+        obey(columns, np.repeat(np.arange(len(class_sizes)), class_sizes)[shuffled], rules, random)
     return tuple(columns)
 
 

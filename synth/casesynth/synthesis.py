@@ -76,7 +76,7 @@ def recompute(
         model = fit(combine(measurements, plan.domain.sizes), seed, settings=settings, progress=progress)
         errors = judge(model, measurements, plan, seed, settings=settings, progress=progress)
         aggregates = aggregate(model, plan.domain, errors, progress=progress)
-        records = sample_records(model, seed, progress=progress)
+        records = sample_records(model, seed, rules=plan.domain.rules, progress=progress)
     return Synthesis(
         plan=plan,
         receipt=receipt,

@@ -141,7 +141,7 @@ def test_a_domain_is_the_same_before_and_after_records_with_new_values() -> None
     [
         (Domain.declare, {"attributes"}),
         (Domain.from_schema, {"schema"}),
-        (Domain, {"attributes", "order_attribute", "source"}),
+        (Domain, {"attributes", "order_attribute", "source", "rules"}),
     ],
 )
 def test_nothing_that_makes_a_domain_accepts_records(make: Callable[..., Domain], accepted: set[str]) -> None:
