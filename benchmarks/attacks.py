@@ -25,9 +25,9 @@ import pandas as pd
 from engine import codes_of, people_of
 
 from casesynth.api import EACH_ROW, release
+from casesynth.codes import Codes
 from casesynth.counting import count_signed
 from casesynth.domain import Domain
-from casesynth.encode import Codes
 from casesynth.evaluation.attacks import RISK_LIMIT, attack_all
 from casesynth.evaluation.membership import FALSE_POSITIVES, Membership, evidence, judge_scores, threshold_of
 from casesynth.kanonymity import k_synthetic

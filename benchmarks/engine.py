@@ -30,8 +30,9 @@ from rows import NotMeasuredError, engine_digest, kept_row
 from casehaven.generate import generate_population
 from caseschemas import load_schema
 from casesynth.api import EACH_ROW, release
+from casesynth.codes import Codes
 from casesynth.domain import Domain
-from casesynth.encode import Codes, encode
+from casesynth.encode import encode
 from casesynth.evaluation.private import tables, utility
 from casesynth.marginals import Clique
 from casesynth.persons import PersonTableBuilder

@@ -22,8 +22,9 @@ from numpy.typing import NDArray
 
 from casehaven.generate.population import generate_population
 from caseschemas import load_schema
+from casesynth.codes import Codes
 from casesynth.domain import Domain
-from casesynth.encode import Codes, encode
+from casesynth.encode import encode
 from casesynth.kanonymity import k_synthetic
 from casesynth.persons import PersonTable
 

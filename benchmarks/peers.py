@@ -31,8 +31,8 @@ from draw import Line, chart
 from engine import MEASURES, codes_of, engine_row, exact_tables, mean_of, people_of, scores_of
 from rows import NotMeasuredError, engine_digest, kept_row, sources_digest
 
+from casesynth.codes import Codes
 from casesynth.domain import Domain
-from casesynth.encode import Codes
 from casesynth.privacy.accounting import rho_for
 from casesynth.privacy.loss import NANO
 

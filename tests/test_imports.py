@@ -43,6 +43,7 @@ AFTER_MEASURE = (
     "manifest",
     "model",
     "notes",
+    "recordfiles",
     "report",
     "showcase",
     "sample",
@@ -56,7 +57,7 @@ AFTER_MEASURE = (
 
 HOLDS_REAL_DATA = {
     "casesynth.persons": None,
-    "casesynth.encode": {"Codes", "narrow"},  # an array type and its narrowest form, for synthetic records too
+    "casesynth.encode": set[str](),
     "casesynth.measure": {"Measurement"},  # what comes out of the noise
     "casesynth.counting": set[str](),
     "casesynth.marginals": {"Clique", "axes_of", "signs_of", "signed_shape"},  # names of columns, and sizes

@@ -26,7 +26,7 @@ from casesynth.errors import CasesynthError
 from casesynth.manifest import MANIFEST_NAME, Manifest, file_entries, parse_manifest, sign_manifest, write_manifest
 from casesynth.notes import ReleaseNotes
 from casesynth.progress import Progress, silent
-from casesynth.record_files import write_records
+from casesynth.recordfiles import write_records
 from casesynth.report import datapackage_json, datasheet_md, report_html
 from casesynth.seeded import measurements_digest
 from casesynth.showcase import showcase_html

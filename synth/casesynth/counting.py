@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from casesynth.encode import Codes
+from casesynth.codes import Codes
 from casesynth.marginals import Clique, Marginal, axes_of, signed_shape, signs_of
 
 _PEOPLE = 1 << 18

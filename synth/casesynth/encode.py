@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -22,11 +21,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from casesynth.codes import Codes
 from casesynth.domain import Attribute, Domain
 from casesynth.errors import CasesynthError
-
-Codes: TypeAlias = NDArray[np.unsignedinteger[Any]]
-"""Positions in a value list, one per record: 16 bits wide, or 8 where they are kept in numbers and the list is short enough."""
 
 
 class UnknownColumnError(CasesynthError):
@@ -56,15 +53,6 @@ class CodedTable:
     def records(self) -> int:
         """Number of records: private, never shown to anyone but the organisation."""
         return len(self.columns[0])
-
-
-def narrow(codes: NDArray[Any], size: int) -> Codes:
-    """Return codes of a list of `size` values in as few bytes as they need.
-
-    >>> narrow(np.array([0, 249]), 250).dtype, narrow(np.array([0, 300]), 301).dtype
-    (dtype('uint8'), dtype('uint16'))
-    """
-    return codes.astype(np.uint8 if size <= 1 << 8 else np.uint16, copy=False)
 
 
 def as_table(frame: pd.DataFrame | pa.Table | pa.RecordBatch) -> pa.Table:

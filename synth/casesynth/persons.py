@@ -19,8 +19,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from casesynth.codes import Codes, narrow
 from casesynth.domain import Column, Domain
-from casesynth.encode import CodedTable, Codes, narrow
+from casesynth.encode import CodedTable
 from casesynth.errors import CasesynthError
 
 BATCH_ROWS = 1 << 18

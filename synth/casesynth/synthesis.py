@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from casesynth.aggregates import AggregateTable, aggregate
+from casesynth.codes import Codes
 from casesynth.contrasts import combine
-from casesynth.encode import Codes
 from casesynth.intervals import ErrorScale, judge
 from casesynth.measure import Charge, Measurement, OpenPeople, measure
 from casesynth.model import FitSettings, LatentClassModel, fit

@@ -20,8 +20,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from casesynth.aggregates import ABSENT, LENGTH, AggregateTable
+from casesynth.codes import Codes
 from casesynth.domain import Domain
-from casesynth.encode import Codes
 from casesynth.errors import CasesynthError
 from casesynth.folds import Fold, stored_folds
 from casesynth.intervals import ErrorScale

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from casesynth.codes import Codes
 from casesynth.counting import count_signed
 from casesynth.domain import Domain, Multi
-from casesynth.encode import Codes
 from casesynth.evaluation.membership import (
     ALARM,
     Membership,

@@ -15,8 +15,9 @@ import pytest
 from casehaven.generate import generate_population
 from caseschemas import load_schema
 from casesynth.api import EACH_ROW, release
+from casesynth.codes import Codes
 from casesynth.domain import Domain
-from casesynth.encode import Codes, encode
+from casesynth.encode import encode
 from casesynth.evaluation.attacks import RISK_LIMIT, Rate, Risk, attack_all
 
 DOMAIN = Domain.from_schema(load_schema("ctdc-global"))

@@ -15,7 +15,8 @@ import pytest
 from casehaven.generate import generate_population
 from caseschemas import load_schema
 from casesynth import EACH_ROW, Domain, Release, release
-from casesynth.encode import Codes, encode
+from casesynth.codes import Codes
+from casesynth.encode import encode
 from casesynth.evaluation.private import Utility, tables, utility
 
 WRITTEN = Path(__file__).parents[1] / "schemas" / "written"

@@ -24,8 +24,8 @@ import pytest
 from click.testing import Result
 from numpy.typing import NDArray
 
+from casesynth.codes import Codes
 from casesynth.counting import count_signed
-from casesynth.encode import Codes
 from casesynth.marginals import Marginal
 from casesynth.model import FitSettings
 from casesynth.privacy.mechanisms import add_gaussian_noise

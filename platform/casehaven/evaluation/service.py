@@ -26,9 +26,10 @@ from casehaven.ledger import ReleaseDecision
 from casehaven.releases.published import PublishedRelease
 from caseschemas import CaseSchema
 from casesynth.aggregates import LENGTH, LOWEST_END, MINIMUM
+from casesynth.codes import Codes
 from casesynth.counting import count
 from casesynth.domain import known_values
-from casesynth.encode import Codes, encode
+from casesynth.encode import encode
 from casesynth.evaluation.attacks import Risk, attack_all
 from casesynth.evaluation.detail import Bucket, Subgroup, buckets, subgroups
 from casesynth.evaluation.private import Utility, utility

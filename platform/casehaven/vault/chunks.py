@@ -24,8 +24,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from casehaven.vault.errors import DamagedChunkError
+from casesynth.codes import Codes
 from casesynth.domain import Domain
-from casesynth.encode import Codes
 
 ROWS_FULL: Final = 1 << 18
 """Records from which a chunk is full; a chunk holds this many and a batch at most."""

@@ -22,7 +22,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from casesynth.encode import Codes
+from casesynth.codes import Codes
 from casesynth.seeded import generator
 
 RISK_LIMIT = 0.05

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from casesynth.counting import count
-from casesynth.encode import Codes
+from casesynth.codes import Codes
 from casesynth.marginals import Clique
 
 SHOWN = 10

@@ -9,8 +9,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from casesynth.codes import Codes
 from casesynth.domain import Domain
-from casesynth.encode import Codes
 from casesynth.kanonymity.errors import BrokenPromiseError
 from casesynth.kanonymity.items import OPEN, Items
 from casesynth.persons import PersonTable

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from casesynth.codes import Codes
 from casesynth.domain import Domain
-from casesynth.encode import Codes
 from casesynth.kanonymity.errors import KModeError
 
 OPEN = 0xFFFF

@@ -23,8 +23,8 @@ from typing import Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from casesynth.codes import Codes
 from casesynth.domain import Domain
-from casesynth.encode import Codes
 from casesynth.kanonymity.check import check_promises
 from casesynth.kanonymity.errors import KModeError
 from casesynth.kanonymity.holders import Holders, Support

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from casesynth.codes import Codes
 from casesynth.domain import Attribute, Domain, Multi
-from casesynth.encode import Codes
 from casesynth.kanonymity import (
     ATTACKS,
     OPEN,

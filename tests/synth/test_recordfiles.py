@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from casesynth.codes import Codes
 from casesynth.domain import Domain, Multi
-from casesynth.encode import Codes
-from casesynth.record_files import write_records
+from casesynth.recordfiles import write_records
 from casesynth.tables import records_frame, write_frame
 
 DOMAINS = {

@@ -19,8 +19,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from casesynth.codes import Codes
 from casesynth.domain import Attribute, Domain
-from casesynth.encode import Codes
 from casesynth.tables import safe_cell
 
 PART_ROWS = 1 << 18
