@@ -20,17 +20,21 @@ from numpy.typing import NDArray
 from casesynth.balance import ROWS_MAX, balance, shuffled_inside
 from casesynth.codes import Codes, narrow
 from casesynth.contrasts import Floats
+from casesynth.logic import ColumnRule, obey
 from casesynth.model import LatentClassModel
 from casesynth.progress import Progress, silent
 from casesynth.seeded import generator
 
 
-def sample_records(model: LatentClassModel, seed: bytes, *, progress: Progress = silent) -> tuple[Codes, ...]:
+def sample_records(
+    model: LatentClassModel, seed: bytes, *, rules: Sequence[ColumnRule] = (), progress: Progress = silent
+) -> tuple[Codes, ...]:
     """Return synthetic records as codes, one array per column of the domain.
 
     Args:
         model: the fitted model.
         seed: digest of the measurements; the same seed repeats the records.
+        rules: public logic; no record breaks it.
         progress: called often; raising from it cancels.
     """
     random = generator(seed, "records")
