@@ -312,9 +312,39 @@ def test_the_schemas_own_file_a_prepared_file_and_an_export_say_the_same(steward
         ],
     )  # fmt: skip
     assert sealed.exit_code == 0, sealed.output
-    done = steward.intake(out, "prepared", HTCDS)
-    assert done.exit_code == 0, done.output
+    first = steward.intake(out, "prepared", HTCDS)
+    assert first.exit_code == 0, first.output
+    assert "names-birth/1 under the linkage key SHA256:" in first.output
     expected = truth(schema, kept=lambda row: row["vic_TraffickingStatus"] != "NotAVictimOfTrafficking")
     assert steward.held("prepared") == expected
     again = steward.intake(out, "prepared", HTCDS)
     assert again.exit_code == 0 and "nothing was added" in again.output
+
+
+def test_a_dry_run_of_a_prepared_file_takes_nothing_in(steward: Steward, tmp_path: Path) -> None:
+    file = write_dialect("kobo-csv", load_schema(HTCDS), 5, SEED, tmp_path / "kobo.csv")
+    assert steward.intake(file, "dry", HTCDS).exit_code == 0
+    before = steward.held("dry")
+    key, public, out = tmp_path / "agreement.key", tmp_path / "north.pub", tmp_path / "north.prepared"
+    CliRunner().invoke(main, ["linkage", "create", str(key)])
+    made = steward.run("vault", "keys", "public", "north", "-o", public)
+    fingerprint = next(line for line in made.output.splitlines() if line.startswith("fingerprint")).split()[1]
+    arguments = [
+        "prepare",
+        file,
+        "--schema",
+        HTCDS,
+        "--organisation",
+        "north",
+        "--to",
+        public,
+        "--linkage-key",
+        key,
+        "-o",
+        out,
+    ]
+    sealed = CliRunner().invoke(main, [*map(str, arguments), "--fingerprint", fingerprint, "--yes"])
+    assert sealed.exit_code == 0, sealed.output
+    dry = steward.run("intake", out, "--organisation", "north", "--dataset", "dry", "--schema", HTCDS, "--dry-run")
+    assert dry.exit_code == 0 and "nothing was taken in" in dry.output
+    assert steward.held("dry") == before

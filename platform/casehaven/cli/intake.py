@@ -179,7 +179,11 @@ class _Intake:
         """Take one file in, or say what that would do."""
         if self.dataset is not None and path.is_file() and is_prepared(path):
             prepared = open_prepared(path, self.vault.keys_of(self.dataset), self.schema)
-            self._say(path, self._seal(prepared))
+            click.echo(f"prepared   {path.name}: {prepared.token_rule} under the linkage key {prepared.linkage_key}")
+            if self.wishes.dry_run:
+                click.echo(f"dry run    {path.name}: nothing was taken in")
+            else:
+                self._say(path, self._seal(prepared))
         elif self._plain(path):
             self._say(path, self._seal(path))
         else:

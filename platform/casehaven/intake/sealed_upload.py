@@ -42,7 +42,7 @@ __all__ = ["FORMAT", "MAGIC", "PreparedFile", "allowed_columns", "is_prepared", 
 MAGIC: Final = b"CHPREPAR"
 FORMAT: Final = 1
 DOCUMENT: Final = "casehaven-prepared/1"
-LARGEST: Final = 2 << 30
+LARGEST: Final = 512 << 20
 """Bytes of a prepared file."""
 
 _HEAD: Final = len(MAGIC) + 1
@@ -154,7 +154,7 @@ def open_prepared(path: Path, keys: OrganisationKeys, schema: CaseSchema) -> Pre
     except OSError as error:
         raise PreparedFileError(f"{path}: cannot be read: {error.strerror}") from None
     if len(data) > LARGEST:
-        raise PreparedFileError(f"{name} is larger than {LARGEST >> 30} GiB")
+        raise PreparedFileError(f"{name} is larger than {LARGEST >> 20} MiB; prepare it in parts")
     if not data.startswith(MAGIC) or len(data) < _HEAD + _NUMBER:
         raise PreparedFileError(f"{name} is no prepared file, or was cut short")
     if data[len(MAGIC)] != FORMAT:
