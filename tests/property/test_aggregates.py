@@ -36,7 +36,7 @@ def models(draw: st.DrawFn) -> tuple[LatentClassModel, Domain]:
     random = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     classes, peaked = draw(st.integers(1, 6)), draw(st.sampled_from([0.05, 0.5, 5.0]))
     model = LatentClassModel(
-        people=draw(st.floats(0, 1e7)),
+        people=draw(st.one_of(st.floats(0, 600), st.floats(0, 1e7))),
         people_sigma=1.0,
         weights=random.dirichlet(np.ones(classes)),
         shares=tuple(random.dirichlet(np.full(size, peaked), size=classes).T for size in domain.sizes),

@@ -107,6 +107,23 @@ def test_what_could_be_nobody_is_hidden_however_large_its_estimate() -> None:
     assert 0 < len(shown) < len(_shown(aggregate(model, DOMAIN, _flat((0.5, 0.5, 0.5)))))
 
 
+def test_a_combination_is_hidden_with_any_of_its_parts() -> None:
+    model = _model(400.0)
+    half = (5.0, 40.0, 2.0)  # pairs are known less well than triples: some are hidden whose triples could be shown
+    shown = set(_shown(aggregate(model, DOMAIN, _flat(half))))
+    alone = {c for c, estimate in _every(model).items() if estimate >= 10 and estimate - half[len(c) - 1] >= 1}
+    expected: set[Combination] = set()
+    for combination in sorted(alone, key=len):
+        parts = itertools.combinations(combination, len(combination) - 1) if len(combination) > 1 else ()
+        if all(part in expected for part in parts):
+            expected.add(combination)
+    assert shown == expected
+    lost = [c for c in alone - expected if len(c) == LENGTH]
+    pairs = [tuple(part in expected for part in itertools.combinations(c, 2)) for c in lost]
+    assert (True, True, False) in pairs  # the last pair alone can hide a triple
+    assert len(expected) > 20
+
+
 def test_both_conditions_of_rule_25_hold_for_everything_shown() -> None:
     for seed, half in itertools.product(range(5), (0.5, 9.0, 40.0)):
         table = aggregate(_model(500.0, seed), DOMAIN, _flat((half, half, half)))
