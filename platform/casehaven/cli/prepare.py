@@ -31,7 +31,7 @@ from casehaven.intake.linkage_key import read_linkage_key
 from casehaven.intake.mapped_file import MappedFile
 from casehaven.intake.mapping_document import load_intake_mapping
 from casehaven.intake.prepare import Preparation, prepare
-from casehaven.intake.prepare_tokens import Numbers
+from casehaven.intake.prepare_tokens import Numbers, token_columns
 from casehaven.intake.proposal import propose
 from casehaven.intake.public_key_file import OrganisationPublicKey, read_public_key
 from casehaven.intake.readers import open_form, open_source
@@ -190,6 +190,10 @@ def _decided(held: HeldSource, mapping: IntakeMapping, schema: CaseSchema, wishe
         if answered is None:
             raise UnconfirmedMappingError(f"{held.source.path.name}: stopped; nothing was written")
         questions = [q for entry in answered.attributes for q in date_questions(held, schema, entry)]
+        if token_columns(schema):
+            click.echo(
+                "Whoever has a name and a full date of birth is known by those; what follows is for everybody else."
+            )
         mapping = screen.ask_person(screen.ask_dates(answered, questions), schema)
     elif mapping.guesses and not (wishes.yes and wishes.mapping is not None):
         _save(mapping, wishes)
