@@ -17,10 +17,13 @@ import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import pyzipper  # type: ignore[import-untyped]  # it ships no types
+
+if TYPE_CHECKING:
+    from tests.conftest import SafeHouse
 
 CANARY = "Canary Q. Testperson"
 SECONDS = 5.0
@@ -690,3 +693,63 @@ def test_no_hostile_file_shows_a_cell_in_a_message_or_leaves_a_file(outcomes: Ou
         assert part not in outcomes.spoken
     assert "Traceback" not in outcomes.spoken
     assert outcomes.left == []
+
+
+# --- the command ------------------------------------------------------------------------------------------------------------
+
+_HOUSE = "token,mayRelease,mayCare,mayCount,mayPool,year,gender,age,means"
+_GOOD = "".join(f"p{n:05d},yes,yes,yes,yes,2020,woman,22,threats\n" for n in range(5_000))
+
+LATE: dict[str, bytes] = {
+    "late-row.csv": f"{_HOUSE}\n{_GOOD}{CANARY},yes,yes\n".encode(),
+    "late-quote.csv": f'{_HOUSE}\n{_GOOD}"{CANARY},yes,yes,yes,yes,2020,woman,22,threats\n'.encode(),
+    "late-bytes.csv": f"{_HOUSE}\n{_GOOD}".encode()
+    + "Канарейка".encode("cp1251")
+    + b",yes,yes,yes,yes,2020,woman,22,threats\n",
+    "late-bomb.zip": _zip({"cases.csv": f"{_HOUSE}\n{_GOOD}".encode() + b"a" * (64 << 20)}),
+    "late-end.json": json.dumps(
+        [dict(zip(_HOUSE.split(","), line.split(","), strict=True)) for line in _GOOD.splitlines()]
+        + [{"token": CANARY}]
+    ).encode()[:-2],
+}
+"""Files whose first 5,000 records are good."""
+
+
+@pytest.mark.parametrize("name", LATE)
+def test_of_a_file_that_turns_hostile_at_its_end_nothing_is_stored(house: SafeHouse, name: str) -> None:
+    path = house.folder / name
+    path.write_bytes(LATE[name])
+    schema = _schema(house)
+    before = _kept(house)
+    result = house.run("intake", path, "--organisation", "north", "--dataset", "cases", "--schema", schema, "--yes")
+    assert result.exit_code == 1, result.output
+    assert name in result.output
+    for part in CANARY.split():
+        assert part not in result.output
+    assert house.open().dataset("north", "cases").version == 0
+    assert _kept(house) == before
+
+
+def test_of_the_same_records_without_that_end_all_are_stored(house: SafeHouse) -> None:
+    path = house.folder / "good.csv"
+    path.write_text(f"{_HOUSE}\n{_GOOD}", encoding="utf-8")
+    result = house.run(
+        "intake", path, "--organisation", "north", "--dataset", "cases", "--schema", _schema(house), "--yes"
+    )
+    assert result.exit_code == 0, result.output
+    assert house.open().dataset("north", "cases").version == 1
+
+
+def _schema(house: SafeHouse) -> Path:
+    path = house.folder / "house.json"
+    path.write_bytes(house.open().dataset("north", "cases").schema.canonical())
+    return path
+
+
+def _kept(house: SafeHouse) -> list[str]:
+    """Names of all files beside and below the vault, the sealed chunks among them; locks are empty files."""
+    return sorted(
+        str(path.relative_to(house.folder))
+        for path in house.folder.rglob("*")
+        if path.is_file() and path.suffix != ".lock"
+    )
