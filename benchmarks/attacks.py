@@ -142,7 +142,7 @@ def shown(codes: Sequence[Codes], domain: Domain) -> pd.DataFrame:
 
 
 def anonymeter_verdicts(
-    there: World, synthetic: Sequence[Codes], *, attacks: int = 3000, queries: int = 2500
+    there: World, synthetic: Sequence[Codes], *, attacks: int = 2000, queries: int = 2000
 ) -> list[Verdict]:
     """Attack a file with anonymeter.
 
