@@ -23,6 +23,7 @@ def build_schema(document: Mapping[str, Any]) -> CaseSchema:
         title=Labels(document["title"]),
         description=Labels(document.get("description", {})),
         languages=languages,
+        calendars=tuple(document.get("calendars", ())),
         attributes=tuple(build_attribute(raw, document) for raw in document["attributes"]),
         person_key=document.get("personKey"),
         block=None if block is None else BlockSpec(attribute=block["attribute"], granularity=block["granularity"]),
@@ -90,6 +91,7 @@ def build_attribute(raw: Mapping[str, Any], document: Mapping[str, Any]) -> Sche
     """Build one attribute."""
     head: dict[str, Any] = {"name": raw["name"], "kind": raw["kind"], "role": raw["role"]}
     head |= {"labels": Labels(raw["labels"]), "description": Labels(raw.get("description", {}))}
+    head["synonyms"] = tuple(raw.get("synonyms", ()))
     if raw["kind"] in UNLISTED_KINDS:
         return SchemaAttribute(**head)
     missing = missing_values(raw, document)

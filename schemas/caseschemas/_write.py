@@ -18,6 +18,8 @@ def schema_document(schema: CaseSchema) -> dict[str, Any]:
         "languages": [{"code": language.code, "reviewed": language.reviewed} for language in schema.languages],
         "attributes": [_attribute(attribute) for attribute in schema.attributes],
     }
+    if schema.calendars:
+        document["calendars"] = list(schema.calendars)
     if schema.description:
         document["description"] = dict(schema.description)
     if schema.person_key is not None:
@@ -76,6 +78,8 @@ def _attribute(attribute: SchemaAttribute) -> dict[str, Any]:
     }
     if attribute.description:
         document["description"] = dict(attribute.description)
+    if attribute.synonyms:
+        document["synonyms"] = list(attribute.synonyms)
     if attribute.kind in UNLISTED_KINDS:
         return document
     known = attribute.values[attribute.first_known :]

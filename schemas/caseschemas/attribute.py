@@ -128,6 +128,8 @@ class SchemaAttribute:
     """What people read, per language."""
     description: Labels = NO_LABELS
     """What it means, per language; may be empty."""
+    synonyms: tuple[str, ...] = ()
+    """Other headers that the column has in files."""
     values: tuple[Value, ...] = ()
     """The complete public list in public order, missing values first; empty for identifiers and text."""
     merge: Merge | None = None

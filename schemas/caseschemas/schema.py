@@ -145,6 +145,8 @@ class CaseSchema:
     """All attributes in public order."""
     description: Labels = NO_LABELS
     """What it is for, per language; may be empty."""
+    calendars: tuple[str, ...] = ()
+    """Calendars that dates in files may be written in, beside the Gregorian one; empty for any."""
     person_key: str | None = None
     """Name of the attribute that holds the person token; None if the records have none."""
     block: BlockSpec | None = None

@@ -14,7 +14,7 @@ from dataclasses import replace
 
 import click
 
-from casehaven.intake.calendars import CALENDARS
+from casehaven.intake.calendars import CALENDARS, Calendar
 from casehaven.intake.check import AttributeFinding, CheckReport
 from casehaven.intake.dates import ORDERS, DateReading
 from casehaven.intake.intake_mapping import AttributeMapping, IntakeMapping
@@ -139,12 +139,17 @@ def ask_dates(mapping: IntakeMapping, questions: Sequence[DateQuestion]) -> Inta
         reading = DateReading()
         if question.calendars:
             click.echo(f"The years in column {short(question.column, 60)} are not of the Gregorian calendar.")
-            calendar = click.prompt("  Which calendar?", type=click.Choice(CALENDARS), default=question.calendars[0])
+            answer = click.prompt(
+                "  Which calendar?",
+                type=click.Choice(["gregorian", *question.calendars]),
+                default=question.calendars[0],
+            )
+            calendar: Calendar = next(one for one in CALENDARS if one == answer)
             reading = replace(reading, calendar=calendar)
         if question.order_open:
             click.echo(f"In column {short(question.column, 60)} day and month cannot be told apart.")
-            said = click.prompt("  What comes first?", type=click.Choice([*ORDERS, "unknown"]), default="unknown")
-            reading = replace(reading, order=next((order for order in ORDERS if order == said), None))
+            first = click.prompt("  What comes first?", type=click.Choice([*ORDERS, "unknown"]), default="unknown")
+            reading = replace(reading, order=next((order for order in ORDERS if order == first), None))
         readings[question.column] = reading
     return with_readings(mapping, readings)
 

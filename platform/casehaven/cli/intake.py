@@ -281,6 +281,9 @@ class _Intake:
             mapping = replace(mapping, left_out=(*mapping.left_out, self._left_out(text)))
         if wishes.minors is not None:
             mapping = replace(mapping, minors=MinorsRule(rule=wishes.minors, attribute=self._age()))
+        named = self.schema.calendars
+        if named and wishes.calendar not in (None, "gregorian", *named):
+            raise click.UsageError(f"--calendar {wishes.calendar}: {self.schema.id} names {', '.join(named)}")
         if wishes.date_order is not None or wishes.calendar is not None:
             reading = DateReading(order=wishes.date_order, calendar=wishes.calendar or "gregorian")
             mapping = screen.with_readings(mapping, dict.fromkeys((c.name for c in held.columns), reading))

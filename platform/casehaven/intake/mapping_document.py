@@ -177,6 +177,18 @@ class _Checker:
                 "the column with the date at which the age is counted",
                 "add 'at'",
             )
+        for member in ("dates", "atDates"):
+            calendar = entry.get(member, {}).get("calendar", "gregorian")
+            named = self._schema.calendars
+            if named and calendar not in ("gregorian", *named):
+                known = ", ".join(quoted(one) for one in ("gregorian", *named))
+                self._add(
+                    "wrong-choice",
+                    f"{pointer}/{member}/calendar",
+                    quoted(calendar),
+                    f"a calendar of the schema ({known})",
+                    "name one of them",
+                )
         for member in ("codes", "guesses"):
             for word, code in entry.get(member, {}).items():
                 place = word.replace("~", "~0").replace("/", "~1")

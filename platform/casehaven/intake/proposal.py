@@ -129,7 +129,7 @@ class _Proposal:
     def _by_label(self) -> None:
         owners: dict[str, set[str]] = {}
         for attribute in self.schema.attributes:
-            for label in attribute.labels.values():
+            for label in (*attribute.labels.values(), *attribute.synonyms):
                 owners.setdefault(compact(label), set()).add(attribute.name)
         matches: dict[str, list[tuple[SourceColumn, str]]] = {}
         for column in self._free():

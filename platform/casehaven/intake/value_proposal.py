@@ -151,7 +151,8 @@ def date_questions(held: HeldSource, schema: CaseSchema, entry: AttributeMapping
         cells = held.column(name).cells
         matters = entry.how != "read" or (attribute.periods is not None and attribute.periods.granularity != "year")
         order_open = matters and reading.order is None and order_of(cells).open
-        calendars = _calendars(cells) if reading.calendar == "gregorian" else ()
+        fitting = _calendars(cells) if reading.calendar == "gregorian" else ()
+        calendars = tuple(one for one in fitting if not schema.calendars or one in schema.calendars)
         if order_open or calendars:
             yield DateQuestion(entry=entry, column=name, order_open=order_open, calendars=calendars)
 
