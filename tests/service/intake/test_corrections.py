@@ -186,3 +186,17 @@ def test_a_guard_against_formulas_is_no_part_of_a_token(
     take_in(registry.open(), registry.dataset, plain)
     registry.take_in(make_source(["personToken", "Gender"], [["-1", "Femme"]]))
     assert len(registry.cells("-1")) == 2
+
+
+def test_an_interrupted_intake_leaves_nothing_and_is_simply_run_again(
+    make_source: MakeSource, registry: Registry
+) -> None:
+    file = registry.mapped(make_source(HEADER, ROWS, record_key="_uuid"))
+
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        take_in(registry.open(), registry.dataset, file, check=interrupted)
+    assert (rows(registry), registry.dataset.version) == ((0, 0), 0)
+    assert take_in(registry.open(), registry.dataset, file).records == 3
