@@ -247,6 +247,11 @@ def wrong_password_under_zipcrypto() -> bytes:
     return zip_crypto("cases.csv", _CSV * 40, "secret")
 
 
+@hostile("right-password-crypto.zip", "")
+def right_password_under_zipcrypto() -> bytes:
+    return zip_crypto("cases.csv", _CSV * 40, "canary")
+
+
 @hostile("bomb-password.zip", "TooLargeError", "100 times")
 def bomb_under_aes() -> bytes:
     return _aes("canary", _CSV + b"a" * (64 << 20))

@@ -499,6 +499,14 @@ def test_a_workbook_may_lie_in_a_zip(tmp_path: Path) -> None:
     ]
 
 
+def test_unpacked_bytes_count_once_however_often_they_are_read(tmp_path: Path) -> None:
+    data = b"a,b\n" + b"1,2\n" * 10_000
+    path = archive(tmp_path / "a.zip", {"cases.csv": data})
+    assert len(records(open_source(path, limits=Limits(decompressed_bytes=len(data))))) == 10_000
+    with pytest.raises(TooLargeError, match="once unpacked"):
+        open_source(path, limits=Limits(decompressed_bytes=len(data) - 1))
+
+
 def test_one_of_several_files_in_a_zip_can_be_named(tmp_path: Path) -> None:
     path = archive(tmp_path / "a.zip", {"a.csv": b"a,b\n1,2\n", "b.csv": b"c,d\n3,4\n"})
     assert records(open_source(path, sheet="b.csv")) == [{"c": "3", "d": "4"}]

@@ -26,6 +26,7 @@ from casehaven.intake.sandbox.limits import Limits
 _END = struct.Struct("<4s4H2LH")
 _END_MARK = b"PK\x05\x06"
 _TAIL = 65_557
+_HELD_MOST = 128 << 20
 _DAMAGED = "the ZIP is damaged; download or export it again"
 _OUTSIDE = re.compile(r"^/|^[A-Za-z]:|(^|[/\\])\.\.([/\\]|$)|\\|\x00")
 _MACHINE = re.compile(r"^__MACOSX/|(^|/)(\.DS_Store|Thumbs\.db|desktop\.ini)$")
@@ -39,6 +40,8 @@ class Archive:
         self._limits = limits
         self._password = password
         self._read = 0
+        self._unpacked: dict[str, int] = {}
+        self._held: dict[str, bytes] = {}
         _check_count(file, limits)
         try:
             self._zip = zipfile.ZipFile(file)
@@ -51,15 +54,6 @@ class Archive:
     def names(self) -> list[str]:
         """Names of the files, in the order of the ZIP."""
         return list(self.entries)
-
-    @property
-    def locked(self) -> bool:
-        """True when a file inside needs a password."""
-        return any(entry.flag_bits & 1 for entry in self.entries.values())
-
-    def size(self, name: str) -> int:
-        """Return the bytes that a file takes compressed."""
-        return self.entries[name].compress_size
 
     def stated_size(self, name: str) -> int:
         """Return the decompressed bytes that the list states; they may be wrong."""
@@ -75,6 +69,17 @@ class Archive:
         entry = self.entries[name]
         if entry.flag_bits & 1 and not self._password:
             raise FaultError("password", "the ZIP has a password; give it with --password-file")
+        if entry.flag_bits & 1 and entry.compress_type != AES_METHOD and entry.file_size <= _HELD_MOST:
+            if name not in self._held:  # ZipCrypto takes a second a megabyte: once, not at every reading
+                with self._stream(entry) as file:
+                    self._held[name] = file.read()
+            yield io.BytesIO(self._held[name])
+            return
+        with self._stream(entry) as file:
+            yield file
+
+    @contextmanager
+    def _stream(self, entry: zipfile.ZipInfo) -> Iterator[BinaryIO]:
         try:
             with self._opened(entry) as raw:
                 yield io.BufferedReader(_Counted(raw, self, entry), 1 << 18)
@@ -93,9 +98,12 @@ class Archive:
             raise too_large("bytes in one part of the file", most)
         return data
 
-    def count(self, more: int, of_this: int, entry: zipfile.ZipInfo) -> None:
-        """Count decompressed bytes; raise when they are too many."""
-        self._read += more
+    def count(self, of_this: int, entry: zipfile.ZipInfo) -> None:
+        """Note how many bytes came out of a file so far; raise when these, or those of all files, are too many."""
+        known = self._unpacked.get(entry.filename, 0)
+        if of_this > known:  # a file that is read again does not count again
+            self._unpacked[entry.filename] = of_this
+            self._read += of_this - known
         if self._read > self._limits.decompressed_bytes:
             raise too_large("bytes once unpacked", self._limits.decompressed_bytes)
         if of_this > max(self._limits.ratio_from, self._limits.ratio * entry.compress_size):
@@ -146,7 +154,7 @@ class _Counted(io.RawIOBase):
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]  # BufferedReader hands a memoryview
         data = self._raw.read(len(buffer))
         self._bytes += len(data)
-        self._archive.count(len(data), self._bytes, self._entry)
+        self._archive.count(self._bytes, self._entry)
         buffer[: len(data)] = data
         return len(data)
 

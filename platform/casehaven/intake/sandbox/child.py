@@ -55,7 +55,8 @@ def main(file: int, out: int) -> None:
         codecs.lookup(codec)  # loads it, while files can be opened
     if request.password is not None:
         aes_zip.prepare()
-    bound(request.limits.memory_bytes, request.limits.cpu_seconds(os.fstat(file).st_size))
+    seconds = request.limits.cpu_seconds(os.fstat(file).st_size, locked=request.password is not None)
+    bound(request.limits.memory_bytes, seconds)
     close_doors()
     writer = FrameWriter(out)
     answer(lambda: Contents(io.FileIO(file, "rb", closefd=False), request), request, writer)

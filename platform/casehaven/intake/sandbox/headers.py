@@ -95,7 +95,10 @@ def lay_out(table: RawTable) -> Laid:
     width = len(names)
     counter = _counter(names, sample)
     if counter is not None:
-        notes.append(f"column {_called(names, counter)} only counts rows; rows without anything else are no records")
+        letter = f"column {column_letters(counter)}"
+        called = letter if names[counter] == letter else f"column {names[counter]}"
+        notes[:] = [note for note in notes if note != f"{letter} has no header"]
+        notes.append(f"{called} only counts rows; rows without anything else are no records")
     ignored = {position for position in table.formulas if position < width}
     if ignored:
         shown = ", ".join(_called(names, position) for position in sorted(ignored)[:12])

@@ -35,16 +35,17 @@ class Limits:
     """Processor time for the smallest file."""
     cpu_seconds_per_mebibyte: float = 1.5
     """Added for each mebibyte of the file."""
+    cpu_seconds_per_locked_mebibyte: float = 4
+    """The same for a file with a password: ZipCrypto is undone byte by byte."""
     cpu_seconds_most: int = 240
     """Never more than that."""
     silence_seconds: int = 60
     """How long the process may take from one batch to the next."""
 
-    def cpu_seconds(self, size: int) -> int:
-        """Return the processor time, in seconds, that a file of `size` bytes may take."""
-        return min(
-            self.cpu_seconds_most, self.cpu_seconds_least + int(self.cpu_seconds_per_mebibyte * size / (1 << 20))
-        )
+    def cpu_seconds(self, size: int, *, locked: bool = False) -> int:
+        """Return the processor time, in seconds, that a file of `size` bytes may take; `locked` with a password."""
+        each = self.cpu_seconds_per_locked_mebibyte if locked else self.cpu_seconds_per_mebibyte
+        return min(self.cpu_seconds_most, self.cpu_seconds_least + int(each * size / (1 << 20)))
 
 
 LIMITS = Limits()
