@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +34,11 @@ def _scales(bundle: Path) -> list[float]:
     """The scale of the noise of each table, as the release states it."""
     header = json.loads(pq.read_schema(bundle / "measurements.parquet").metadata[b"casesynth"])
     return [float(table["scale"]) for table in header["tables"]]
+
+
+def _spent(scales: list[float]) -> Fraction:
+    """What noise of these scales spends in nano-rho, in exact fractions (Canonne, Kamath and Steinke 2020, theorem 4)."""
+    return NANO * sum((1 / (2 * Fraction(scale) ** 2) for scale in scales), start=Fraction(0))
 
 
 def _facts(bundle: Path) -> dict[str, Any]:
@@ -89,7 +95,7 @@ def _manifest_agrees(bundle: Path) -> None:
     assert delta == min(1e-6, 1 / (10 * facts["people_cap"]))
     _agrees(stated["epsilon"], scales, delta)
     _agrees(stated["epsilon_per_person"], scales, delta, tokens)
-    spent = sum(1 / (2 * scale**2) for scale in scales) * NANO
+    spent = _spent(scales)
     assert 0.9999 * stated["nano_rho"] < spent <= stated["nano_rho"]
     assert stated["nano_rho_per_person"] == stated["nano_rho"] * tokens**2
     assert mechanism["sensitivity_l2"] == 1 and mechanism["tables"] == len(scales)
@@ -107,7 +113,7 @@ def test_what_the_ledger_states_after_three_releases(shelter: Shelter, people: M
     shown = shelter.run("ledger", "show", "--json", "--ledger", shelter.folder / "ledger.sqlite")
     statement = json.loads(shown.output)
     for row in statement["accounts"]:
-        assert 0.9999 * row["spent_nano_rho"] < sum(1 / (2 * s**2) for s in scales) * NANO <= row["spent_nano_rho"]
+        assert 0.9999 * row["spent_nano_rho"] < _spent(scales) <= row["spent_nano_rho"]
         _agrees(row["epsilon"], scales, row["delta_units"] / 1e15)
     _agrees(statement["odometer"]["epsilon"], scales, statement["odometer"]["delta_units"] / 1e15)
     assert statement["accounts"][0]["epsilon"] < 3.5
