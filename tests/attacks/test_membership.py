@@ -124,6 +124,13 @@ def test_the_same_attacker_finds_an_engine_without_noise() -> None:
     assert found.broken
 
 
+def test_the_evidence_of_a_person_is_what_the_person_adds_flags_and_all() -> None:
+    """Without noise the person moves the evidence by twice the rho of all tables: the square of what they are worth in standard deviations."""
+    moved = evidence(exact(WITH), OUTLIER, DOMAIN.sizes) - evidence(exact(OTHER), OUTLIER, DOMAIN.sizes)
+    assert 2 in DOMAIN.sizes
+    assert moved == pytest.approx(2 * PLAN.loss.rho)
+
+
 def test_the_bound_is_that_of_rule_31() -> None:
     found = Membership(true_positives=0, with_person=1, false_positives=0, without=1, epsilon=1.0, delta=1e-6)
     assert found.bound == pytest.approx(math.e * 0.01 + 1e-6)
