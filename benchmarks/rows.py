@@ -50,7 +50,12 @@ def engine_digest(*scripts: str) -> str:
 
 
 def kept_row(
-    asked: dict[str, Any], decides: str, measure: Callable[[], dict[str, Any]], *, fresh: bool = False
+    asked: dict[str, Any],
+    decides: str,
+    measure: Callable[[], dict[str, Any]],
+    *,
+    fresh: bool = False,
+    folder: Path = CACHE,
 ) -> dict[str, Any]:
     """Return the row that was measured before, or measure and keep it.
 
@@ -59,14 +64,15 @@ def kept_row(
         decides: digest of the sources.
         measure: measures; what it raises is not kept.
         fresh: measure again.
+        folder: where rows are kept.
     """
     name = hashlib.sha256(json.dumps([asked, decides], sort_keys=True).encode()).hexdigest()[:32]
-    path = CACHE / f"{name}.json"
+    path = folder / f"{name}.json"
     if path.exists() and not fresh:
         found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))["row"]
         return found
     row = measure()
-    CACHE.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     aside = path.with_suffix(f".{os.getpid()}")
     aside.write_text(json.dumps({"asked": asked, "row": row}), encoding="utf-8")
     os.replace(aside, path)
