@@ -52,7 +52,11 @@ RUNS: dict[str, tuple[str, tuple[tuple[str, ...], ...]]] = {
     "intervals": ("How often intervals hold the true number", (("intervals.py", "--runs", "20"),)),
     "scale": ("From ten thousand to ten million people", (("scale.py", "--full"),)),
     "feasibility": ("What `casehaven plan` expects, beside what releases were", (("feasibility.py",),)),
-    "attacks": ("Attacks on releases, and on files that must fail", (("attacks.py",),)),
+    "attacks": (
+        "Attacks on releases, and on files that must fail",
+        (("attacks.py", "--by", "ours"), ("attacks.py", "--by", "membership")),
+    ),
+    "anonymeter": ("The same attacks by anonymeter", (("attacks.py", "--by", "anonymeter"),)),
     "vault": ("The vault, beside plain SQLite and plain Parquet", (("vault.py", "--full"),)),
     "kmode": ("The k-synthetic mode, which is not differentially private", (("kmode.py", "--full"),)),
     "intake": ("Intake: a Kobo export, read, mapped and checked", (("intake.py", "--seal"),)),
