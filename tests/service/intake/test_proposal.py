@@ -108,6 +108,12 @@ def test_of_two_columns_with_one_name_neither_is_certain(make_source: MakeSource
     assert "2 columns" in entry.why
 
 
+def test_a_label_over_two_columns_makes_neither_certain(make_source: MakeSource, htcds: CaseSchema) -> None:
+    header = [SourceColumn(name="a", labels=("Gender",)), SourceColumn(name="b", labels=("Gender",))]
+    (entry,) = propose(make_source(header, [["Femme", "Homme"]]), htcds).attributes
+    assert (entry.to, entry.source, entry.status) == ("prs_Gender", ("a",), "guess")
+
+
 # --- values ------------------------------------------------------------------------------------------------------------------
 
 
