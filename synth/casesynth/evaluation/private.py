@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from casesynth.counting import count
 from casesynth.codes import Codes
+from casesynth.counting import count
 from casesynth.marginals import Clique
 
 SHOWN = 10
