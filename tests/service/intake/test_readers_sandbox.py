@@ -148,6 +148,24 @@ def test_the_process_ends_soon_after_its_parent_was_killed(tmp_path: Path) -> No
     assert gone
 
 
+def test_a_busy_process_notices_that_its_parent_is_gone() -> None:
+    child = "import time; from casehaven.intake.sandbox.lockdown import end_with_parent; end_with_parent(); print('ready', flush=True); time.sleep(120)"
+    script = f"""
+        import subprocess, sys, time
+        child = subprocess.Popen([sys.executable, "-c", {child!r}], stdout=subprocess.PIPE)
+        child.stdout.readline()
+        print(child.pid, flush=True)
+        time.sleep(120)
+    """
+    with subprocess.Popen([sys.executable, "-c", textwrap.dedent(script)], stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        process = psutil.Process(int(parent.stdout.readline()))
+        parent.kill()
+        parent.wait()
+        _, alive = psutil.wait_procs([process], timeout=30)
+    assert not alive
+
+
 def test_a_process_that_thinks_too_long_is_ended(tmp_path: Path) -> None:
     limits = Limits(cpu_seconds_least=1, cpu_seconds_per_mebibyte=0)
     path = tmp_path / "a.csv"
@@ -217,7 +235,8 @@ def _batch(offsets: list[int], data: bytes, rows: int = 1) -> bytes:
     ids=["nothing", "cut", "huge", "unknown", "rows", "columns", "long", "negative", "start", "not-utf-8", "falling"],
 )
 def test_what_the_process_says_is_not_believed(said: bytes) -> None:
-    with _reader(said) as reader, pytest.raises(ReaderStoppedError):
+    end = _frame(b"Z", b"") if len(said) > 1 else b""  # so that a batch that is believed is no error
+    with _reader(said + end) as reader, pytest.raises(ReaderStoppedError):
         list(reader.batches(["a"]))
 
 
