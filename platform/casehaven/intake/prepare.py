@@ -24,6 +24,7 @@ from casehaven.intake.errors import (
     NobodyToPrepareError,
     PersonColumnError,
     PublicKeyFileError,
+    RefusedRowsError,
 )
 from casehaven.intake.linkage_key import LinkageKey
 from casehaven.intake.mapped_file import RECORD_KEY, MappedFile
@@ -82,7 +83,7 @@ def prepare(files: Sequence[MappedFile], how: Preparation, out: Path, *, replace
         OSError: it cannot be written; nothing is left of it.
     """
     tables = [_prepared(file, how) for file in files]
-    table = pa.concat_tables(tables).sort_by(RECORD_KEY)
+    table = _once(pa.concat_tables(tables)).sort_by(RECORD_KEY)
     if not table.num_rows:
         raise NobodyToPrepareError("no record of these files is taken in under this mapping; nothing was written")
     sealed = seal_prepared(table, how.schema, rule_of(how.schema), how.key.fingerprint, how.to)
@@ -90,6 +91,18 @@ def prepare(files: Sequence[MappedFile], how: Preparation, out: Path, *, replace
         write_whole(out, sealed, mode=0o600, replace=replace)
     except FileExistsError:
         raise ExistingPreparedFileError(f"{out} exists already; nothing was written") from None
+
+
+def _once(table: pa.Table) -> pa.Table:
+    """Return each record once. One record key with other content, in several files, is nobody's to decide: a refusal might be lost."""
+    rows = table.group_by(table.column_names, use_threads=False).aggregate([])
+    if len(pc.unique(rows.column(RECORD_KEY))) != rows.num_rows:
+        refused = RefusedRowsError("some records are in several of these files with other content; nothing was written")
+        refused.add_note(
+            "prepare the files one by one, the oldest first: a later one corrects what an earlier one says"
+        )
+        raise refused
+    return rows.select(table.column_names)
 
 
 def _prepared(file: MappedFile, how: Preparation) -> pa.Table:

@@ -1,9 +1,10 @@
 """Person tokens, record keys and case references as they leave an organisation: keyed hashes under the agreement's linkage key.
 
-1. One rule per schema, with a version, says what makes a person token. `names-birth/1` (schema `htcds-2.0`): the words of all names, without case, accents and
-   punctuation, in alphabetical order, and the full date of birth, read as `casehaven.people.matching` reads them. The partners of an agreement get the same token for
-   the same person, if both wrote the same. Sex is left out: it is blank or written differently too often.
-2. A record that lacks a name or a full date of birth, and every record of other schemas, has a token of the organisation's own person key (`number/1`, in normal form). By default
+1. One rule per schema, with a version, says what makes a person token. `names-birth/1` (schema `htcds-2.0`): the words of all names (`name_words`) and the full date of birth. The
+   partners of an agreement get the same token for the same person, if both wrote the same. Sex is left out: it is blank or written differently too often. Accents are forgiven
+   only in scripts where they are additions; elsewhere marks are vowels, and two names that differ in them are two names.
+2. A record that lacks a name or a full date of birth, and every record of other schemas, has a token of the organisation's own person key (`number/1`), in capitals and small letters as it is
+   written: some tools number people so. By default
    the organisation's name goes in: two organisations that both number their people from 1 do not meet. Partners who share one numbering leave it out, all of them.
 3. All records of one person key in a run get one token: that of the first compound in the order of bytes, where any record has one.
 4. Record keys and case references always hold the organisation's name. Their hashes let a correction find its record, and a person be found by whoever has the reference and the
@@ -14,17 +15,21 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Final, Literal
 
 from casehaven.intake.linkage_key import LinkageKey
-from casehaven.people.matching import MatchingField, compound_of, matching_fields
+from casehaven.people.matching import MatchingField, matching_fields
+from casehaven.vault.context import prefixed
 from caseschemas import CaseSchema
+from caseschemas.cells import partial_date
 from caseschemas.words import normal
 
 __all__ = [
     "RULE_BY_NUMBER",
     "Numbers",
+    "name_words",
     "person_tokens",
     "record_token",
     "reference_token",
@@ -39,6 +44,8 @@ Numbers = Literal["own", "shared"]
 RULE_BY_NUMBER: Final = "number/1"
 _NAMES_BIRTH: Final = "names-birth/1"
 _TOKEN_BYTES: Final = 16
+_ADDED_MARKS: Final = frozenset({"LATIN", "GREEK", "CYRILLIC", "ARABIC", "HEBREW"})
+"""Scripts, as names of letters begin, whose combining marks are additions to a letter."""
 _FIELDS: Final = {_NAMES_BIRTH: "name-birth"}
 
 
@@ -68,6 +75,51 @@ def token_dates(schema: CaseSchema) -> tuple[str, ...]:
     return () if field is None else field.dates
 
 
+def name_words(cells: Sequence[str]) -> tuple[str, ...]:
+    """Return the words of names in the order of code points, without case; empty where one cell has none.
+
+    >>> name_words(["Zoé", "da SILVA-Souza"]), name_words(["राम", "x"]) == name_words(["रोम", "x"]), name_words(["Zoé", "-"])
+    (('da', 'silva', 'souza', 'zoe'), False, ())
+    """
+    words: list[str] = []
+    for cell in cells:
+        found = _words(cell)
+        if not found:
+            return ()
+        words += found
+    return tuple(sorted(words))
+
+
+def _words(cell: str) -> list[str]:
+    """Letters, digits and marks stay together; of Latin, Greek, Cyrillic, Arabic and Hebrew letters the added marks go."""
+    kept, script = [], ""
+    for mark in unicodedata.normalize("NFKD", cell.casefold()):
+        category = unicodedata.category(mark)
+        if category[0] == "M":
+            if not (unicodedata.combining(mark) and script in _ADDED_MARKS):
+                kept.append(mark)
+        elif category[0] in "LN":
+            script = unicodedata.name(mark, "").split(" ", 1)[0]
+            kept.append(mark)
+        elif category != "Cf":  # joiners and marks of direction are no end of a word
+            kept.append(" ")
+    return "".join(kept).split()
+
+
+def _compound(field: MatchingField, cells: Mapping[str, str]) -> bytes | None:
+    """Return names and date of birth, each after its length; None where one is lacking or incomplete."""
+    words = name_words([cells.get(name, "") for name in field.names])
+    found = partial_date(normal(cells.get(field.dates[0], "")))
+    if not words or found is None or None in found:
+        return None
+    return prefixed(" ".join(words).encode()) + prefixed("-".join(map(str, found)).encode())
+
+
+def _number(person: str) -> str:
+    """Return a person key without white space around it, in one Unicode form."""
+    return " ".join(unicodedata.normalize("NFC", person).split())
+
+
 def person_tokens(
     key: LinkageKey,
     schema: CaseSchema,
@@ -91,7 +143,7 @@ def person_tokens(
     if field is not None:
         there = [name for name in field.columns if name in identifiers]
         for place, person in enumerate(persons):
-            compound = compound_of(field, {name: identifiers[name][place] for name in there})
+            compound = _compound(field, {name: identifiers[name][place] for name in there})
             if compound is not None and (person not in first or compound < first[person]):
                 first[person] = compound
     made: dict[str, str] = {}
@@ -100,7 +152,7 @@ def person_tokens(
             made[person] = _token(key, "person", schema.id, _NAMES_BIRTH, first[person])
         else:
             whose = organisation if numbers == "own" else ""
-            made[person] = _token(key, "person", schema.id, RULE_BY_NUMBER, whose.encode(), normal(person).encode())
+            made[person] = _token(key, "person", schema.id, RULE_BY_NUMBER, whose.encode(), _number(person).encode())
     return [made[person] for person in persons]
 
 

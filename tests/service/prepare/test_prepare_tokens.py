@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 from click.testing import Result
 
-from casehaven.intake.linkage_key import read_linkage_key
-from casehaven.intake.prepare_tokens import reference_token
+from casehaven.intake.linkage_key import LinkageKey, read_linkage_key
+from casehaven.intake.prepare_tokens import name_words, person_tokens, reference_token
 from casehaven.intake.uploads import take_in
+from caseschemas import load_schema
 
 if TYPE_CHECKING:
     from tests.service.prepare.conftest import Agreement
@@ -130,3 +131,48 @@ def test_a_linkage_key_is_never_overwritten_and_never_shown(agreement: Agreement
     shown = agreement.run("linkage", "show", path)
     assert secret in path.read_text("ascii") and secret not in made.output + shown.output
     assert shown.output.strip() in made.output
+
+
+def test_names_that_differ_in_a_vowel_sign_are_two_people_and_accents_are_forgiven() -> None:
+    alike = [
+        ("Zoé", "Zoe"),
+        ("ÅSA", "asa"),
+        ("Ёлка", "елка"),
+        ("مُحَمَّد", "محمد"),
+        ("O\u2019Neill", "o neill"),
+        ("Ma\u200dria", "maria"),
+    ]
+    for one, other in alike:
+        assert name_words([one, "x"]) == name_words([other, "x"]), (one, other)
+    differ = [
+        ("राम", "रोम"),
+        ("কমলা", "কমলি"),
+        ("สมชาย", "สมชัย"),
+        ("கமலா", "கமலி"),
+        ("ကို", "ကု"),
+        ("김", "강"),
+        ("王", "李"),
+    ]
+    for one, other in differ:
+        assert name_words([one, "x"]) != name_words([other, "x"]), (one, other)
+        assert len(name_words([one, "x"])) == 2
+
+
+def test_person_keys_that_differ_in_capitals_are_two_people() -> None:
+    key, schema = LinkageKey(key=bytes(32)), load_schema("ctdc-global")
+    tokens = person_tokens(key, schema, "north", ["a0Xe", "a0xE", " a0Xe "], {})
+    assert tokens[0] == tokens[2] != tokens[1]
+
+
+def test_a_record_with_two_contents_in_several_files_is_refused_and_equal_ones_count_once(agreement: Agreement) -> None:
+    first, second, third = (agreement.folder / f"{number}.csv" for number in range(3))
+    header = "_uuid,_id,__version__,person/personToken,case/prs_Gender,consent/con_Consent"
+    first.write_text(f"{header}\nu1,1,v,p1,Feminine,TRUE\nu2,2,v,p2,Masculine,TRUE\n", "utf-8")
+    second.write_text(f"{header}\nu2,2,v,p2,Masculine,TRUE\nu3,3,v,p3,Masculine,TRUE\n", "utf-8")
+    third.write_text(f"{header}\nu1,1,v,p1,Feminine,FALSE\n", "utf-8")
+    done = agreement.prepare(first, second)
+    assert done.exit_code == 0, done.output
+    assert len(agreement.cells()["personToken"]) == 3
+    refused = agreement.prepare(first, third, out="x.prepared")
+    assert refused.exit_code == 1 and "with other content" in refused.output
+    assert not (agreement.folder / "x.prepared").exists()
