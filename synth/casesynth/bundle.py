@@ -131,6 +131,7 @@ def manifest_facts(synthesis: Synthesis, notes: ReleaseNotes) -> dict[str, JsonV
                 "scale_max": max(scales),
             }
         ],
+        **({"named_tables": [list(t) for t in plan.named], "table_share": plan.table_share} if plan.named else {}),
         "fit": asdict(synthesis.settings),
         "people_cap": plan.people_cap,
         "people": {"estimate": estimate, "low": low, "high": high},

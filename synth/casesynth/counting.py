@@ -17,13 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from casesynth.codes import Codes
-from casesynth.marginals import Clique, Marginal, axes_of, signed_shape, signs_of
+from casesynth.marginals import LENGTH_MAX, Clique, Marginal, axes_of, signed_shape, signs_of
 
 _PEOPLE = 1 << 18
 """People counted at a time; far below 2^24."""
-
-LENGTH_MAX = 3
-"""Most columns of a table."""
 
 Check = Callable[[], None]
 """Called now and then during long work; raises to cancel."""

@@ -18,6 +18,9 @@ from numpy.typing import NDArray
 Clique: TypeAlias = tuple[int, ...]
 """Column positions of a table, strictly ascending; empty for the number of people."""
 
+LENGTH_MAX = 3
+"""Most columns of a table."""
+
 
 def axes_of(clique: Clique, sizes: Sequence[int]) -> Clique:
     """Return the columns that have an axis in the signed marginal: those that are not binary.

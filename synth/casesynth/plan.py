@@ -7,7 +7,8 @@
    columns. In tables of several columns a long list is expected to fill `FILLED` cells, the others fold into one (`casesynth.folds`).
 3. Shares: a fixed part of the budget for each length, within it proportional to the square root of the expected number of cells, which
    minimises the total variance (Lagrange on sum of cells / rho_T). Rounded down to integer nano-rho, so the sum never passes the budget.
-4. A share is at least one nano-rho. Where the budget is too small for that, triples are left out, the largest first, and the plan says so.
+4. Tables that the steward names get a share of their own on top: their signed tables are measured more precisely.
+5. A share is at least one nano-rho. Where the budget is too small for that, triples are left out, the largest first, and the plan says so.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from functools import cached_property
 from casesynth.domain import Domain
 from casesynth.errors import CasesynthError
 from casesynth.folds import FOLD_SIZE
-from casesynth.marginals import Clique, signed_shape
+from casesynth.marginals import LENGTH_MAX, Clique, axes_of, signed_shape, signs_of
 from casesynth.privacy.accounting import check_delta, default_delta, epsilon_for, rho_for
 from casesynth.privacy.loss import PrivacyLoss
 from casesynth.privacy.mechanisms import gaussian_scale
@@ -43,6 +44,12 @@ CELLS = 240_000
 
 LENGTH_SHARES = (0.02, 0.16, 0.42, 0.40)
 """Parts of the budget for the number of people, single columns, pairs and triples; what has no table leaves its part to the others."""
+
+TABLE_SHARE = 0.25
+"""Part of the budget that named tables share beside their place among the others, unless the steward says otherwise."""
+
+TABLE_CELLS = 4_000
+"""Most plain cells of a named table."""
 
 PEOPLE_CAP_MAX = 1 << 40
 
@@ -79,6 +86,10 @@ class ReleasePlan:
     max_tokens_per_person: int
     triples_left_out: int = 0
     """Triples that would be measured with a larger budget: shares are whole nano-rho."""
+    named: tuple[tuple[str, ...], ...] = ()
+    """Tables that matter to the steward, by attribute: they get a share of their own."""
+    table_share: float = 0.0
+    """Part of the budget that the named tables share."""
 
     @property
     def loss(self) -> PrivacyLoss:
@@ -104,6 +115,8 @@ class ReleasePlan:
         people_cap: int,
         delta: float | None = None,
         max_tokens_per_person: int = 1,
+        tables: Sequence[Sequence[str]] = (),
+        table_share: float | None = None,
     ) -> ReleasePlan:
         """Plan a release for one policy.
 
@@ -113,6 +126,8 @@ class ReleasePlan:
             people_cap: public bound on the number of people.
             delta: default the smaller of 1e-6 and 1 / (10 people_cap).
             max_tokens_per_person: how many person tokens one person may have across organisations.
+            tables: tables that matter, each one to three attributes; they come out sharper, the rest a little less sharp.
+            table_share: part of the budget that they share, above 0 and at most .9; default `TABLE_SHARE`.
 
         Raises:
             PlanError: people_cap or the domain is out of range; says what to change.
@@ -126,24 +141,77 @@ class ReleasePlan:
         used_delta = check_delta(default_delta(people_cap) if delta is None else delta)
         budget = rho_for(epsilon, used_delta)
         _check_width(domain)
-        priced, left_out = _priced(domain.sizes, budget)
+        named, share = named_cliques(domain, tables), (TABLE_SHARE if table_share is None else table_share)
+        if not 0 < share <= 0.9:
+            raise PlanError(f"table_share must be above 0 and at most 0.9, got {table_share}")
+        if table_share is not None and not named:
+            raise PlanError("table_share is for named tables, and none is named")
+        own = math.floor(budget * share) if named else 0
+        priced, left_out = _priced(domain.sizes, budget - own)
         if not priced:
             raise PlanError(
                 f"epsilon {epsilon:g} is too small for the pairs of {len(domain.sizes)} columns: raise epsilon or use fewer attributes"
             )
-        tables = tuple(
+        for clique, nano_rho in _own_shares(named, domain.sizes, own).items():
+            priced[clique] = priced.get(clique, 0) + nano_rho
+        planned = tuple(
             PlannedTable(clique=clique, cells=math.prod(signed_shape(clique, domain.sizes)), nano_rho=nano_rho)
             for clique, nano_rho in priced.items()
         )
         return cls(
             domain=domain,
-            tables=tables,
+            tables=planned,
             people_cap=people_cap,
             epsilon=float(epsilon),
             delta=used_delta,
             max_tokens_per_person=max_tokens_per_person,
             triples_left_out=left_out,
+            named=tuple(tuple(table) for table in tables),
+            table_share=share if named else 0.0,
         )
+
+
+def named_cliques(domain: Domain, tables: Sequence[Sequence[str]]) -> tuple[Clique, ...]:
+    """Return the columns of each named table; one table for each value of a multi-value attribute.
+
+    Raises:
+        PlanError: a table names no attributes, or too many, or one that the domain lacks, or has too many cells.
+    """
+    places: dict[str, list[int]] = {}
+    for place, column in enumerate(domain.columns):
+        places.setdefault(column.attribute, []).append(place)
+    cliques: dict[Clique, None] = {}
+    for table in tables:
+        shown = ",".join(table)
+        if not 1 <= len(table) <= LENGTH_MAX or len(set(table)) != len(table):
+            raise PlanError(f"a named table has 1 to {LENGTH_MAX} different attributes, got {shown or 'none'}")
+        unknown = [name for name in table if name not in places]
+        if unknown:
+            raise PlanError(f"table {shown}: no attribute {unknown[0]} in the domain")
+        for chosen in itertools.product(*(places[name] for name in table)):
+            cells = math.prod(domain.sizes[column] for column in chosen)
+            if cells > TABLE_CELLS:
+                raise PlanError(f"table {shown} has {cells} cells, more than {TABLE_CELLS}: coarsen an attribute")
+            cliques[tuple(sorted(chosen))] = None
+    return tuple(cliques)
+
+
+def _own_shares(named: Sequence[Clique], sizes: tuple[int, ...], budget: int) -> dict[Clique, int]:
+    """Return what the named tables get beside their ordinary shares.
+
+    A plain table is as many signed ones as its binary columns have subsets: each gets the same, as if it were measured plain.
+    """
+    roots = {clique: math.sqrt(math.prod(sizes[column] for column in clique)) for clique in named}
+    total = sum(roots.values())
+    shares: dict[Clique, int] = {}
+    for clique, root in roots.items():
+        axes, signs = axes_of(clique, sizes), signs_of(clique, sizes)
+        each = math.floor(budget * root / total / 2 ** len(signs))
+        for length in range(len(signs) + 1 if each else 0):
+            for chosen in itertools.combinations(signs, length):
+                part = tuple(sorted(axes + chosen))
+                shares[part] = shares.get(part, 0) + each
+    return shares
 
 
 def _check_width(domain: Domain) -> None:

@@ -14,8 +14,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from caseschemas import load_schema
-from casesynth.domain import Domain
-from casesynth.plan import CELLS, FILLED, LENGTH_SHARES, PEOPLE_CAP_MAX, TRIPLE_VALUES, PlanError, ReleasePlan
+from casesynth.domain import Domain, Multi
+from casesynth.plan import (
+    CELLS,
+    FILLED,
+    LENGTH_SHARES,
+    PEOPLE_CAP_MAX,
+    TRIPLE_VALUES,
+    PlanError,
+    ReleasePlan,
+    named_cliques,
+)
 from casesynth.privacy.accounting import epsilon_for, rho_for
 from casesynth.privacy.loss import PrivacyLossError
 
@@ -210,7 +219,7 @@ def test_shares_never_pass_the_budget_and_use_nearly_all_of_it(sizes: list[int],
 
 def test_the_plan_is_a_function_of_sizes_epsilon_delta_and_cap() -> None:
     facts = set(inspect.signature(ReleasePlan.make).parameters)
-    assert facts == {"domain", "epsilon", "people_cap", "delta", "max_tokens_per_person"}
+    assert facts == {"domain", "epsilon", "people_cap", "delta", "max_tokens_per_person", "tables", "table_share"}
     one = ReleasePlan.make(_domain(2, 3, 4), epsilon=1, people_cap=1000)
     other = ReleasePlan.make(_domain(2, 3, 4, prefix="other"), epsilon=1, people_cap=1000)
     assert one.tables == other.tables
@@ -320,3 +329,84 @@ def test_a_policy_out_of_range_is_refused(epsilon: float, delta: float | None) -
 
 def test_the_largest_cap_can_be_planned() -> None:
     assert ReleasePlan.make(_domain(3), epsilon=1, people_cap=PEOPLE_CAP_MAX).loss.nano_rho > 0
+
+
+# --- named tables ---
+
+
+def _rho(plan: ReleasePlan) -> dict[tuple[int, ...], int]:
+    return {table.clique: table.nano_rho for table in plan.tables}
+
+
+def _named(
+    *tables: Sequence[str], sizes: Sequence[int] = (2, 3, 4, 2, 2), table_share: float | None = None
+) -> ReleasePlan:
+    return ReleasePlan.make(_domain(*sizes), epsilon=1, people_cap=1000, tables=tables, table_share=table_share)
+
+
+def test_a_named_table_gets_a_quarter_of_the_budget_and_the_others_keep_their_proportions() -> None:
+    budget = rho_for(1.0, 1e-6)
+    plain, named = _rho(_named()), _rho(_named(["c1", "c2"]))
+    assert named.keys() == plain.keys()
+    others = [clique for clique in plain if clique != (1, 2)]
+    for clique in others:
+        assert named[clique] == pytest.approx(0.75 * plain[clique], abs=2)
+    assert named[1, 2] == pytest.approx(0.75 * plain[1, 2] + 0.25 * budget, abs=2)
+    assert 0.99 * budget < sum(named.values()) <= budget
+    plan = _named(["c1", "c2"])
+    assert (plan.named, plan.table_share) == ((("c1", "c2"),), 0.25)
+    assert (_named().named, _named().table_share) == ((), 0.0)
+
+
+def test_what_a_named_table_gets_is_spread_over_the_signs_of_its_columns() -> None:
+    budget = rho_for(1.0, 1e-6)
+    plain, named = _rho(_named()), _rho(_named(["c4", "c2", "c0"], table_share=0.4))
+    for clique in plain:
+        own = 0.1 * budget if clique in {(2,), (0, 2), (2, 4), (0, 2, 4)} else 0.0
+        assert named[clique] == pytest.approx(0.6 * plain[clique] + own, abs=3)
+
+
+def test_several_named_tables_share_by_the_root_of_their_cells() -> None:
+    plain, named = _rho(_named()), _rho(_named(["c1"], ["c1", "c2"], ["c1"]))
+    gain = {clique: named[clique] - 0.75 * plain[clique] for clique in ((1,), (1, 2))}
+    assert gain[1, 2] / gain[1,] == pytest.approx(math.sqrt(12 / 3), rel=1e-3)
+
+
+def test_a_table_that_would_not_be_measured_is_measured_when_it_is_named() -> None:
+    sizes = (15, 15, 15, 101, 2)
+    tables = {t.clique for t in _named(sizes=sizes).tables}
+    assert (1, 3, 4) not in tables
+    plan = _named(["c3", "c1", "c4"], sizes=sizes)
+    assert {t.clique for t in plan.tables} == tables | {(1, 3, 4)}
+    assert next(t for t in plan.tables if t.clique == (1, 3, 4)).cells == 15 * 101
+
+
+def test_a_multi_value_attribute_in_a_named_table_stands_for_one_table_for_each_value() -> None:
+    domain = Domain.declare({"sex": ["f", "m"], "means": Multi(values=["threats", "debt", "papers"])})
+    assert named_cliques(domain, [["means", "sex"]]) == ((0, 1), (0, 2), (0, 3))
+
+
+@pytest.mark.parametrize(
+    ("tables", "message"),
+    [
+        ([[]], "1 to 3 different attributes, got none"),
+        ([["c0", "c1", "c2", "c3"]], "1 to 3 different attributes"),
+        ([["c1", "c1"]], "1 to 3 different attributes"),
+        ([["c1", "age"]], "no attribute age in the domain"),
+        ([["c5", "c2"]], "table c5,c2 has 4004 cells, more than 4000"),
+    ],
+)
+def test_a_named_table_that_cannot_be_measured_is_refused(tables: list[list[str]], message: str) -> None:
+    with pytest.raises(PlanError, match=message):
+        _named(*tables, sizes=(2, 3, 4, 2, 2, 1001))
+
+
+@pytest.mark.parametrize("share", [0, -0.1, 0.91, 1, float("nan")])
+def test_a_share_of_the_named_tables_out_of_range_is_refused(share: float) -> None:
+    with pytest.raises(PlanError, match="table_share must be above 0 and at most 0.9"):
+        _named(["c1"], table_share=share)
+
+
+def test_a_share_without_named_tables_is_refused() -> None:
+    with pytest.raises(PlanError, match="none is named"):
+        _named(table_share=0.3)

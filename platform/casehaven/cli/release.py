@@ -83,6 +83,14 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Declare that a comparison with real records led to this release; the release says so.",
 )
+@click.option(
+    "--table",
+    "tables",
+    multiple=True,
+    metavar="ATTRIBUTE,ATTRIBUTE",
+    help="A table that matters, of one to three attributes: it comes out sharper. Can be repeated.",
+)
+@click.option("--table-share", type=float, help="Part of the budget that these tables share.  [default: 0.25]")
 @click.option("--title", help="Title of the release.  [default: names the schema]")
 @click.option(
     "--idempotency-key", "request", help="The key of an attempt that did not finish: try again at no further charge."
@@ -110,6 +118,8 @@ def command(
     tokens_reason: str | None,
     ignored: tuple[str, ...],
     private_decision: bool,
+    tables: tuple[str, ...],
+    table_share: float | None,
     title: str | None,
     request: str | None,
     vault_path: Path,
@@ -147,6 +157,8 @@ def command(
         ignored_columns=ignored,
         decision_used_private_data=private_decision,
         title=title,
+        tables=tuple(tuple(name.strip() for name in table.split(",")) for table in tables),
+        table_share=table_share,
     )
     ledger = Ledger.open(path)
     signing_key = load_signing_key(key_path)

@@ -24,9 +24,9 @@ from typing import TYPE_CHECKING, Final, Literal, Protocol
 from casehaven.errors import CasehavenError
 from casehaven.intake import snapshot
 from casehaven.ledger import AlreadyRevealedError, ChargeRecord, ChargeState, IdempotencyKey, Ledger
+from casehaven.releases.request import request_body
 from caseschemas import CaseSchema
 from casesynth.bundle import BundleExistsError, stated_measurements, write_bundle
-from casesynth.canonical import JsonValue
 from casesynth.domain import Domain
 from casesynth.notes import ReleaseNotes
 from casesynth.persons import PersonTable
@@ -84,9 +84,8 @@ class ReleaseDraft:
     dataset: str | None = None
     """Name of the dataset within each organisation; default the schema's id."""
     tokens_are: Literal["shared", "separate"] | None = None
-    """Of several organisations: shared, where equal tokens mean the same person, made with the agreement's linkage key; separate, where
-    tokens are each organisation's own and the organisation is part of the token. No default: the wrong one merges strangers or counts people
-    twice."""
+    """Of several organisations: shared, equal tokens mean the same person, made with the agreement's linkage key; separate, tokens are each
+    organisation's own and it is part of them. No default: the wrong one merges strangers or counts people twice."""
     max_tokens_per_person: int | None = None
     """Default the number of organisations; lower only with a reason (privacy rule 2)."""
     tokens_reason: str | None = None
@@ -96,6 +95,9 @@ class ReleaseDraft:
     decision_used_private_data: bool = False
     """The steward declares that a comparison with real records led to this release (privacy rule 33)."""
     title: str | None = None
+    tables: tuple[tuple[str, ...], ...] = ()
+    """Tables that matter, by attribute: they come out sharper."""
+    table_share: float | None = None
 
     def __post_init__(self) -> None:
         if bool(self.files) == bool(self.vault_datasets):
@@ -187,6 +189,8 @@ class ReleaseDraft:
             people_cap=self.people_cap,
             delta=self.delta,
             max_tokens_per_person=self.tokens,
+            tables=self.tables,
+            table_share=self.table_share,
         )
 
 
@@ -322,7 +326,7 @@ def _release(
         # privacy rule 14: charge before data is touched; rule 16: a replay returns the same receipt at no charge
         return ledger.charge(
             key=request,
-            body=_body(draft, plan),
+            body=request_body(draft, plan),
             datasets=draft.datasets,
             blocks=draft.blocks,
             loss=loss,
@@ -429,22 +433,3 @@ def _notes(draft: ReleaseDraft, source: Source) -> ReleaseNotes:
         tokens_reason=draft.tokens_reason if lowered else None,
         decision_used_private_data=draft.decision_used_private_data,
     )
-
-
-def _body(draft: ReleaseDraft, plan: ReleasePlan) -> dict[str, JsonValue]:
-    """Return what makes this request this request: public choices only, nothing of the files; only its hash is stored."""
-    return {
-        **({"vault_datasets": list(draft.vault_datasets)} if draft.vault_datasets else {}),
-        "schema": draft.schema.digest(),
-        "organisations": list(draft.contributors),
-        "epsilon": plan.epsilon,
-        "delta": plan.delta,
-        "people_cap": plan.people_cap,
-        "person": draft.person,
-        "person_tokens": draft.tokens_are,
-        "max_tokens_per_person": plan.max_tokens_per_person,
-        "legal_basis": draft.legal_basis,
-        "title": draft.title,
-        "tokens_reason": draft.tokens_reason,
-        "decision_used_private_data": draft.decision_used_private_data,
-    }

@@ -37,6 +37,11 @@ def method_steps(synthesis: Synthesis, notes: ReleaseNotes) -> tuple[str, ...]:
         if plan.triples_left_out
         else ""
     )
+    sharper = (
+        f" {plan.table_share:.0%} of the budget made these tables sharper: {'; '.join(', '.join(table) for table in plan.named)}."
+        if plan.named
+        else ""
+    )
     cells = sum(m.values.size for m in synthesis.measurements)
     scales = [table.scale for table in plan.tables]
     return (
@@ -46,7 +51,7 @@ def method_steps(synthesis: Synthesis, notes: ReleaseNotes) -> tuple[str, ...]:
             f"{counted(len(plan.domain.columns), 'column')}. Nothing about them depends on the records."
         ),
         _merging(notes),
-        f"A plan was made from public facts: {tables}.{left_out} Its cost was charged to the ledger before a cell of a record became a number.",
+        f"A plan was made from public facts: {tables}.{sharper}{left_out} Its cost was charged to the ledger before a cell of a record became a number.",
         (
             f"The tables were counted.{signs}{folded} Each of the {whole(cells)} cells got its own random noise of scale "
             f"{short(min(scales))} to {short(max(scales))} people. From here on no real record was used."
