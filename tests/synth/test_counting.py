@@ -226,3 +226,14 @@ def test_the_check_is_called_between_tables() -> None:
     sizes, calls = (2, 3, 4, 5), []
     count_signed([_population(sizes, 5, 1)], _cliques(4), sizes, check=lambda: calls.append(1))
     assert len(calls) == 1 + 3 + 3 + 1  # once for each set of axes
+
+
+def test_a_batch_longer_than_what_is_counted_at_a_time_is_counted_whole() -> None:
+    people = 600_011
+    random = np.random.default_rng(4)
+    columns = tuple(random.integers(0, size, people).astype(np.uint8) for size in (3, 2))
+    expected = np.bincount(columns[0].astype(np.int64) * 2 + columns[1], minlength=6).reshape(3, 2)
+    (plain,) = count([columns], [(0, 1)], (3, 2))
+    (signed,) = count_signed([columns], [(0, 1)], (3, 2))
+    np.testing.assert_array_equal(plain.counts, expected)
+    np.testing.assert_array_equal(signed.counts, expected[:, 0] - expected[:, 1])

@@ -8,8 +8,10 @@ from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
+from casesynth import persons
 from casesynth.counting import count
 from casesynth.domain import Attribute, Domain, Merge, Multi
 from casesynth.encode import CodedTable, encode, person_tokens
@@ -271,3 +273,10 @@ def test_building_never_holds_all_columns_and_all_their_parts_at_once() -> None:
     tracemalloc.stop()
     assert people.people == records * parts
     assert peak < 1.2 * held  # both at once would be twice as much
+
+
+def test_chunks_whose_dictionaries_differ_are_told_from_those_that_share_one() -> None:
+    shared = pc.dictionary_encode(pa.chunked_array([["a", "b"], ["b", "c"]]))
+    assert persons._one_dictionary(shared)
+    apart = pa.chunked_array([pa.array(part).dictionary_encode() for part in (["a", "b"], ["b", "a"])])
+    assert not persons._one_dictionary(apart)  # index 0 is "a" in one and "b" in the other
