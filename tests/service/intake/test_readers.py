@@ -172,6 +172,11 @@ def test_a_row_of_another_length_is_refused_with_its_number(tmp_path: Path) -> N
     assert records(open_source(longer)) == [{"a": "1", "b": "2"}]
 
 
+def test_text_after_a_closing_quote_is_refused_with_its_row(tmp_path: Path) -> None:
+    with pytest.raises(RaggedRowError, match="row 2: a quote is left open, or text follows"):
+        open_source(text(tmp_path / "a.csv", 'a,b\n"x"y,2\n'))
+
+
 def test_blank_columns_and_blank_rows_are_dropped(tmp_path: Path) -> None:
     source = open_source(
         table(tmp_path / "a.csv", [["a", "", "b", ""], ["1", "", "2", ""], ["", " ", "", ""], ["3", "", "4", ""]])

@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
+from casehaven.errors import CasehavenError
 from casehaven.intake.sandbox.cell_values import CellReader
 from casehaven.intake.sandbox.faults import too_large
 from casehaven.intake.sandbox.limits import Limits
@@ -32,7 +33,7 @@ _ENTITY = re.compile(r"&(#x[0-9A-Fa-f]{1,6}|#[0-9]{1,7}|amp|lt|gt|quot|apos);")
 _NAMED = {"amp": "&", "lt": "<", "gt": ">", "quot": '"', "apos": "'"}
 
 
-class NotPlainError(ValueError):
+class NotPlainError(CasehavenError):
     """The sheet has something that this does not read."""
 
 
