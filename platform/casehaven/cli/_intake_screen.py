@@ -168,7 +168,8 @@ def with_readings(mapping: IntakeMapping, readings: dict[str, DateReading]) -> I
 
 
 def _merged(before: DateReading, said: DateReading) -> DateReading:
-    return replace(said, order=said.order or before.order)
+    calendar = before.calendar if said.calendar == "gregorian" else said.calendar
+    return replace(before, order=said.order or before.order, calendar=calendar)
 
 
 def ask_person(mapping: IntakeMapping, schema: CaseSchema) -> IntakeMapping:

@@ -192,6 +192,10 @@ class _Intake:
     def _plain(self, path: Path) -> bool:
         """Whether the file has the schema's own columns, and nothing was asked for that needs a mapping."""
         if self.ignored:
+            if self.wishes.mapped:
+                raise click.UsageError(
+                    "--ignore-column is for files with the schema's own columns, without a mapping or a dry run"
+                )
             return True
         if self.wishes.mapped or path.suffix.lower() not in _PLAIN or self.schema.person_key is None:
             return False
@@ -286,7 +290,8 @@ class _Intake:
             raise click.UsageError(f"--calendar {wishes.calendar}: {self.schema.id} names {', '.join(named)}")
         if wishes.date_order is not None or wishes.calendar is not None:
             reading = DateReading(order=wishes.date_order, calendar=wishes.calendar or "gregorian")
-            mapping = screen.with_readings(mapping, dict.fromkeys((c.name for c in held.columns), reading))
+            answers = (column.name for column in held.columns if column.role == "answer")
+            mapping = screen.with_readings(mapping, dict.fromkeys(answers, reading))
         return mapping
 
     def _left_out(self, text: str) -> LeftOut:

@@ -144,7 +144,7 @@ class CellReader:
 
     def _token(self, cells: tuple[str, ...]) -> Read:
         """Return a person token of several columns: a digest, because the columns may name the person. Each of them is needed."""
-        parts = [compact(cell).encode() for cell in cells]
+        parts = [normal(cell).encode() for cell in cells]
         if not all(parts):
             return "", BLANK, ()
         joined = b"".join(len(part).to_bytes(4, "big") + part for part in parts)
@@ -167,7 +167,9 @@ class CellReader:
         if attribute.kind == "country":
             cell = cell.partition("::")[0]  # a place with its parts, the largest first
         found = attribute.code_of(cell)
-        return self._compact_words.get(compact(cell)) if found is None else found
+        if found is not None or attribute.role == "consent":  # an empty box before a yes is no yes
+            return found
+        return self._compact_words.get(compact(cell))
 
     def _date(self, cell: str) -> int | None:
         missing = self.attribute.code_of(cell)
@@ -227,6 +229,8 @@ class CellReader:
     def _one(self, cells: tuple[str, ...]) -> Read:
         """The first answer of the cells; else what is not understood; else what is missing."""
         attribute, best = self.attribute, self.attribute.blank
+        if attribute.role == "consent":
+            return self._consent(cells)
         unknown: list[str] = []
         for cell in cells:
             found = self.position(cell)
@@ -239,6 +243,18 @@ class CellReader:
         if unknown:
             return self._outside, NOT_UNDERSTOOD, tuple(unknown)
         return attribute.values[best].code, UNDERSTOOD if any(cell.strip() for cell in cells) else BLANK, ()
+
+    def _consent(self, cells: tuple[str, ...]) -> Read:
+        """One refusal wins over every yes, and what is not understood is a refusal."""
+        found = [(cell, self.position(cell)) for cell in cells if cell.strip()]
+        unknown = tuple(cell for cell, place in found if place is None)
+        if unknown:
+            return self._outside, NOT_UNDERSTOOD, unknown
+        values = [self.attribute.values[place] for _, place in found if place is not None]
+        refused = next((value.code for value in values if value.missing == "no"), None)
+        given = next((value.code for value in values if value.missing is None), None)
+        said = refused if refused is not None else given
+        return self._blank if said is None else said, UNDERSTOOD if found else BLANK, ()
 
     def _several(self, cells: tuple[str, ...]) -> Read:
         attribute = self.attribute

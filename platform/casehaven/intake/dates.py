@@ -2,7 +2,7 @@
 
 1. A date may be partial: a year, a year and a month, or a day. What it may mean is a span of days; nothing finer is made up.
 2. Where day and month cannot be told apart and no order is declared, the span holds both readings. What lies in the same year is known all the same.
-3. A year of two digits needs the pivot, which is public: `30` makes `30` mean 2030 and `31` mean 1931.
+3. A year of two digits needs the pivot, which is public: `30` makes `30` mean 2030 and `31` mean 1931. It is read in the Gregorian calendar alone.
 4. The order of a column is known when it is declared, or when some of its cells can only be read one way and none only the other way.
 5. Digits of every script are digits. Names of months are understood in English, French, Spanish and Arabic.
 """
@@ -96,7 +96,7 @@ class DateReading:
             case 2:
                 return self._month_and_year(*numbers)
             case 3:
-                return self._three(*numbers)
+                return self._three(*numbers, dashed="-" in cell)
         return []
 
     def _named(self, numbers: list[str], month: int) -> list[tuple[int, int | None, int | None]]:
@@ -114,7 +114,7 @@ class DateReading:
             return [(self._year(second), int(first), None)]
         return []
 
-    def _three(self, first: str, second: str, third: str) -> list[tuple[int, int | None, int | None]]:
+    def _three(self, first: str, second: str, third: str, *, dashed: bool) -> list[tuple[int, int | None, int | None]]:
         if len(first) == 4 and len(second) <= 2 and len(third) <= 2:
             return [(int(first), int(second), int(third))]
         if max(len(first), len(second)) > 2 or len(third) not in (2, 4):
@@ -125,14 +125,20 @@ class DateReading:
         day_first, month_first = (year, two, one), (year, one, two)
         if self.order == "month-first":
             return [month_first]
-        return [day_first] if self.order == "day-first" else [day_first, month_first]
+        if self.order == "day-first":
+            return [day_first]
+        front = (
+            [(self._year(first), two, int(third))] if dashed and len(third) == 2 else []
+        )  # 19-04-03 may begin with its year
+        return [day_first, month_first, *front]
 
     def _year(self, digits: str) -> int:
         number = int(digits)
         if len(digits) == 4:
             return number
-        century = {"gregorian": 2000, "islamic": 1400, "solar-hijri": 1400, "ethiopian": 2000, "buddhist": 2500}
-        return number + century[self.calendar] - (100 if number > self.pivot else 0)
+        if self.calendar != "gregorian":
+            return 0  # which no calendar here has: the pivot is of ours
+        return number + 2000 - (100 if number > self.pivot else 0)
 
 
 def _split(cell: str) -> tuple[list[str] | None, int | None]:
@@ -199,6 +205,8 @@ def order_of(cells: Iterable[str]) -> OrderEvidence:
         month_first |= second > 12
         both |= first <= 12 and second <= 12 and first != second
     order: Order | None = None
-    if day_first != month_first:
+    if front:
+        order = None if day_first or month_first else "year-first"
+    elif day_first != month_first:
         order = "day-first" if day_first else "month-first"
     return OrderEvidence(order=order, open=both and order is None, two_digit_years=short, year_first=front)

@@ -95,8 +95,17 @@ def words(text: str) -> str:
     ('age at registration', 'age a l enregistrement', 'vic methods of control')
     """
     parted = normal(_CAMEL.sub(" ", text)).translate(_ARABIC)
-    letters = (letter for letter in unicodedata.normalize("NFKD", parted) if not unicodedata.combining(letter))
-    return " ".join("".join(letter if letter.isalnum() else " " for letter in letters).split())
+    letters = (letter for letter in unicodedata.normalize("NFKD", parted) if not _accent(letter))
+    return " ".join("".join(letter if _of_word(letter) else " " for letter in letters).split())
+
+
+def _accent(letter: str) -> bool:
+    """Whether a mark only decorates its letter: of the scripts before the Indian ones. In those a mark is a vowel."""
+    return unicodedata.combining(letter) != 0 and (ord(letter) < 0x0900 or 0x1AB0 <= ord(letter) <= 0x20FF)
+
+
+def _of_word(letter: str) -> bool:
+    return letter.isalnum() or unicodedata.category(letter).startswith("M")
 
 
 @lru_cache(maxsize=65536)

@@ -7,6 +7,7 @@
 4. Where each row is a person and nothing identifies a record, a person is what the row says in the file and which of the equal rows it is: the same rows in
    another file are the same people, whatever the mapping. A row that was changed is another person.
 5. A record of a minor by the mapping's rule is kept, kept with pooled statistics and synthetic release refused, or left behind.
+6. A refusal counts for all records of the person in the file, also where the row that holds it stays behind or is refused.
 """
 
 from __future__ import annotations
@@ -62,6 +63,15 @@ class MappedFile:
             shown = ", ".join(absent[:_SHOWN]) + (f" and {len(absent) - _SHOWN} more" if len(absent) > _SHOWN else "")
             raise MissingColumnsError(f"{self.path.name}: columns that the mapping reads are not there: {shown}")
 
+        rules = [entry.attribute for entry in self.mapping.left_out]
+        if self.mapping.minors is not None and self.mapping.minors.rule != "keep":
+            rules.append(self.mapping.minors.attribute)
+        for name in rules:
+            if self.mapping.attribute(name) is None:
+                raise MissingColumnsError(
+                    f"{self.path.name}: a rule leaves out records by {name}, and no column fills it"
+                )
+
     @property
     def path(self) -> Path:
         """The file."""
@@ -108,6 +118,10 @@ class MappedFile:
         if name == self.schema.person_key:
             return self._tokens
         refused = name in self._refusing
+        if name in self.mapped and self.schema.attribute(name).role == "consent":
+            said = self.mapped[name].array().dictionary_decode()
+            refusing = self._refused_elsewhere(name) | (self._minors if refused else False)
+            return pc.if_else(pa.array(refusing), pa.scalar(self._no(self.schema.attribute(name))), said)
         if name not in self.mapped:
             blank = self._blank(self.schema.attribute(name))
             array: pa.Array = pa.repeat(pa.scalar(blank, pa.string()), self._rows)
@@ -116,6 +130,16 @@ class MappedFile:
         if refused:
             return pc.if_else(pa.array(self._minors), pa.scalar(self._no(self.schema.attribute(name))), array)
         return array
+
+    def _refused_elsewhere(self, name: str) -> NDArray[np.bool_]:
+        """Rows of persons who refuse in a row that is not taken in: one refusal in a file wins (rule 6)."""
+        column, tokens = self.mapped[name], pc.utf8_trim_whitespace(self._tokens)
+        behind = (self.fates != TAKEN) & self._holding(column, {self._no(self.schema.attribute(name))})
+        if not behind.any():
+            return np.zeros(self._rows, np.bool_)
+        who = pc.unique(tokens.filter(pa.array(behind)))
+        found: NDArray[np.bool_] = np.asarray(pc.and_(pc.is_in(tokens, value_set=who), pc.not_equal(tokens, "")))
+        return found
 
     @staticmethod
     def _blank(attribute: SchemaAttribute) -> str:

@@ -5,7 +5,9 @@
 2. A record whose key and content are there adds nothing.
 3. A record whose key is there with other content is a correction: it stands for the record that counted until now, also where that was a correction made in the
    vault. What was there stays, and can be read.
-4. When the person of a record is erased, what is held of its record key goes too.
+4. A record key is the person's: the same key of another person is another record, because tools and forms count their records alike, and no file replaces a
+   record of somebody whom it does not name.
+5. When the person of a record is erased, what is held of its record key goes too.
 """
 
 from __future__ import annotations
@@ -63,8 +65,8 @@ class RecordKeys:
             texts: cells of each, as JSON.
         """
         self._batch = [
-            (index, self._content_of(index, token, text))
-            for index, token, text in zip(map(self._index, keys), tokens, texts, strict=True)
+            (index := self._index(key, token), self._content_of(index, token, text))
+            for key, token, text in zip(keys, tokens, texts, strict=True)
         ]
         self._stored = self._look_up([index for index, _ in self._batch]) if self.known else {}
         kept = []
@@ -121,8 +123,9 @@ class RecordKeys:
             changes = [{"old": old, "new": new} for old, new in sorted(tips.items())]
             connection.execute(statement.values(superseded_by=bindparam("new")), changes)
 
-    def _index(self, key: str) -> bytes:
-        return hmac.digest(self._key, self._named + key.encode("utf-8"), "sha256")[:INDEX_BYTES]
+    def _index(self, key: str, token: str) -> bytes:
+        named = self._named + prefixed(token.encode("utf-8")) + key.encode("utf-8")
+        return hmac.digest(self._key, named, "sha256")[:INDEX_BYTES]
 
     def _content_of(self, index: bytes, token: str, text: str) -> bytes:
         said = index + prefixed(token.encode("utf-8")) + text.encode("utf-8")

@@ -44,7 +44,8 @@ def with_values(held: HeldSource, attribute: SchemaAttribute, entry: AttributeMa
     words = [word for word in unknown if len(word) <= LETTERS_MOST and not any(mark in word for mark in "\n@")]
     if len(words) < len(unknown) or len(words) > WORDS_MOST:
         return entry
-    more = {normal(word): code for word in words if (code := _alike(attribute, word)) is not None}
+    likely = [] if attribute.role == "consent" else words  # nobody consents by a likeness
+    more = {normal(word): code for word in likely if (code := _alike(attribute, word)) is not None}
     left = tuple(sorted(normal(word) for word in words if normal(word) not in more))
     return replace(entry, guesses={**entry.guesses, **more}, not_understood=left)
 
@@ -62,7 +63,7 @@ def _of_options(
         place = reader.position(label)
         if place is not None:
             exact[word] = attribute.values[place].code
-        elif (found := _alike(attribute, label) or _alike(attribute, code)) is not None:
+        elif attribute.role != "consent" and (found := _alike(attribute, label) or _alike(attribute, code)) is not None:
             guessed[word] = found
     return exact, guessed
 

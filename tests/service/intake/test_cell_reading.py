@@ -139,6 +139,18 @@ def test_a_consent_that_is_not_understood_is_a_refusal(cell: str, stored: str) -
     assert read(HTCDS, "con_Consent", cell)[0] == stored
 
 
+@pytest.mark.parametrize("cell", ["☐ Yes", "[ ] oui", "yes?", "oui/non"])
+def test_a_consent_is_only_what_says_so_itself(cell: str) -> None:
+    assert read(HTCDS, "con_Consent", cell)[0] == "FALSE"
+
+
+def test_of_two_columns_of_consent_the_refusal_wins() -> None:
+    assert read(HTCDS, "con_Consent", "oui", "non")[0] == "FALSE"
+    assert read(HTCDS, "con_Consent", "oui", "withdrawn")[0] == "FALSE"
+    assert read(HTCDS, "con_Consent", "", "oui") == ("TRUE", UNDERSTOOD)
+    assert read(HTCDS, "con_Consent", "", "") == ("", BLANK)
+
+
 # --- ages ----------------------------------------------------------------------------------------------------------------------
 
 
@@ -213,3 +225,8 @@ def test_a_person_token_of_several_columns_is_a_digest_and_needs_each_of_them() 
     assert read(HTCDS, "personToken", "AMINA", "1999-01-02", how="copy")[0] == one
     assert read(HTCDS, "personToken", "Amina1", "999-01-02", how="copy")[0] != one
     assert read(HTCDS, "personToken", "Amina", "", how="copy") == ("", BLANK)
+
+
+def test_names_of_scripts_whose_vowels_are_marks_are_told_apart() -> None:
+    one, other = (read(HTCDS, "personToken", name, "1999-01-02", how="copy")[0] for name in ("रमा", "रमी"))
+    assert one != other

@@ -59,6 +59,15 @@ def test_a_declared_order_decides_and_refuses_what_is_not_in_it() -> None:
     )
 
 
+def test_two_digits_between_dashes_may_begin_with_the_year() -> None:
+    assert DateReading().span("19-04-03") == days("2003-04-19", "2019-04-03")
+    assert DateReading(order="year-first").span("19-04-03") == days("2019-04-03")
+    assert DateReading().span("25/12/99") == days("1999-12-25")
+    assert order_of(["99-04-03", "05-06-07"]).order == "year-first"
+    assert order_of(["99-04-03", "25-12-07"]).order is None
+    assert DateReading(calendar="islamic", order="day-first").span("1/9/46") is None, "the pivot is of our calendar"
+
+
 @pytest.mark.parametrize(("pivot", "year"), [(30, 2030), (29, 1930), (99, 2030)])
 def test_the_pivot_decides_the_century(pivot: int, year: int) -> None:
     found = DateReading(pivot=pivot, order="day-first").span("01/02/30")

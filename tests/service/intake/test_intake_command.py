@@ -174,6 +174,14 @@ def test_the_same_file_is_there_and_a_mapping_is_remembered_for_the_next_one(des
     assert "1 new, 0 corrected, 3 there already" in later.output
 
 
+def test_a_column_that_is_ignored_never_turns_a_dry_run_into_an_intake(desk: Desk) -> None:
+    path = desk.write("a.csv", CERTAIN)
+    for option in ("--dry-run", "--row-is-person"):
+        refused = desk.run(path, "--ignore-column", "x", option)
+        assert (refused.exit_code, "--ignore-column" in refused.output) == (2, True)
+    assert desk.cells("p1") == []
+
+
 REFUSED = CERTAIN + ";Femme;2021;canary-no\n"
 
 

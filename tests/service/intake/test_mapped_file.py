@@ -152,3 +152,24 @@ def test_a_file_that_changes_while_it_is_read_is_refused(make_source: MakeSource
 
     with pytest.raises(ChangedCaseFileError):
         hold(source, check=spoil)
+
+
+def test_a_refusal_in_a_row_that_stays_behind_counts_for_the_person(
+    make_source: MakeSource, htcds: CaseSchema, records_of: RecordsOf
+) -> None:
+    rows = [
+        ["u1", "p1", "Femme", "22", "", "yes", ""],
+        ["u2", "p1", "Femme", "22", "Not a victim of trafficking", "no", ""],
+        ["u3", "p2", "Homme", "40", "", "yes", ""],
+        ["u3", "p2", "Homme", "41", "", "withdrawn", ""],
+        ["u5", "p3", "Homme", "41", "", "yes", ""],
+    ]
+    found = records_of(mapped(make_source(HEADER, rows, record_key="_uuid"), htcds))
+    said = {record["personToken"]: record["consentPooledStatistics"] for record in found}
+    assert said == {"p1": "no", "p2": "no", "p3": "yes"}
+
+
+def test_a_rule_by_an_attribute_that_nothing_fills_is_refused(make_source: MakeSource, htcds: CaseSchema) -> None:
+    with pytest.raises(MissingColumnsError, match="ageAtRegistration"):
+        mapped(make_source(["personToken"], [["p1"]]), htcds, minors="leave-out")
+    assert mapped(make_source(["personToken"], [["p1"]]), htcds, minors="keep").columns
