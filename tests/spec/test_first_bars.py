@@ -1,6 +1,7 @@
 """The engine is accurate enough to be used: bars on generated people and on real files, with public value lists.
 
-One run each, at epsilon 1; benchmarks/engine.py prints means of several runs. Runs differ by about 2 %, the bars are further away than that.
+One run each, at epsilon 1; benchmarks/engine.py prints means of several runs, which the project's bars are for: 1.3, 1.5, 1 % and .034. Runs differ by about 1 %, and by .2 %
+in what is made up; the bars here are at least six times that away, so that no run fails by chance.
 """
 
 from __future__ import annotations
@@ -43,8 +44,8 @@ def test_generated_people_are_close_and_nothing_is_made_up() -> None:
     people, others = (generate_population(50_000, seed) for seed in (1, 2))
     made = _release(people, domain)
     floor, found = _judge(people, others, domain), _judge(people, made.records, domain)
-    assert found.total_variation < 1.8 * floor.total_variation
-    assert found.relative_error < 2.0 * floor.relative_error
+    assert found.total_variation < 1.45 * floor.total_variation
+    assert found.relative_error < 1.7 * floor.relative_error
     assert found.fabricated_shown < 0.02
     assert abs(len(made.records) / 50_000 - 1) < 0.01
 
@@ -52,7 +53,7 @@ def test_generated_people_are_close_and_nothing_is_made_up() -> None:
 def test_census_records_are_close(shared_data: Path) -> None:
     domain = Domain.from_schema(load_schema(str(WRITTEN / "adult.json")))
     people = pd.read_csv(shared_data / "adult" / "adult_binned.csv", dtype=str, keep_default_na=False)
-    assert _judge(people, _release(people, domain).records, domain).total_variation < 0.042
+    assert _judge(people, _release(people, domain).records, domain).total_variation < 0.037
 
 
 @pytest.fixture(scope="module")
