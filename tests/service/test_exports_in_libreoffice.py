@@ -25,7 +25,7 @@ from casehaven.generate.files import write_records as write_made_up
 from casehaven.intake.mapping import map_file
 from caseschemas import load_mapping, load_schema
 from casesynth.domain import Domain
-from casesynth.record_files import write_records
+from casesynth.recordfiles import write_records
 from casesynth.tables import write_frame
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ HOSTILE = (
 STARTS = tuple("=+-@\t\r\0＝＋－＠")
 
 WRITERS = {
-    "casesynth.record_files": "synthetic.csv: test_a_release_holds_no_formula",
+    "casesynth.recordfiles": "synthetic.csv: test_a_release_holds_no_formula",
     "casesynth.tables": "aggregates.csv: test_a_release_holds_no_formula",
     "casehaven.people.export": "a person's records: test_the_export_of_one_person_holds_no_formula",
     "casehaven.intake.mapping": "mapped case files: test_a_mapped_file_holds_no_formula",
