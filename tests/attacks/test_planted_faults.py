@@ -124,8 +124,8 @@ MORE = (
     Fault(
         what="shares pass the budget",
         module="plan.py",
-        right="math.floor(",
-        wrong="1 + math.floor(",
+        right="return {clique: math.floor(budget * share)",
+        wrong="return {clique: 1 + math.floor(budget * share)",
         caught_by=("tests/synth/test_plan.py",),
     ),
 )
