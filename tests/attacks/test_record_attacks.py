@@ -103,6 +103,16 @@ def test_the_nearest_record_is_the_one_that_a_slow_attacker_finds() -> None:
         assert risk.real == Rate.of(hits, 30)
 
 
+def test_two_people_with_the_same_values_are_not_singled_out() -> None:
+    random = np.random.default_rng(3)
+    once = [random.integers(0, 9, 60).astype(np.uint8) for _ in range(3)]
+    twice = [np.concatenate([column, column]) for column in once]
+    risks = attack_all(once, twice, twice, sizes=(9, 9, 9), names=list("abc"), seed=b"x", attacks=200)
+    assert risks[0].attack == "singling out"
+    assert risks[0].real.attacks > 20
+    assert risks[0].real == Rate.of(0, risks[0].real.attacks)
+
+
 def test_a_rate_has_its_wilson_interval_and_a_risk_its_ends() -> None:
     rate = Rate.of(20, 100)
     assert (rate.value, rate.half) == pytest.approx((0.2111, 0.0778), abs=2e-4)  # Wilson 1927, for 20 of 100
