@@ -2,7 +2,7 @@
 
 1. Every column of the file is accounted for: it fills an attribute, identifies the record, or is dropped with a reason.
 2. A *guess* is a proposal that nobody has confirmed. A mapping with guesses is used only after somebody said yes.
-3. Words of cells stand here only for attributes with a public list of values, and only as words that are short and few: `codes` says what each means. No cell of an
+3. Words of cells stand here only for attributes with a public list of values, and only as words that are short, few, and in several rows: `codes` says what each means. No cell of an
    identifier and no free text is ever written into a mapping.
 4. One source column may fill several attributes, and several source columns one: of a multi attribute their values come together, of others the first answer counts.
 """

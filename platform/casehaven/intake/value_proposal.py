@@ -1,8 +1,8 @@
 """What the words of a file mean in the words of the schema, and how its dates are written: proposed.
 
 1. The file's own list of options says what its codes mean. A code whose label is a word of the schema is exact; a likeness is a guess.
-2. Words that are not understood are listed for a person to place, but only of attributes with a public list, and only where they are short and few: a column
-   of free text that was taken for something else lists nothing.
+2. Words that are not understood are listed for a person to place, but only of attributes with a public list, and only where they are short, few, and in several rows: a
+   column of free text that was taken for something else lists nothing. The others are shown on the screen alone.
 3. The order of day and month is taken from the whole column, where its cells allow one alone. The calendar is never taken from cells.
 """
 
@@ -28,6 +28,12 @@ WORDS_MOST: Final = 40
 LETTERS_MOST: Final = 48
 """A longer word is not listed."""
 
+PARTS_MOST: Final = 3
+"""A phrase of more words is not listed: it may be a sentence about somebody."""
+
+ROWS_LEAST: Final = 2
+"""A word that stands in fewer rows is not listed: it may be about one person."""
+
 _ALIKE: Final = 0.5
 _LOOKED_AT: Final = 2_000
 _PLACED: Final = frozenset({"category", "multi", "flag", "country"})
@@ -41,9 +47,9 @@ def with_values(held: HeldSource, attribute: SchemaAttribute, entry: AttributeMa
     codes, guesses = _of_options(attribute, entry, options)
     entry = replace(entry, codes={**codes, **entry.codes}, guesses={**guesses, **entry.guesses})
     unknown = map_column(held, entry.accepted(), attribute).unknown
-    words = [word for word in unknown if len(word) <= LETTERS_MOST and not any(mark in word for mark in "\n@")]
-    if len(words) < len(unknown) or len(words) > WORDS_MOST:
+    if any(len(word) > LETTERS_MOST or "@" in word for word in unknown) or len(unknown) > WORDS_MOST:
         return entry
+    words = [word for word, rows in unknown.items() if rows >= ROWS_LEAST and len(word.split()) <= PARTS_MOST]
     likely = [] if attribute.role == "consent" else words  # nobody consents by a likeness
     more = {normal(word): code for word in likely if (code := _alike(attribute, word)) is not None}
     left = tuple(sorted(normal(word) for word in words if normal(word) not in more))

@@ -119,7 +119,7 @@ def test_a_label_over_two_columns_makes_neither_certain(make_source: MakeSource,
 
 def test_the_files_own_options_say_what_its_codes_mean(make_source: MakeSource, htcds: CaseSchema) -> None:
     column = SourceColumn(name="prs_Gender", options={"1": "Feminine", "2": "Homme", "3": "Masculin trans", "9": "?"})
-    held = make_source([column], [["1"], ["2"], ["3"], ["9"]])
+    held = make_source([column], [["1"], ["2"], ["3"], ["9"]] * 2)
     (entry,) = propose(held, htcds).attributes
     assert entry.codes == {"1": "Feminine", "2": "Masculine"}
     assert "3" not in entry.codes
@@ -127,7 +127,7 @@ def test_the_files_own_options_say_what_its_codes_mean(make_source: MakeSource, 
 
 
 def test_words_like_a_value_are_guesses_and_others_are_listed(make_source: MakeSource, htcds: CaseSchema) -> None:
-    held = make_source(["vic_TypeOfExploitation"], [["Forced labor; xyz"], ["Sexual exploitatoin"], ["Ménage"]])
+    held = make_source(["vic_TypeOfExploitation"], [["Forced labor; xyz"], ["Sexual exploitatoin"], ["Ménage"]] * 2)
     (entry,) = propose(held, htcds).attributes
     assert entry.guesses == {"sexual exploitatoin": "SexualExploitation"}
     assert entry.not_understood == ("ménage", "xyz")
@@ -138,7 +138,9 @@ def test_a_mapping_lists_no_word_of_a_column_that_holds_free_text(make_source: M
     many = make_source(["prs_Gender"], [[f"{canary} {number}"] for number in range(WORDS_MOST + 1)])
     long_ = make_source(["prs_Gender"], [[canary + "x" * LETTERS_MOST], ["Femme"]])
     copied = make_source(["prs_FirstName", "cas_IncomingReferralDetails", "prs_Email"], [[canary, canary, canary]] * 5)
-    for held in (many, long_, copied):
+    sentence = make_source(["prs_Gender"], [[f"told by {canary} uncle"], ["Femme"]] * 2)
+    once = make_source(["prs_Gender"], [[canary], ["Femme"]])
+    for held in (many, long_, copied, sentence, once):
         assert canary not in propose(held, htcds).text()
 
 
