@@ -178,6 +178,8 @@ class _Intake:
     def take(self, path: Path) -> None:
         """Take one file in, or say what that would do."""
         if self.dataset is not None and path.is_file() and is_prepared(path):
+            if self.wishes.mapped:
+                raise click.UsageError(f"{path.name} is a prepared file: it takes no mapping, no rule and no dry run")
             prepared = open_prepared(path, self.vault.keys_of(self.dataset), self.schema)
             click.echo(f"prepared   {path.name}: {prepared.token_rule} under the linkage key {prepared.linkage_key}")
             if self.wishes.dry_run:
@@ -238,7 +240,7 @@ class _Intake:
         if not self.wishes.yes and not click.confirm("Take it in?", default=False):
             raise UnconfirmedMappingError(f"{path.name}: nobody said yes; nothing was taken in")
         upload = self._seal(file)
-        remember(self.vault, self.dataset, file.mapping, (column.name for column in held.columns))
+        remember(self.vault, self.dataset, file.mapping, _marks(held))
         self._say(path, upload)
 
     def _hold(self, path: Path) -> HeldSource:
@@ -257,7 +259,7 @@ class _Intake:
     def _mapping(self, held: HeldSource) -> tuple[IntakeMapping, str]:
         """Return the mapping to begin with, and in words where it comes from."""
         wishes = self.wishes
-        names = [column.name for column in held.columns]
+        names = _marks(held)
         if wishes.mapping is not None:
             mapping, where = load_intake_mapping(wishes.mapping, self.schema), f"from {wishes.mapping.name}"
         else:
@@ -400,6 +402,14 @@ def _phase(phase: str, steps: int | None = None) -> Iterator[Callable[[], None]]
         yield tick
     finally:
         line.close()
+
+
+def _marks(held: HeldSource) -> list[str]:
+    """What a remembered mapping is known by: the tool, the names of the columns, and what their codes mean."""
+    options = [
+        f"{column.name}\x1f{code}\x1f{label}" for column in held.columns for code, label in column.options.items()
+    ]
+    return [f"tool\x1f{held.source.tool.value}", *(column.name for column in held.columns), *options]
 
 
 def _password(path: Path | None) -> str | None:

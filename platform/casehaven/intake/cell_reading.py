@@ -40,8 +40,8 @@ _JOINS: Final = re.compile(rf"\|\|\||\n|{re.escape(JOINED_BY)}")
 _DECIMAL: Final = re.compile(r"(?<=\d)[,٫](?=\d{1,2}$)")
 _THOUSANDS: Final = re.compile(r"(?<=\d)[ ٬'](?=\d{3}(\D|$))")
 _UNIT: Final = re.compile(
-    r"(\d+(?:\.\d+)?) ?(?:(y|yr|yrs|year|years|yo|y/o|years old|a|an|ans|ano|anos|año|años|سنه|سنة|سنوات|عام|عاما)"
-    r"|(m|mo|mos|month|months|mois|mes|meses|شهر|اشهر|أشهر))\.?"
+    r"(\d+(?:\.\d+)?) ?(?:(y|yr|yrs|year|years|yo|y/o|years old|an|ans|ano|anos|año|años|سنه|سنة|سنوات|عام|عاما)"
+    r"|(mo|mos|month|months|mois|mes|meses|شهر|اشهر|أشهر))\.?"
 )
 OLDEST: Final = 130
 """No age above this is read, in years."""

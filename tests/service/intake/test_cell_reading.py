@@ -79,6 +79,7 @@ def test_a_cell_becomes_the_code_that_it_means(schema: CaseSchema, name: str, ce
         ("prs_Gender", "4711"),
         ("ageAtRegistration", "old"),
         ("ageAtRegistration", "-5"),
+        ("ageAtRegistration", "25 M"),
         ("yearOfRegistration", "1999"),
         ("yearOfRegistration", "soon"),
         ("prs_Citizenship", "Atlantis"),
