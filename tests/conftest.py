@@ -22,6 +22,9 @@ from casehaven.vault.rootkeys import create_file_key, file_key
 from casehaven.vault.store import Vault
 from caseschemas import parse_schema
 
+collect_ignore = ["attacks/fuzz_readers.py"]
+"""Runs in an environment of its own, with a package that the tests do not install."""
+
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
