@@ -80,4 +80,4 @@ def test_sections_of_the_page_are_found_by_their_marks(tools: dict[str, ModuleTy
     found = tools["run"]._sections(page)
     assert "engine" in found and "vault" in found
     assert all(part.startswith("## ") and f"<!-- section {name} -->" in part for name, part in found.items())
-    assert set(found) <= set(tools["run"].RUNS) | {"mst-aim"}
+    assert set(found) <= set(tools["run"].RUNS)
