@@ -30,6 +30,7 @@ from casehaven.intake.errors import (
     UnconfirmedMappingError,
 )
 from casehaven.intake.files import file_digest, open_case_file
+from casehaven.intake.headers import schema_names
 from casehaven.intake.held import HeldSource, hold
 from casehaven.intake.intake_mapping import IntakeMapping, LeftOut, Minors, MinorsRule
 from casehaven.intake.mapped_file import MappedFile
@@ -252,6 +253,7 @@ class _Intake:
                 encoding=wishes.encoding,
                 separator="\t" if wishes.separator == "tab" else wishes.separator,
                 sheet=wishes.sheet,
+                apart=schema_names(self.schema),
                 form=None if wishes.form is None else open_form(wishes.form),
             )
             return hold(source, check=check)

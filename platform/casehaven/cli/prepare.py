@@ -25,6 +25,7 @@ from casehaven.intake.errors import (
     RefusedRowsError,
     UnconfirmedMappingError,
 )
+from casehaven.intake.headers import schema_names
 from casehaven.intake.held import HeldSource, hold
 from casehaven.intake.intake_mapping import IntakeMapping
 from casehaven.intake.linkage_key import read_linkage_key
@@ -107,7 +108,7 @@ def command(
     to, key = read_public_key(to_file), read_linkage_key(key_file)
     how = Preparation(schema=schema, organisation=organisation, to=to, key=key, numbers=numbers)
     _compare(to, fingerprint)
-    mapped = [_mapped(_held(path, wishes), schema, wishes) for path in files]
+    mapped = [_mapped(_held(path, schema, wishes), schema, wishes) for path in files]
     if not wishes.yes and not click.confirm("Seal it?", default=False):
         raise UnconfirmedMappingError("nobody said yes; nothing was written")
     prepare(mapped, how, output, replace=replace_output)
@@ -128,11 +129,12 @@ def _compare(to: OrganisationPublicKey, fingerprint: str | None) -> None:
         raise PublicKeyFileError(f"{said}, not the one that was given")
 
 
-def _held(path: Path, wishes: _Wishes) -> HeldSource:
+def _held(path: Path, schema: CaseSchema, wishes: _Wishes) -> HeldSource:
     line = PhaseLine()
     try:
         form = None if wishes.form is None else open_form(wishes.form)
-        source = open_source(path, password=_password(wishes.password_file), sheet=wishes.sheet, form=form)
+        password = _password(wishes.password_file)
+        source = open_source(path, password=password, sheet=wishes.sheet, form=form, apart=schema_names(schema))
         return hold(source, check=lambda: line("read", None))
     finally:
         line.close()

@@ -27,6 +27,7 @@ from casehaven.intake.dates import ascii_digits
 from casehaven.intake.headers import compact, words
 from casehaven.intake.held import HeldColumn, HeldSource
 from casehaven.intake.intake_mapping import AttributeMapping
+from casehaven.intake.sandbox.columns import NONE_CHOSEN
 from casehaven.intake.source import JOINED_BY
 from caseschemas import SchemaAttribute
 from caseschemas.words import normal
@@ -157,6 +158,8 @@ class CellReader:
         word, attribute = normal(cell), self.attribute
         if not word:
             return attribute.blank
+        if word == NONE_CHOSEN:  # answered, and with nothing: no, where the schema tells it from unknown
+            return next((at for at, value in enumerate(attribute.values) if value.missing == "no"), attribute.blank)
         code = self.entry.codes.get(word)
         if code is not None:
             return attribute.position(code)

@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import Final
 
+from caseschemas import CaseSchema
 from caseschemas.words import normal
 
 MISSPELT: Final = {"victraffickinstatusdecisionmakingorg": "victraffickingstatusdecisionmakingorg"}
@@ -117,6 +118,15 @@ def compact(text: str) -> str:
     """
     form = words(text).replace(" ", "")
     return MISSPELT.get(form, form)
+
+
+def schema_names(schema: CaseSchema) -> tuple[str, ...]:
+    """Return the names, labels and synonyms of a schema's attributes: columns that bear one fill it by themselves."""
+    return tuple(
+        dict.fromkeys(
+            text for one in schema.attributes for text in (one.name, *one.labels.values(), *one.synonyms) if text
+        )
+    )
 
 
 def tails(name: str) -> tuple[str, ...]:

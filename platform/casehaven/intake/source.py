@@ -3,7 +3,7 @@
 1. A source is read batch by batch; what is held is one batch. Its bytes are parsed in a subprocess with limits, and nothing plain is written to disk.
 2. Every cell is text, cleaned by rule: no control, bidirectional or zero-width characters, no space at either end. An absent cell is empty text.
 3. A column has one name, unique in its source. Other headers of the same column (a row of labels, a hidden row of field names) are its labels.
-4. A column of several values is one column: its cells join the values with `;`, whatever the tool did.
+4. A column of several values is one column: its cells join the values with `;`, whatever the tool did. A cell `∅` says: answered, with none of them.
 5. Rows are numbered as a person sees them in the file: 1 is its first row. A record that takes several rows has the number of its first.
 6. Notes say what the reader did, by names of columns and kinds of change. They hold no cell.
 """

@@ -7,6 +7,7 @@ import pytest
 from casehaven.intake.cell_reading import BLANK, NOT_UNDERSTOOD, UNDERSTOOD, CellReader, completed_years
 from casehaven.intake.dates import DateReading
 from casehaven.intake.intake_mapping import AttributeMapping, How
+from casehaven.intake.sandbox.columns import NONE_CHOSEN
 from caseschemas import CaseSchema, load_schema, parse_schema
 
 HTCDS = load_schema("htcds-2.0")
@@ -231,3 +232,13 @@ def test_a_person_token_of_several_columns_is_a_digest_and_needs_each_of_them() 
 def test_names_of_scripts_whose_vowels_are_marks_are_told_apart() -> None:
     one, other = (read(HTCDS, "personToken", name, "1999-01-02", how="copy")[0] for name in ("रमा", "रमी"))
     assert one != other
+
+
+def test_answered_with_none_of_the_choices_is_a_no_where_the_schema_tells_it_from_unknown() -> None:
+    for how, codes in (("any", {"own": "yes"}), ("read", None)):
+        assert read(HTCDS, "consentOwnStatistics", NONE_CHOSEN, how=how, codes=codes)[0] == "no"
+        assert read(HTCDS, "consentOwnStatistics", "", how=how, codes=codes)[0] == ""
+    for how in ("any", "read"):
+        no = read(CTDC, "isForcedLabour", NONE_CHOSEN, how=how, codes={"labour": "1"})
+        assert no == (read(CTDC, "isForcedLabour", "no")[0], UNDERSTOOD) != read(CTDC, "isForcedLabour", "")
+    assert read(HTCDS, "vic_TypeOfExploitation", NONE_CHOSEN)[1] != NOT_UNDERSTOOD

@@ -17,6 +17,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from casehaven.cli import main
+from casehaven.people.consent import consent_history
 from casehaven.vault.rootkeys import create_file_key, file_key
 from casehaven.vault.store import Vault
 
@@ -260,6 +261,24 @@ def test_what_is_wrong_is_told_with_what_to_do(desk: Desk, fault: str) -> None:
     assert result.exit_code == 1
     assert "error: " in result.output and "try: " in result.output
     assert desk.cells("p1") == []
+
+
+def _kobo_consents(number: int, own: str, release: str) -> str:
+    names = "personToken;prs_Gender;yearOfRegistration;consents/consentOwnStatistics;consents/consentSyntheticRelease"
+    return f"{names};_id;_uuid;_submission_time\np1;Femme;2021;{own};{release};7;u-{number};2021-02-03T10:00:00\n"
+
+
+def test_a_withdrawal_in_a_group_of_0_and_1_is_a_refusal(desk: Desk) -> None:
+    given = desk.run(desk.write("jan.csv", _kobo_consents(1, "1", "1")), "--yes")
+    withdrawn = desk.run(desk.write("feb.csv", _kobo_consents(2, "0", "0")), "--yes")
+    assert (given.exit_code, withdrawn.exit_code) == (0, 0), given.output + withdrawn.output
+    vault = Vault.open(desk.folder / "vault", file_key(desk.folder / "root.key"))
+    person = vault.person_by_token(vault.dataset("north", "cases"), "p1")
+    assert person is not None
+    with vault.database.transaction(writes=False) as connection:
+        history = consent_history(connection, person.person_id)
+    latest = {version.purpose: version.given for version in history.versions}
+    assert latest == {"own_statistics": False, "synthetic_release": False}
 
 
 # --- at a terminal -----------------------------------------------------------------------------------------------------------

@@ -26,6 +26,7 @@ from casehaven.intake.readers.errors import (
     SheetError,
     TooLargeError,
 )
+from casehaven.intake.sandbox.columns import NONE_CHOSEN
 from casehaven.intake.sandbox.limits import Limits
 from casehaven.intake.source import SourceTable, Tool
 
@@ -286,11 +287,13 @@ _KOBO = ["_id", "_uuid", "_submission_time", "_validation_status", "_tags", "__v
 _KOBO_CELLS = ["1", "u-1", "2024-01-01T10:00:00", "", "", "v1"]
 
 
-def _kobo(path: Path, names: Sequence[str], *rows: Sequence[str], tags: bool = False) -> SourceTable:
+def _kobo(
+    path: Path, names: Sequence[str], *rows: Sequence[str], tags: bool = False, apart: Sequence[str] = ()
+) -> SourceTable:
     lines = [[*names, *_KOBO], *([["#age", "#sex"]] if tags else []), *([*row, *_KOBO_CELLS] for row in rows)]
     if tags:
         lines[1] += [""] * (len(lines[0]) - 2)
-    return open_source(table(path, lines, delimiter=";"))
+    return open_source(table(path, lines, delimiter=";"), apart=apart)
 
 
 def test_kobo_is_told_by_its_marks_which_are_its_own(tmp_path: Path) -> None:
@@ -318,6 +321,38 @@ def test_kobo_columns_of_0_and_1_alone_are_one_column(tmp_path: Path) -> None:
     source = _kobo(tmp_path / "a.csv", ["case/means/debt", "case/means/threats"], ["1", "1"], ["0", "1"], ["", ""])
     assert [record["case/means"] for record in records(source)] == ["debt;threats", "threats", ""]
     assert source.column("case/means").multiple
+
+
+def test_answered_with_none_of_the_choices_is_not_the_same_as_not_asked(tmp_path: Path) -> None:
+    flags = _kobo(tmp_path / "a.csv", ["means/debt", "means/threats"], ["0", "0"], ["0", "1"], ["", ""])
+    assert [record["means"] for record in records(flags)] == [NONE_CHOSEN, "threats", ""]
+    rows = [["", "0", "0"], ["", "", ""], ["debt", "1", "0"], ["", "", "0"]]
+    both = _kobo(tmp_path / "b.csv", ["means", "means/debt", "means/threats"], *rows)
+    assert [record["means"] for record in records(both)] == [NONE_CHOSEN, "", "debt", NONE_CHOSEN]
+
+
+def test_columns_that_ask_for_consent_are_never_joined(tmp_path: Path) -> None:
+    for number, names in enumerate(
+        (
+            ["consents/own", "consents/pooled"],
+            ["agreed", "agreed/own", "agreed/pooled"],
+            ["q9/consentement_a", "q9/other"],
+            ["q9/autorización", "q9/otra"],
+        )
+    ):
+        rows = [["own", "1", "0"][-len(names) :], ["", "0", "0"][-len(names) :]]
+        source = _kobo(tmp_path / f"{number}.csv", names, *rows)
+        assert [column.name for column in source.columns if column.role == "answer"] == names
+        assert [record[names[-1]] for record in records(source)] == ["0", "0"]
+        assert any("kept apart" in note for note in source.notes)
+
+
+def test_columns_that_fill_the_schema_by_themselves_are_never_joined(tmp_path: Path) -> None:
+    names, rows = ["q/labour", "q/Sexual exploitation"], [["0", "0"], ["1", "0"]]
+    apart = _kobo(tmp_path / "a.csv", names, *rows, apart=["isLabour", "Sexual Exploitation"])
+    assert [column.name for column in apart.columns if column.role == "answer"] == names
+    joined = _kobo(tmp_path / "b.csv", names, *rows, apart=["isLabour"])
+    assert [column.name for column in joined.columns if column.role == "answer"] == ["q"]
 
 
 def test_questions_of_one_group_are_not_taken_for_one_question(tmp_path: Path) -> None:

@@ -29,6 +29,7 @@ def open_source(
     separator: str | None = None,
     sheet: str | None = None,
     form: Form | None = None,
+    apart: Sequence[str] = (),
     limits: Limits = LIMITS,
 ) -> SourceTable:
     """Say what a file holds.
@@ -41,6 +42,7 @@ def open_source(
         separator: of a text file, one of comma, semicolon, tab and pipe; None tells it by rule.
         sheet: of a workbook, or a file in a ZIP; None takes the first with a table.
         form: the XLSForm behind an export of Kobo or ODK Central (`open_form`).
+        apart: names and labels of a schema's attributes; columns of 0 and 1 that bear one are not joined into one of several answers.
         limits: bounds of the file.
 
     Raises:
@@ -60,6 +62,7 @@ def open_source(
         separator=separator,
         sheet=sheet,
         form=tuple(form.document()) if form else None,
+        apart=tuple(apart),
         limits=limits,
     )
     with reading(path, request) as reader:

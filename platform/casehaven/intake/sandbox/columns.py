@@ -1,6 +1,7 @@
 """From the columns of a file to the columns of a source: copied, cleaned, and several columns of one question joined into one.
 
-Values of one cell are joined by `;`. A `;` inside a value becomes a comma; a value that is there twice is kept once.
+1. Values of one cell are joined by `;`. A `;` inside a value becomes a comma; a value that is there twice is kept once.
+2. A question of several answers that was answered with none of them is not a question that was not asked: its cell is `NONE_CHOSEN`, not empty.
 """
 
 from __future__ import annotations
@@ -13,6 +14,9 @@ from dataclasses import dataclass, field
 from casehaven.intake.sandbox.clean import clean_cell, clean_cells
 
 JOIN = ";"
+NONE_CHOSEN = "∅"
+"""Cell of a question that was answered, and of whose answers none was chosen."""
+
 Cells = Sequence[str]
 Block = Sequence[Cells]
 """Some rows, column by column."""
@@ -103,7 +107,8 @@ def by_semicolons(cell: str) -> list[str]:
 def from_flags(text: int | None, flags: Sequence[tuple[int, str]]) -> Callable[[Block], Cells]:
     """Make cells of several values from columns of 0 and 1, and from the column of codes beside them if there is one.
 
-    Where the column of codes holds known codes only, they are taken in the order chosen; else the flags decide.
+    Where the column of codes holds known codes only, they are taken in the order chosen; else the flags decide. Where nothing is chosen, a flag
+    that is not empty says that the question was answered (rule 2).
     """
     known = {option for _, option in flags}
 
@@ -116,9 +121,12 @@ def from_flags(text: int | None, flags: Sequence[tuple[int, str]]) -> Callable[[
                 if cell == "1" or (cell != "0" and cell and cell.strip() in YES):
                     chosen[row].append(option)
         out = []
-        for cell, options in zip(texts, chosen, strict=True):
+        for row, (cell, options) in enumerate(zip(texts, chosen, strict=True)):
             codes = cell.split()
-            out.append(joined(codes if codes and (not options or known.issuperset(codes)) else options))
+            text_of = joined(codes if codes and (not options or known.issuperset(codes)) else options)
+            if not text_of and any(block[position][row].strip() for position, _ in flags):
+                text_of = NONE_CHOSEN
+            out.append(text_of)
         return out
 
     return make

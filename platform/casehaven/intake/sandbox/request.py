@@ -25,6 +25,8 @@ class Request:
     sheet: str | None = None
     """Of a workbook, or a file of a ZIP."""
     form: tuple[Mapping[str, Any], ...] | None = None
+    apart: tuple[str, ...] = ()
+    """Names and labels of what is filled: columns that bear one are not joined with others."""
     limits: Limits = field(default_factory=Limits)
 
     def document(self) -> dict[str, Any]:
@@ -35,7 +37,7 @@ class Request:
 def request_of(document: Mapping[str, Any]) -> Request:
     """Return the request of plain values."""
     values = dict(document)
-    values["columns"] = tuple(values["columns"])
+    values["columns"], values["apart"] = tuple(values["columns"]), tuple(values["apart"])
     values["form"] = None if values["form"] is None else tuple(values["form"])
     values["limits"] = Limits(**values["limits"])
     return Request(**values)

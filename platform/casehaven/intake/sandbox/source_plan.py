@@ -82,8 +82,8 @@ def source_of(contents: Contents, request: Request) -> SourcePlan:
         if key is not None and kind != "json":
             spread_rows_joined(laid, key)
     if others:
-        _fold(laid, others, tool, form)
-    columns = plan(laid, tool, form)
+        _fold(laid, others, tool, form, request.apart)
+    columns = plan(laid, tool, form, request.apart)
     notes = tuple(dict.fromkeys(laid.notes))
     return SourcePlan(
         tool=tool, columns=tuple(columns), notes=notes, record_key=record_key(tool, columns), rows=laid.rows
@@ -150,7 +150,7 @@ def _of_workbook(workbook: Workbook, request: Request) -> tuple[Laid, list[Laid]
     return laid_root, children
 
 
-def _fold(root: Laid, children: Sequence[Laid], tool: str, form: Form | None) -> None:
+def _fold(root: Laid, children: Sequence[Laid], tool: str, form: Form | None, apart: Sequence[str]) -> None:
     for child in children:
         if tool == "odk-central":
             key, parent = root.position("KEY"), child.position("PARENT_KEY")
@@ -176,7 +176,7 @@ def _fold(root: Laid, children: Sequence[Laid], tool: str, form: Form | None) ->
             continue
         planned = [
             column
-            for column in plan(child, tool, form)
+            for column in plan(child, tool, form, apart)
             if column.role == "answer" and column.name != child.names[parent]
         ]
         cut = tool == "odk-central"

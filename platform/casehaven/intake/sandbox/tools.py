@@ -3,6 +3,7 @@
 1. Marks are names of columns that a tool adds to every export; two of them are needed. Somebody may say the tool instead.
 2. Metadata of the tool stays readable and is marked as such.
 3. A question of several answers is one column, whether the tool wrote codes with spaces between them, columns of 0 and 1, or both; bars (Primero); semicolons (Salesforce); several rows.
+   Columns of 0 and 1 that ask for consent, or that are each an attribute of what is filled, stay apart.
 4. Where neither the file nor a form says that a question takes several answers, cells of known codes with spaces between them do.
 5. A name twice is refused, unless the tool writes it twice (exports with labels, fields of several versions of a form): then it is `name (2)`.
 """
@@ -10,6 +11,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -154,6 +156,7 @@ _PREFIX = re.compile(r"^(?P<group>.+)/(?P<last>[^/]+)$")
 FLAGS = frozenset(("", "0", "1", "0.0", "1.0", "TRUE", "FALSE", "True", "False", "true", "false"))
 _FIELD = re.compile(r"[a-z][a-z0-9_]*")
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_CONSENT = re.compile("consent|agree|permission|autori[sz]|accord|acuerdo|موافق|اوافق")
 _CODES_AT_MOST = 60
 _TEXT_LENGTH = 80
 
@@ -181,8 +184,14 @@ def record_key(tool: str, planned: Sequence[PlanColumn]) -> str | None:
     return next((name for name in _KEYS.get(tool, ()) if name in names), None)
 
 
-def plan(laid: Laid, tool: str, form: Form | None) -> list[PlanColumn]:
+def plan(laid: Laid, tool: str, form: Form | None, apart: Sequence[str] = ()) -> list[PlanColumn]:
     """Return the columns of a source.
+
+    Args:
+        laid: a table.
+        tool: what wrote it.
+        form: the form behind it.
+        apart: names and labels of what is filled: columns that bear one are not joined with others.
 
     Raises:
         FaultError: a name is there twice, and the tool does not write such names.
@@ -191,6 +200,12 @@ def plan(laid: Laid, tool: str, form: Form | None) -> list[PlanColumn]:
     names = _unique(laid.names, tool, notes)
     fields = _TOOL_FIELDS.get(tool, frozenset())
     flagged = _flag_groups(names, laid, tool, form)
+    alone = [group for group, found in flagged.items() if _apart(laid, group, found[1], form, apart)]
+    flagged = {group: found for group, found in flagged.items() if group not in alone}
+    if alone:
+        notes.append(
+            f"columns of 0 and 1 were kept apart, because each is a question of its own: {', '.join(alone[:12])}"
+        )
     taken = {position for _, flags in flagged.values() for position, _ in flags}
     taken |= {text for text, _ in flagged.values() if text is not None}
     planned: list[PlanColumn] = []
@@ -313,6 +328,21 @@ def _flag_groups(
         ):
             groups[group] = None, members
     return groups
+
+
+def _apart(laid: Laid, group: str, flags: Sequence[tuple[int, str]], form: Form | None, apart: Sequence[str]) -> bool:
+    """Tell whether columns of 0 and 1 ask for consent, or one of them bears the name or a label of what is filled: then each says yes or no by itself."""
+    asked = form.question(group) if form else None
+    texts = [group.rpartition("/")[2], *(asked.labels if asked else ())]
+    for position, option in flags:
+        texts += (option, *laid.labels[position], *([asked.options.get(option, "")] if asked else ()))
+    bare = {_bare(text) for text in texts} - {""}
+    return any(_CONSENT.search(text) for text in bare) or not bare.isdisjoint(map(_bare, apart))
+
+
+def _bare(text: str) -> str:
+    """Return letters and digits alone, without case and accents."""
+    return "".join(letter for letter in unicodedata.normalize("NFKD", text.casefold()) if letter.isalnum())
 
 
 def _whole(cells: Sequence[str], members: Sequence[tuple[int, str]]) -> bool:
