@@ -298,11 +298,37 @@ def _kobo(
 
 def test_kobo_is_told_by_its_marks_which_are_its_own(tmp_path: Path) -> None:
     source = _kobo(tmp_path / "a.csv", ["case/age", "case/sex"], ["31", "f"], tags=True)
-    assert (source.tool, source.record_key) == (Tool.KOBO, "_uuid")
+    assert (source.tool, source.record_key) == (Tool.KOBO, "_id")
     assert {column.name for column in source.columns if column.role == "tool"} == set(_KOBO)
     assert source.column("case/age").labels == ("age",)
     assert [record["case/age"] for record in records(source)] == ["31"]
     assert "row 2 holds HXL tags and was dropped" in source.notes
+
+
+@pytest.mark.parametrize(
+    ("names", "rows", "key"),
+    [
+        (["_id", "_uuid", "meta/rootUuid"], [["1", "u-3", "uuid:u-1"], ["2", "u-2", "u-2"]], "meta/rootUuid"),
+        (["_id", "_uuid", "meta/rootUuid"], [["1", "u-3", "uuid:u-1"], ["2", "u-2", ""]], "_id"),
+        (["_id", "_uuid"], [["1", "u-3"], ["2", "u-2"]], "_id"),
+        (["_submission_time", "_uuid"], [["2024-01-01", "u-3"], ["2024-01-02", "u-2"]], "_uuid"),
+    ],
+)
+def test_kobo_records_are_known_by_what_an_edit_does_not_change(
+    tmp_path: Path, names: Sequence[str], rows: Sequence[Sequence[str]], key: str
+) -> None:
+    source = open_source(table(tmp_path / "a.csv", [["age", *names], *(["31", *row] for row in rows)]))
+    assert (source.tool, source.record_key) == (Tool.KOBO, key)
+    assert any("gives another one with every edit" in note for note in source.notes) == (key == "_uuid")
+    assert all(column.role == "tool" for column in source.columns if column.name != "age")
+    if key == "meta/rootUuid":
+        assert [record[key] for record in records(source)] == ["u-1", "u-2"]
+
+
+def test_odk_central_records_are_known_by_their_first_instance(tmp_path: Path) -> None:
+    names = ["SubmissionDate", "age", "meta-instanceID", "KEY"]
+    source = open_source(table(tmp_path / "a.csv", [names, ["2024-01-01", "31", "uuid:b", "uuid:a"]]))
+    assert (source.tool, source.record_key) == (Tool.ODK_CENTRAL, "KEY")
 
 
 def test_kobo_codes_with_columns_of_0_and_1_beside_them_are_one_column(tmp_path: Path) -> None:

@@ -150,6 +150,11 @@ def salesforce_id(cell: str) -> str:
     return cell + ends
 
 
+def without_scheme(position: int) -> Callable[[Block], Cells]:
+    """Make identifiers without `uuid:` in front: versions of a tool differ in that."""
+    return lambda block: [cell.removeprefix("uuid:") for cell in clean_cells(block[position])]
+
+
 def whole_ids(position: int) -> Callable[[Block], Cells]:
     """Make Salesforce Ids of 18 characters."""
     return lambda block: [salesforce_id(cell) for cell in clean_cells(block[position])]

@@ -12,9 +12,10 @@ from casehaven.intake.sandbox.contents import Contents
 from casehaven.intake.sandbox.faults import FaultError
 from casehaven.intake.sandbox.folding import folded, spread_rows_joined
 from casehaven.intake.sandbox.headers import SAMPLE, Laid, clean_name, lay_out
+from casehaven.intake.sandbox.record_key import record_key
 from casehaven.intake.sandbox.request import Request
 from casehaven.intake.sandbox.tables import Row
-from casehaven.intake.sandbox.tools import plan, recognised, record_key
+from casehaven.intake.sandbox.tools import plan, recognised
 from casehaven.intake.sandbox.workbook import Sheet, Workbook
 from casehaven.intake.sandbox.xlsform import SHEETS, Form, form_of, read_form
 
@@ -84,10 +85,9 @@ def source_of(contents: Contents, request: Request) -> SourcePlan:
     if others:
         _fold(laid, others, tool, form, request.apart)
     columns = plan(laid, tool, form, request.apart)
+    key = record_key(tool, columns, laid)
     notes = tuple(dict.fromkeys(laid.notes))
-    return SourcePlan(
-        tool=tool, columns=tuple(columns), notes=notes, record_key=record_key(tool, columns), rows=laid.rows
-    )
+    return SourcePlan(tool=tool, columns=tuple(columns), notes=notes, record_key=key, rows=laid.rows)
 
 
 def _of_documents(contents: Contents) -> Laid:

@@ -22,6 +22,7 @@ from casehaven.intake.sandbox.columns import PlanColumn
 from casehaven.intake.sandbox.faults import FaultError
 from casehaven.intake.sandbox.headers import Laid
 from casehaven.intake.sandbox.htcds import MULTIPLE
+from casehaven.intake.sandbox.record_key import ROOTS
 from casehaven.intake.sandbox.xlsform import Form, Question
 
 KOBO_MARKS = frozenset(
@@ -105,6 +106,7 @@ _TOOL_FIELDS = {
             "audit",
             "instanceID",
             "meta/rootUuid",
+            "rootUuid",
             "meta/instanceName",
             "_attachments",
             "_geolocation",
@@ -143,12 +145,6 @@ _TOOL_FIELDS = {
     - {"protection_concerns", "risk_level", "registration_date", "consent_for_services"},
     "salesforce": SALESFORCE_MARKS,
 }
-_KEYS = {
-    "kobo": ("_uuid", "_id"),
-    "odk-central": ("KEY", "meta-instanceID"),
-    "primero": ("id", "ID", "case_id", "short_id"),
-    "salesforce": ("Id",),
-}
 _TWICE = frozenset(("kobo", "odk-central", "primero"))
 _ID = re.compile(r"[A-Za-z0-9]{15}([A-Za-z0-9]{3})?")
 _CODE = re.compile(r"[\w.\-]{1,64}")
@@ -176,12 +172,6 @@ def recognised(laid: Laid) -> str | None:
     if (len(names & SALESFORCE_MARKS) >= 2 or custom >= 2) and ("Id" not in names or _salesforce_ids(laid)):
         return "salesforce"
     return None
-
-
-def record_key(tool: str, planned: Sequence[PlanColumn]) -> str | None:
-    """Return the column that identifies a record in its tool."""
-    names = {column.name for column in planned}
-    return next((name for name in _KEYS.get(tool, ()) if name in names), None)
 
 
 def plan(laid: Laid, tool: str, form: Form | None, apart: Sequence[str] = ()) -> list[PlanColumn]:
@@ -259,6 +249,8 @@ def _column(laid: Laid, position: int, name: str, tool: str, role: str) -> PlanC
     sample = [cell for cell in clean_cells([cells[position] for _, cells in laid.sample]) if cell]
     if laid.names[position] in laid.multiple or (tool == "htcds-template" and name in MULTIPLE):
         make, multiple = made.split(position, made.by_semicolons), True
+    elif tool == "kobo" and name in ROOTS:
+        make = made.without_scheme(position)
     elif tool == "salesforce" and name == "Id":
         make = made.whole_ids(position)
     elif tool == "primero" and role == "answer":
