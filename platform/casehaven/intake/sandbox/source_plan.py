@@ -85,9 +85,9 @@ def source_of(contents: Contents, request: Request) -> SourcePlan:
     if others:
         _fold(laid, others, tool, form, request.apart)
     columns = plan(laid, tool, form, request.apart)
-    key = record_key(tool, columns, laid)
+    identifies = record_key(tool, columns, laid)
     notes = tuple(dict.fromkeys(laid.notes))
-    return SourcePlan(tool=tool, columns=tuple(columns), notes=notes, record_key=key, rows=laid.rows)
+    return SourcePlan(tool=tool, columns=tuple(columns), notes=notes, record_key=identifies, rows=laid.rows)
 
 
 def _of_documents(contents: Contents) -> Laid:
