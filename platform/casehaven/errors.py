@@ -137,6 +137,10 @@ OUTCOMES: dict[str, Outcome] = {
         exit_code=EXIT_REFUSED,
         advice="leave the dataset away; no command takes the mark back (`casehaven ledger show`)",
     ),
+    "casehaven.vault.errors.UnboundedDatasetError": Outcome(
+        exit_code=EXIT_REFUSED,
+        advice="leave the dataset away; no command takes the mark back, and no other ledger does",
+    ),
     "casehaven.ledger.errors.UnboundedRequestUsedError": Outcome(
         exit_code=EXIT_REFUSED,
         advice="make a new request with `casehaven k-release request`, for two people to approve",

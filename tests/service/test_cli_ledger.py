@@ -94,7 +94,9 @@ def test_a_ledger_that_is_there_is_never_replaced(path: Path) -> None:
 
 def test_an_empty_ledger_says_so(path: Path) -> None:
     ended = run("show", "--ledger", str(path))
-    assert (ended.exit_code, ended.stdout) == (0, "no dataset has an account yet; nothing is spent\n")
+    named = Ledger.open(path).statement().ledger_id
+    assert ended.exit_code == 0
+    assert ended.stdout == f"no dataset has an account yet; nothing is spent\nledger {named}\n"
 
 
 def test_show_joins_neighbouring_blocks_that_spent_the_same(path: Path) -> None:

@@ -22,7 +22,7 @@ from casehaven.releases.k_mode_request import (
     read_request,
     write_new,
 )
-from caseschemas import load_schema
+from caseschemas import load_schema, shipped_schema_ids
 from casesynth.kanonymity import ATTACKS, WARNING
 from casesynth.kanonymity.synthesis import Mode
 
@@ -105,12 +105,10 @@ def request_command(
 @key_option
 @out_file
 def approve_command(request_path: Path, yes: bool, key_path: Path, output: Path) -> None:
-    """Approve a request with your own key, having read what it does."""
+    """Approve a request with your own key, having read every line of what it says."""
     asked = read_request(request_path)
     _warn()
-    click.echo(f"dataset    {asked.dataset}: its accounts become unbounded for good")
-    click.echo(f"file       k {asked.k}, {asked.mode}, of {asked.created}")
-    click.echo(f"reason     {ascii(asked.reason) if not asked.reason.isprintable() else asked.reason}")
+    click.echo("\n".join(in_words(asked)))
     if not yes:
         click.confirm("Do you approve this?", abort=True)
     signed = approve(asked, load_signing_key(key_path))
@@ -154,7 +152,10 @@ def make_command(
     key_path: Path,
     trust_path: Path,
 ) -> None:
-    """Make the file that two people approved. The dataset is marked in the ledger first, for good."""
+    """Make the file that two people approved. The dataset is marked in the ledger first, for good; one of a vault in the vault too.
+
+    Of case FILEs only the ledger that the request names carries the mark: the same files under another ledger are not stopped.
+    """
     if bool(files) == from_vault:
         raise click.UsageError("name all case FILEs of the dataset, or take it --from-vault; not both")
     if files and schema_name is None:
@@ -190,7 +191,58 @@ def make_command(
         f"promises   each record is stated by at least {asked.k} people; single counts are rounded down to {asked.k}"
     )
     click.echo(f"approved   by {' and '.join(signer.name for signer in outcome.approved_by)}")
-    click.echo(f"ledger     {asked.dataset} is unbounded from today for good")
+    click.echo(f"ledger     {asked.dataset} is unbounded from today for good, in the ledger {asked.ledger}")
+    if from_vault:
+        click.echo("vault      holds the same mark: nothing is released from this dataset again, under any ledger")
+    else:
+        click.echo(
+            "vault      none was used: only the ledger named above carries the mark. The same files under another ledger, or another name, "
+            "are not stopped"
+        )
+
+
+def in_words(asked: KRequest) -> list[str]:
+    """Every field of a request, in words: what a person who approves it is shown (privacy rule 34)."""
+    if asked.person_key is None:
+        persons = (
+            "NOT TOLD APART. Every row counts as a person of its own, and nobody checks it: ten rows about one person pass for "
+            "ten people, so a record of k 10 may be one person's"
+        )
+    else:
+        persons = f"told apart by the column {_shown(asked.person_key)}; rows with the same value there are one person"
+    if asked.legal_basis is None:
+        consent = "people who agreed to synthetic release; case files without a consent column are refused"
+    else:
+        consent = f"NOBODY'S ASKED where the case files have no consent column; the ground instead: {_shown(asked.legal_basis)}"
+    return [
+        f"request    {_shown(asked.number)}, of {_shown(asked.created)}",
+        f"dataset    {asked.dataset}: its accounts become unbounded for good",
+        f"ledger     {_shown(asked.ledger)}",
+        "           the mark goes into the ledger of this id, which was made with it; compare the id with the one that `casehaven ledger show`",
+        "           prints for the ledger that pays for this dataset. If they differ, do not approve: your ledger would go on as if nothing was made",
+        "records    of the vault or of case files, the request does not say which. The vault keeps a mark of its own; of case files",
+        "           nothing but the ledger above will know, and under another ledger or another name they can be released again",
+        f"schema     {_schema(asked.schema_sha256)}",
+        f"file       k {asked.k}, {asked.mode}",
+        f"title      {_shown(asked.title)}",
+        f"people     {asked.people_cap} at most, the public bound",
+        f"persons    {persons}",
+        f"consent    {consent}",
+        f"reason     {_shown(asked.reason)}",
+    ]
+
+
+def _shown(text: str) -> str:
+    """Text of a file that somebody else wrote: nothing in it can change how the screen is read."""
+    return text if text.isprintable() else ascii(text)
+
+
+def _schema(digest: str) -> str:
+    """The digest of a schema, and which shipped one has it."""
+    for name in shipped_schema_ids():
+        if load_schema(name).digest() == digest:
+            return f"{name}, digest {digest}"
+    return f"digest {_shown(digest)}, of no shipped schema; compare with `casehaven schema show FILE`"
 
 
 def _warn() -> None:

@@ -117,7 +117,7 @@ def statement_json(statement: Statement) -> dict[str, object]:
 
 def _lines(statement: Statement) -> list[str]:
     if not statement.rows:
-        return ["no dataset has an account yet; nothing is spent"]
+        return ["no dataset has an account yet; nothing is spent", f"ledger {statement.ledger_id}"]
     table: list[tuple[str, ...]] = [("dataset", "blocks", "spent rho", "left", "cap", "epsilon spent", "of", "delta")]
     for dataset, rows in groupby(statement.rows, key=lambda row: row.dataset):
         ordered = sorted(rows, key=lambda row: (row.block == "", row.block))  # unknown year last
@@ -125,7 +125,13 @@ def _lines(statement: Statement) -> list[str]:
             table.append(_cells(dataset, list(equal)))
     widths = [max(len(row[column]) for row in table) for column in range(len(table[0]))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in table]
-    return [*lines, "", _odometer_line(statement.odometer), *(_release_line(each) for each in statement.releases)]
+    return [
+        *lines,
+        "",
+        f"ledger {statement.ledger_id}",
+        _odometer_line(statement.odometer),
+        *(_release_line(each) for each in statement.releases),
+    ]
 
 
 def _release_line(release: ReleaseDecision) -> str:

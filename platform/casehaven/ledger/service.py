@@ -9,14 +9,13 @@
    nothing was revealed, and refuses a third. `begin_writing` is on disk before the first byte of a result is; after it nothing is drawn again,
    unless `withdraw_writing` says that every byte was removed. `mark_revealed` is on disk before the result is shown to anyone, and is final.
 
-The service part of the ledger grows here: allowances per analyst, raises by two people, and the ceiling anchored outside
-the file. Until then a copy of the file that is put back rewinds what was spent; see docs/spec/ledger.md.
+Not here yet: allowances per analyst, raises by two people, a ceiling outside the file. A copy that is put back rewinds it; see docs/spec/ledger.md.
 """
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
@@ -415,13 +414,16 @@ class Ledger:
             request_digest: SHA-256 of the request that two people approved; good for one attempt.
 
         Raises:
-            UnknownAccountError: the dataset has no account.
-            UnboundedRequestUsedError: the request was used before.
-            ChargeRequestError: the digest is not one.
+            UnknownAccountError, UnboundedRequestUsedError, ChargeRequestError: no account, a request used before, no digest.
         """
         check_digest(request_digest)
         with self._store.transaction(writes=True) as connection:
             return unbounded.write_mark(connection, parse_dataset_id(dataset), request_digest, _now()[:10])
+
+    def unknown(self, charges: Collection[str]) -> frozenset[str]:
+        """Return those of some ids of receipts that this ledger never issued."""
+        with self._store.transaction(writes=False) as connection:
+            return unbounded.unknown(connection, charges)
 
     def pooled_with(self, dataset: str) -> tuple[str, ...]:
         """Return the datasets of other organisations that were ever charged together with this one."""

@@ -8,7 +8,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, func, insert, select
@@ -34,7 +34,11 @@ class UnboundedMark:
     @property
     def receipt(self) -> Receipt:
         """What a snapshot asks for before it opens; its loss stands for one that no number bounds."""
-        return Receipt(charge_id=f"unbounded-{self.request_sha256[:32]}", loss=PrivacyLoss(nano_rho=_NO_BOUND))
+        return Receipt(charge_id=_receipt_id(self.request_sha256), loss=PrivacyLoss(nano_rho=_NO_BOUND))
+
+
+def _receipt_id(request_sha256: str) -> str:
+    return f"unbounded-{request_sha256[:32]}"
 
 
 def unbounded_since(connection: Connection) -> dict[str, str]:
@@ -88,6 +92,13 @@ def write_mark(connection: Connection, dataset: str, request_sha256: str, today:
         raise UnboundedRequestUsedError("this request was used before; one request is good for one attempt")
     connection.execute(insert(models.unbounded).values(dataset_id=dataset, request_sha256=request_sha256, since=today))
     return UnboundedMark(dataset=dataset, since=unbounded_since(connection)[dataset], request_sha256=request_sha256)
+
+
+def unknown(connection: Connection, ids: Collection[str]) -> frozenset[str]:
+    """Return those of some ids of receipts, of charges and of marks, that this ledger never issued."""
+    marks = connection.scalars(select(models.unbounded.c.request_sha256))
+    charges = connection.scalars(select(models.charge.c.charge_id))
+    return frozenset(ids) - frozenset(charges) - frozenset(_receipt_id(digest) for digest in marks)
 
 
 def pooled_with(connection: Connection, dataset: str) -> tuple[str, ...]:

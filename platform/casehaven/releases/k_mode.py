@@ -5,8 +5,11 @@ The order is the rule:
 1. What is never done is refused first: more than one organisation or dataset, a dataset under an agreement. `refuse_pooled` is the one place that decides it.
 2. Two people approved the very request that is carried out.
 3. The files are checked by structure; nothing is read for its values yet.
-4. The ledger marks the dataset, for good. Then, not before, records are opened.
+4. The ledger marks the dataset, for good; a dataset of a vault is marked in the vault too. Then, not before, records are opened.
 5. The file is made, checked against its promises, labelled, signed and placed whole.
+
+A dataset of a vault keeps its mark whichever ledger is used later, and another ledger than its own is refused: one that does not know a charge under
+which the vault opened the dataset, or the mark that the vault has. A dataset of case files is marked in the ledger that the request names, nowhere else.
 
 A request is good for one attempt, also where the attempt fails: another one needs two people again. There is no way to come here from a server.
 """
@@ -143,10 +146,12 @@ def make_k_synthetic_of_vault(
 
     Raises:
         DatasetMissingError, SnapshotChangedError: as for a release.
+        KRequestError: the ledger is not the one under which the vault opened the dataset before; nothing was marked.
         The others: as `make_k_synthetic_of_files`.
     """
     from casehaven.vault.datasets import parse_dataset_id  # a file of case files needs no vault
     from casehaven.vault.snapshots import snapshot as vault_snapshot
+    from casehaven.vault.unbounded import charges_of, mark_dataset, marked_since
 
     request = _approved(approvals)
     dataset = vault.dataset(*parse_dataset_id(request.dataset))
@@ -154,12 +159,20 @@ def make_k_synthetic_of_vault(
         raise KRequestError("a vault keeps records by person and knows what each agreed to; the request says otherwise")
 
     def checked() -> tuple[Open, bool]:
+        marked = {row.dataset for row in ledger.statement().rows if row.unbounded_since is not None}
+        other = marked_since(vault, dataset) is not None and dataset.id not in marked
+        if other or ledger.unknown(charges_of(vault, dataset)):
+            raise KRequestError(
+                f"the vault opened {dataset.id} before under a ledger that is not this one, or is newer than this copy; use the dataset's own"
+            )
         opened = vault_snapshot(vault, [dataset], PURPOSE, people_cap=request.people_cap)
         return lambda receipt: opened.open(receipt, check=lambda: progress("count", None)), True
 
-    return _make(
-        request, approvals, trust, ledger, key, out, dataset.schema, [dataset.id], checked, open_accounts, progress
-    )
+    def mark() -> None:
+        mark_dataset(vault, dataset, request_sha256=request.digest(), ledger=request.ledger)
+
+    schema, sources = dataset.schema, [dataset.id]
+    return _make(request, approvals, trust, ledger, key, out, schema, sources, checked, open_accounts, progress, mark)
 
 
 def _approved(approvals: tuple[Approval, ...]) -> KRequest:
@@ -180,6 +193,7 @@ def _make(
     checked: Callable[[], tuple[Open, bool]],
     open_accounts: bool,
     progress: Progress,
+    also_mark: Callable[[], None] = lambda: None,
 ) -> KOutcome:
     refuse_pooled(request, ledger, sources=sources)
     people = two_people(approvals, trust)
@@ -197,6 +211,7 @@ def _make(
     if open_accounts:
         ledger.open_dataset(request.dataset, [""])
     mark = ledger.mark_unbounded(request.dataset, request.digest())  # privacy rule 34: before anything is opened
+    also_mark()
     domain = Domain.from_schema(schema)
     made = k_synthetic(opening(mark.receipt), domain, k=request.k, mode=request.mode, progress=progress)
     progress("write", 0.0)

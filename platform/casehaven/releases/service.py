@@ -269,11 +269,13 @@ def release_vault_datasets(
 
     Raises:
         DatasetMissingError, SchemaDiffersError, PeopleCapError, PlanError, BundleExistsError: nothing was charged.
+        UnboundedDatasetError: a dataset was released without differential privacy, by the vault's own mark (privacy rule 34).
         SnapshotChangedError: a dataset changed after the charge; the charge stands, one more attempt is free.
         BudgetExhaustedError, UnknownDatasetError, DrawRefusedError, AlreadyRevealedError, OSError: as for case files.
     """
     from casehaven.vault.datasets import parse_dataset_id  # a release of files needs no vault
     from casehaven.vault.snapshots import snapshot as vault_snapshot
+    from casehaven.vault.unbounded import refuse_marked
 
     def checked() -> Source:
         datasets = [vault.dataset(*parse_dataset_id(dataset)) for dataset in draft.vault_datasets]
@@ -283,7 +285,13 @@ def release_vault_datasets(
         opened = vault_snapshot(
             vault, datasets, PURPOSE, people_cap=draft.people_cap, tokens_are=draft.tokens_are or "separate"
         )
-        return Source(open=opened.open, consent_applied=True)
+        refuse_marked(vault, datasets)
+
+        def open_people(receipt: Receipt, *, check: Callable[[], None]) -> PersonTable:
+            refuse_marked(vault, datasets)  # a mark that was made since the check
+            return opened.open(receipt, check=check)
+
+        return Source(open=open_people, consent_applied=True)
 
     with _alone(ledger, request):
         return _release(draft, checked, ledger, key, request, progress)

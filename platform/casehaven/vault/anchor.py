@@ -1,8 +1,8 @@
 """The anchor: one small signed file on other storage that remembers what a backup forgets (privacy rule 20).
 
 1. It holds the head of the audit log and the roots of its last periods, the version and the digest of the chunk files of every dataset, every person who was
-   erased, every consent that was withdrawn, how far the keystore is, and the ledger's ceiling (none until the ledger is in the vault).
-2. It only rises: versions and positions never fall, erased people and withdrawals never leave it.
+   erased, every consent that was withdrawn, every dataset that was released without differential privacy, how far the keystore is, and the ledger's ceiling (none until the ledger is in the vault).
+2. It only rises: versions and positions never fall, erased people, withdrawals and unbounded datasets never leave it.
 3. A vault that is older than its anchor, or that tells another story than its anchor, does not open: somebody put an earlier copy back.
    `casehaven restore` is the way to take an earlier copy into use, and it does again what the anchor remembers.
 4. An erasure stands in the anchor before it begins. If it is cut short, opening the vault finishes it.
@@ -38,6 +38,7 @@ from casehaven.vault.anchor_state import (
     parse_state,
     state_document,
     state_of,
+    unbounded_of,
     withdrawn_of,
 )
 from casehaven.vault.context import SealContext
@@ -81,8 +82,13 @@ class Anchor:
             AnchorMissingError: it cannot be written.
         """
         anchor = cls(path, keystore, vault_id)
-        erased, withdrawn = erased_of(connection), withdrawn_of(connection)
-        state = replace(anchor._present(connection), sequence=1, erased=erased, withdrawn=withdrawn)
+        state = replace(
+            anchor._present(connection),
+            sequence=1,
+            erased=erased_of(connection),
+            withdrawn=withdrawn_of(connection),
+            unbounded=unbounded_of(connection),
+        )
         anchor._write(state, anchor._sealed_lists(state), replace_file=False)
         return anchor
 
@@ -200,6 +206,12 @@ class Anchor:
     def add_withdrawals(self, *consents: tuple[int, str]) -> None:
         """Remember refused or withdrawn consents, each as person and purpose, before they are written."""
         self._change(lambda state: replace(state, withdrawn=state.withdrawn | {*consents}))
+
+    def add_unbounded(self, dataset: str, day: str) -> None:
+        """Remember that a dataset is released without differential privacy, before it is opened; the first day stays."""
+        self._change(
+            lambda state: replace(state, unbounded={dataset: day, **state.unbounded}), lists=lambda state: False
+        )
 
     def remove_withdrawals(self, *consents: tuple[int, str]) -> None:
         """Forget withdrawals whose person gave consent again, after that is written."""

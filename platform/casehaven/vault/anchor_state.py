@@ -1,6 +1,6 @@
 """What the anchor remembers, how it is read from the database, and how it is written as bytes.
 
-1. It only rises (`AnchorState.raised`): versions and positions never fall, erased people and withdrawals never leave it.
+1. It only rises (`AnchorState.raised`): versions and positions never fall, erased people, withdrawals and unbounded datasets never leave it.
 2. The two lists, which grow with the vault, are bytes of their own; the document names their SHA-256.
 3. Both are padded before they are sealed: sizes say little of how many were erased (privacy rules 5 and 21).
 """
@@ -25,6 +25,9 @@ from casesynth.canonical import JsonValue, canonical_json, parse_json
 
 PERIODS_KEPT = 400
 """Roots of periods that the anchor keeps; an older backup is refused."""
+
+UNBOUNDED = "dataset.unbounded"
+"""The action of the entry that marks a dataset as released without differential privacy."""
 
 _CHUNKS = b"casehaven-chunk-set/1\n"
 _SMALLEST = 1 << 15
@@ -59,6 +62,8 @@ class AnchorState:
     """Version of each dataset, by `organisation/dataset`."""
     chunks: Mapping[str, bytes] = field(default_factory=dict)
     """Digest of each dataset's chunk files at that version (`ChunkSet`), by `organisation/dataset`."""
+    unbounded: Mapping[str, str] = field(default_factory=dict)
+    """Day on which a dataset was first released without differential privacy, by `organisation/dataset` (privacy rule 34)."""
     erased: frozenset[int] = frozenset()
     """Numbers of people who were erased."""
     withdrawn: frozenset[tuple[int, str]] = frozenset()
@@ -97,6 +102,7 @@ class AnchorState:
                 for name in names
                 if (digest := further[name].chunks.get(name) or other.chunks.get(name)) is not None
             },
+            unbounded={**other.unbounded, **self.unbounded},
             erased=self.erased | other.erased,
             withdrawn=self.withdrawn | other.withdrawn,
             erasures_seen=max(self.erasures_seen, other.erasures_seen),
@@ -143,6 +149,12 @@ def withdrawn_of(connection: Connection) -> frozenset[tuple[int, str]]:
     return frozenset(one for one in given if not latest[one])
 
 
+def unbounded_of(connection: Connection) -> dict[str, str]:
+    """Return the datasets that the audit log says were released without differential privacy, each with the day of the first time."""
+    marks = select(audit.c.object_id, func.min(audit.c.at)).where(audit.c.action == UNBOUNDED)
+    return {name: at[:10] for name, at in connection.execute(marks.group_by(audit.c.object_id))}
+
+
 @dataclass(frozen=True, kw_only=True)
 class ChunkSet:
     """A dataset's version, and the digest of the chunk files that it has then."""
@@ -183,6 +195,7 @@ def state_document(state: AnchorState, lists_sha256: bytes) -> bytes:
             },
             "datasets": dict(state.datasets),
             "chunks": {name: digest.hex() for name, digest in state.chunks.items()},
+            "unbounded": dict(state.unbounded),
             "lists_sha256": lists_sha256.hex(),
             "erasures_seen": state.erasures_seen,
             "keystore_sequence": state.keystore_sequence,
@@ -204,6 +217,7 @@ def parse_state(opened: bytes) -> tuple[AnchorState, bytes]:
         periods=tuple(AnchorPeriod(next_position=at, root=bytes.fromhex(root)) for at, root in log["periods"]),
         datasets=document["datasets"],
         chunks={name: bytes.fromhex(digest) for name, digest in document.get("chunks", {}).items()},
+        unbounded=document.get("unbounded", {}),
         erased=frozenset(document.get("erased", ())),  # in the body before the lists were apart
         withdrawn=frozenset((number, purpose) for number, purpose in document.get("withdrawn", ())),
         erasures_seen=document.get("erasures_seen", 0),

@@ -133,6 +133,10 @@ class PurposeRefusedError(VaultError):
     """A snapshot was to be opened without a charge for something that needs one."""
 
 
+class UnboundedDatasetError(VaultError):
+    """A dataset was released without differential privacy; nothing is released from it any more, under whatever ledger."""
+
+
 class SnapshotChangedError(VaultError):
     """A dataset changed between the check of a snapshot and its opening."""
 
