@@ -64,6 +64,12 @@ class FileConsents:
             indices = np.asarray(pc.fill_null(cells.indices.cast(pa.int64()), len(codes) - 1))
             self.said.setdefault(purpose, []).append((places, np.array(codes, np.int8)[indices]))
 
+    def refuse(self, name: str, places: Numbers) -> None:
+        """Take in that persons refuse what a column asks, without a record of theirs."""
+        for purpose, (column, _) in self.meanings.items():
+            if column == name:
+                self.said.setdefault(purpose, []).append((places, np.full(len(places), _REFUSED, np.int8)))
+
     def rows(
         self, vault: Vault, connection: Connection, persons: Sequence[int], fresh: Sequence[int]
     ) -> list[ConsentRow]:

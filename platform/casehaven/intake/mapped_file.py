@@ -7,7 +7,8 @@
 4. Where each row is a person and nothing identifies a record, a person is what the row says in the file and which of the equal rows it is: the same rows in
    another file are the same people, whatever the mapping. A row that was changed is another person.
 5. A record of a minor by the mapping's rule is kept, kept with pooled statistics and synthetic release refused, or left behind.
-6. A refusal counts for all records of the person in the file, also where the row that holds it stays behind or is refused.
+6. A refusal counts for all records of the person in the file, also where the row that holds it stays behind or is refused. Where no row of the person is taken in, it counts for the person
+   if the dataset knows them.
 """
 
 from __future__ import annotations
@@ -140,6 +141,20 @@ class MappedFile:
         who = pc.unique(tokens.filter(pa.array(behind)))
         found: NDArray[np.bool_] = np.asarray(pc.and_(pc.is_in(tokens, value_set=who), pc.not_equal(tokens, "")))
         return found
+
+    def refused_behind(self) -> dict[str, list[str]]:
+        """Return, by consent, who refuses it in a row that is not taken in and has no row that is: tokens, which the dataset may know (rule 6)."""
+        tokens = pc.utf8_trim_whitespace(self._tokens)
+        absent = pc.and_(pc.not_equal(tokens, ""), pc.invert(pc.is_in(tokens, value_set=self._taken_tokens())))
+        found = {}
+        for name in self.schema.consent.values():
+            if name in self.mapped:
+                refusing = self._holding(self.mapped[name], {self._no(self.schema.attribute(name))})
+                found[name] = pc.unique(tokens.filter(pc.and_(absent, pa.array(refusing)))).to_pylist()
+        return {name: who for name, who in found.items() if who}
+
+    def _taken_tokens(self) -> pa.Array:
+        return pc.unique(pc.utf8_trim_whitespace(self._tokens).filter(pa.array(self.fates == TAKEN)))
 
     @staticmethod
     def _blank(attribute: SchemaAttribute) -> str:

@@ -5,7 +5,7 @@
    written (privacy rule 8).
 3. Cells of identifiers and of free text are not kept unless the steward names them; where the schema has two that tell people apart, an index for possible duplicates is made
    of them before they are dropped.
-4. Consent is read per purpose from the schema's columns. One refusal in the file keeps the person out. A file may refuse for a person who had agreed; it
+4. Consent is read per purpose from the schema's columns. One refusal in the file keeps the person out, also one in a row that is not taken in. A file may refuse for a person who had agreed; it
    never agrees for a person who had refused: a file that is exported again must not undo a withdrawal.
 5. The same file twice adds nothing. It is known by an HMAC under a key of the organisation.
 6. Sealed chunks are on disk before the one transaction that writes all rows. Killed before it ends, nothing was taken in, and the next change
@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import hmac
 import os
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,7 @@ from casehaven.core.db import insert_many
 from casehaven.intake.errors import ChangedCaseFileError, PersonColumnError
 from casehaven.intake.file_consents import FileConsents
 from casehaven.intake.files import open_case_file, unguarded
-from casehaven.intake.mapped_file import RECORD_KEY
+from casehaven.intake.mapped_file import RECORD_KEY, MappedFile
 from casehaven.intake.record_keys import RecordKeys
 from casehaven.intake.upload import CaseRecords, Upload, known_upload, upload_index
 from casehaven.people.matching import blind_values, matching_columns
@@ -112,6 +112,8 @@ class _Intake:
             self._batch(pa.Table.from_batches([batch]), row)
             row += batch.num_rows
         self._flush()
+        if self.known and isinstance(self.file, MappedFile):
+            self._refuse_behind(self.file.refused_behind())
         self.persons = sorted(self._persons())
 
     def _columns(self) -> list[str]:
@@ -178,6 +180,18 @@ class _Intake:
                 f"{self.dataset.id} would hold more than {self.dataset.people_cap} people, the people_cap that was declared"
             )
         return np.array([people.places[index] for index in indices], np.int64)
+
+    def _refuse_behind(self, refusals: Mapping[str, Sequence[str]]) -> None:
+        """Hear the refusals of persons whom the dataset knows, and none of whose rows is taken in (rule 4)."""
+        people, key = self.people, self.token_key
+        for name, tokens in refusals.items():
+            there = self._stored([token_index(key, self.dataset, token) for token in tokens])
+            for index, (number, dek) in there.items():
+                people.places[index] = people.places.get(index, len(people.numbers))
+                if people.places[index] == len(people.numbers):
+                    people.numbers.append(number)
+                    people.deks.append(dek)
+            self.consents.refuse(name, np.array([people.places[index] for index in there], np.int64))
 
     def _stored(self, indices: Sequence[bytes]) -> dict[bytes, tuple[int, bytes]]:
         """Return number and key of those persons whom the dataset has."""
@@ -254,7 +268,7 @@ class _Intake:
         )
         if self.record_keys is not None:
             self.record_keys.write(connection)
-        if self.adds:
+        if self.adds or consents:
             self.vault.raise_version(connection, dataset)
         else:
             self.version = dataset.version

@@ -93,6 +93,29 @@ def test_a_correction_of_the_file_stands_for_one_that_was_made_in_the_vault(
     assert rows(registry) == (3, 2)
 
 
+@pytest.mark.parametrize("why", ["not a victim", "no record of theirs", "twice"])
+def test_a_refusal_of_a_known_person_counts_although_no_row_of_theirs_is_taken_in(
+    make_source: MakeSource, registry: Registry, why: str
+) -> None:
+    header = ["_uuid", "personToken", "vic_TraffickingStatus", "Gender", "consentSyntheticRelease"]
+    victim, none = "VictimOfTrafficking", "Not a victim of trafficking"
+    registry.take_in(
+        make_source(header, [[f"u{n}", f"p{n}", victim, "Femme", "yes"] for n in (1, 2, 3)], record_key="_uuid")
+    )
+    assert people(registry) == 3
+    second = {
+        "not a victim": [["u4", " p1 ", none, "Femme", "no"], ["u5", "p9", none, "Femme", "no"]],
+        "no record of theirs": [["u4", "p1", none, "", "withdrawn"], ["u2", "p2", victim, "Femme", "yes"]],
+        "twice": [["u7", "p2", victim, "Femme", "yes"], ["u7", "p1", victim, "Femme", "no"]],
+    }[why]
+    before = registry.dataset.version
+    registry.take_in(make_source(header, second, record_key="_uuid"))
+    assert (people(registry), registry.dataset.version) == (2, before + 1)
+    assert registry.open().person_by_token(registry.dataset, "p9") is None, "nothing is written of who is not known"
+    registry.take_in(make_source(header, [["u8", "p1", victim, "Femme", "yes"]], record_key="_uuid"))
+    assert people(registry) == 2, "and a later file does not bring the consent back"
+
+
 def test_no_file_replaces_a_record_of_somebody_whom_it_does_not_name(
     make_source: MakeSource, registry: Registry
 ) -> None:
