@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from casehaven.intake.errors import PreparedFileError
@@ -99,6 +99,7 @@ def test_a_document_with_another_field_is_refused(north: OrganisationKeys, place
 
 @settings(max_examples=80, deadline=None)
 @given(body=st.binary(max_size=300), tail=st.binary(max_size=20))
+@example(body=b"\x80\n", tail=b"")
 def test_any_records_are_refused_that_are_not_the_columns(
     north: OrganisationKeys, place: Path, body: bytes, tail: bytes
 ) -> None:
