@@ -209,6 +209,11 @@ OUTCOMES: dict[str, Outcome] = {
         exit_code=EXIT_REFUSED,
         advice="name the column with --person-key, or say --row-is-person if nobody is in the file twice",
     ),
+    "casehaven.intake.errors.RecordOfAnotherError": Outcome(
+        exit_code=EXIT_REFUSED,
+        advice="if the file counts its records as another file does: --record-key with another column, or none; if a person is written in another way: "
+        "write them as before, or put their refusals into the new file and erase the earlier person first (docs/spec/intake.md)",
+    ),
     "casehaven.intake.errors.RefusedRowsError": Outcome(
         exit_code=EXIT_REFUSED,
         advice="correct the rows in the file, or add --refused FILE: they are sealed into it, and the others are taken in",

@@ -136,3 +136,21 @@ def test_every_field_of_a_mapping_is_in_the_document() -> None:
     assert fields <= {
         name for row in re.findall(r"^\| (`.*?) \|", DOCUMENT, re.MULTILINE) for name in re.findall(r"`(\w+)`", row)
     }
+
+
+def test_a_list_that_counts_its_records_like_another_one_is_told_in_the_dry_run_and_refused(shelter: Shelter) -> None:
+    header = "No;Jeton de la personne;Nationalité;Année d’enregistrement;Consentement\n"
+    first, second = (
+        header + "1;T-1;Ukraine;2021;oui\n2;T-2;Ukraine;2020;oui\n",
+        header + "2;T-8;Ukraine;2022;oui\n3;T-9;Ukraine;2022;oui\n",
+    )
+    assert shelter.intake(first, "--yes", "--record-key", "No").exit_code == 0
+    told = shelter.intake(second, "--dry-run", "--record-key", "No")
+    assert told.exit_code == 0 and "others     1 row holds" in told.output and "row 2\n" in told.output
+    refused = shelter.intake(second, "--yes", "--record-key", "No")
+    assert refused.exit_code == 1 and "held by other people" in refused.output and "--record-key" in refused.output
+    assert (shelter.cells("T-8"), shelter.cells("T-9")) == ([], [])
+    assert len(shelter.cells("T-2")) == 1, "nobody's record gives way to a stranger's"
+    own = shelter.intake(second, "--yes", "--record-key", "none")
+    assert own.exit_code == 0 and "others " not in own.output
+    assert len(shelter.cells("T-8")) == len(shelter.cells("T-2")) == 1

@@ -18,7 +18,7 @@ from casehaven.intake.calendars import CALENDARS, Calendar
 from casehaven.intake.check import AttributeFinding, CheckReport
 from casehaven.intake.dates import ORDERS, DateReading
 from casehaven.intake.intake_mapping import AttributeMapping, IntakeMapping
-from casehaven.intake.mapped_file import MappedFile
+from casehaven.intake.mapped_file import TAKEN, MappedFile
 from casehaven.intake.value_proposal import DateQuestion
 from caseschemas import CaseSchema
 
@@ -228,6 +228,17 @@ def show_report(file: MappedFile, report: CheckReport) -> None:
     for note in report.notes:
         _lines(textwrap.wrap(f"note       {note}", WIDTH, subsequent_indent=" " * 11, break_long_words=False))
     _show_rows(file, report)
+
+
+def show_others(file: MappedFile, places: Sequence[int]) -> None:
+    """Say which records have a record key that another person of the dataset holds: the file will be refused."""
+    if not places:
+        return
+    what = "1 row holds a record key" if len(places) == 1 else f"{len(places):,} rows hold record keys"
+    click.echo(f"others     {what} of other people of the dataset:")
+    rows = file.held.rows[file.fates == TAKEN][list(places)]
+    _lines(wrapped("", [f"row {row}" for row in rows.tolist()], most=_ROWS_SHOWN))
+    click.echo("           the file will be refused: --record-key names another column, or none")
 
 
 def _lines(lines: Iterable[str]) -> None:

@@ -37,6 +37,7 @@ from casehaven.intake.mapped_file import MappedFile
 from casehaven.intake.mapping_document import load_intake_mapping
 from casehaven.intake.proposal import propose
 from casehaven.intake.readers import open_form, open_source
+from casehaven.intake.record_keys import held_by_others
 from casehaven.intake.refused_rows import write_refused_rows
 from casehaven.intake.remembered import remember, remembered
 from casehaven.intake.sealed_upload import is_prepared, open_prepared
@@ -183,10 +184,7 @@ class _Intake:
                 raise click.UsageError(f"{path.name} is a prepared file: it takes no mapping, no rule and no dry run")
             prepared = open_prepared(path, self.vault.keys_of(self.dataset), self.schema)
             click.echo(f"prepared   {path.name}: {prepared.token_rule} under the linkage key {prepared.linkage_key}")
-            if self.wishes.dry_run:
-                click.echo(f"dry run    {path.name}: nothing was taken in")
-            else:
-                self._say(path, self._seal(prepared))
+            self._say(path, self._seal(prepared))
         elif self._plain(path):
             self._say(path, self._seal(path))
         else:
@@ -233,6 +231,7 @@ class _Intake:
         with _phase("understand"):
             report = check_file(file, keep=self.wishes.keep)
         screen.show_report(file, report)
+        screen.show_others(file, [] if self.dataset is None else held_by_others(self.vault, self.dataset, file))
         self._save(decided)
         if self.wishes.dry_run or self.dataset is None:
             click.echo(f"dry run    {path.name}: nothing was taken in")

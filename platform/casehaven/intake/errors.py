@@ -89,5 +89,9 @@ class PersonUndecidedError(CaseFileError):
     """Nobody has said what tells people apart in a file."""
 
 
+class RecordOfAnotherError(CaseFileError):
+    """A record key of the file is held by another person of the dataset."""
+
+
 class RefusedRowsError(CaseFileError):
     """Rows cannot be taken in, and nobody said what is to become of them."""

@@ -3,7 +3,8 @@
 1. Kept: attributes with a public list of values, as codes of that list, and answers about consent. A cell that the list does not know is written as what the schema makes of it; its
    words stay behind. So no text that somebody typed is in the output.
 2. Dropped: every identifier, all free text, every column that fills nothing, and rows that the mapping leaves behind.
-3. The person key becomes a person token, the record key and the case reference become keyed hashes (`casehaven.intake.prepare_tokens`).
+3. The person key becomes a person token, the record key and the case reference become keyed hashes (`casehaven.intake.prepare_tokens`). Tokens are made when all files of the run are read:
+   who is in several files under one person key has one token.
 4. Order says nothing: records are sorted by their record key's hash.
 5. No network and no vault is needed or used, and nothing is written but the sealed file.
 """
@@ -45,6 +46,8 @@ from casesynth._files import write_whole
 __all__ = ["Preparation", "prepare"]
 
 _REFERENCE = "caseReference"
+_MAKES = "#makes-token "
+"""Before the name of an identifier that makes tokens; no attribute can begin so."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,8 +85,8 @@ def prepare(files: Sequence[MappedFile], how: Preparation, out: Path, *, replace
         ExistingPreparedFileError: the file is there.
         OSError: it cannot be written; nothing is left of it.
     """
-    tables = [_prepared(file, how) for file in files]
-    table = _once(pa.concat_tables(tables)).sort_by(RECORD_KEY)
+    read = [_prepared(file, how) for file in files]
+    table = _once(_with_tokens(pa.concat_tables(read), how)).sort_by(RECORD_KEY)
     if not table.num_rows:
         raise NobodyToPrepareError("no record of these files is taken in under this mapping; nothing was written")
     sealed = seal_prepared(table, how.schema, rule_of(how.schema), how.key.fingerprint, how.to)
@@ -106,7 +109,7 @@ def _once(table: pa.Table) -> pa.Table:
 
 
 def _prepared(file: MappedFile, how: Preparation) -> pa.Table:
-    """The records of one file, every column as text of the public list or as a keyed hash."""
+    """The records of one file, every column as text of the public list or as a keyed hash, but for the person key and what makes tokens."""
     schema, person = how.schema, str(how.schema.person_key)
     read = [name for name in allowed_columns(schema) if name not in (person, RECORD_KEY, _REFERENCE)]
     identifiers = token_columns(schema)
@@ -114,15 +117,7 @@ def _prepared(file: MappedFile, how: Preparation) -> pa.Table:
     wanted = [*read, person, RECORD_KEY, *identifiers, *([_REFERENCE] if _REFERENCE in names else [])]
     table = _whole(file, wanted)
     columns = {name: _coded(schema.attribute(name), table.column(name)) for name in read}
-    tokens = person_tokens(
-        how.key,
-        schema,
-        how.organisation,
-        _texts(table, person),
-        {name: _dated(file, schema, name, _texts(table, name)) for name in identifiers},
-        how.numbers,
-    )
-    columns[person] = pa.array(tokens, pa.string())
+    columns[person] = pa.array(_texts(table, person), pa.string())
     if _REFERENCE in names:
         references = _texts(table, _REFERENCE)
         columns[_REFERENCE] = pa.array(
@@ -130,7 +125,24 @@ def _prepared(file: MappedFile, how: Preparation) -> pa.Table:
         )
     keys = _texts(table, RECORD_KEY)
     columns[RECORD_KEY] = pa.array([record_token(how.key, how.organisation, one) for one in keys], pa.string())
-    return pa.table({name: columns[name] for name in allowed_columns(schema) if name in columns})
+    prepared = {name: columns[name] for name in allowed_columns(schema) if name in columns}
+    makes = {f"{_MAKES}{name}": _dated(file, schema, name, _texts(table, name)) for name in identifiers}
+    return pa.table(prepared | {name: pa.array(cells, pa.string()) for name, cells in makes.items()})
+
+
+def _with_tokens(table: pa.Table, how: Preparation) -> pa.Table:
+    """Put a person token in place of each person key, and drop what it is made of."""
+    person, identifiers = str(how.schema.person_key), token_columns(how.schema)
+    tokens = person_tokens(
+        how.key,
+        how.schema,
+        how.organisation,
+        _texts(table, person),
+        {name: _texts(table, f"{_MAKES}{name}") for name in identifiers},
+        how.numbers,
+    )
+    table = table.drop_columns([f"{_MAKES}{name}" for name in identifiers])
+    return table.set_column(table.column_names.index(person), person, pa.array(tokens, pa.string()))
 
 
 def _whole(file: MappedFile, wanted: Sequence[str]) -> pa.Table:

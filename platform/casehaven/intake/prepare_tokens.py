@@ -6,7 +6,7 @@
 2. A record that lacks a name or a full date of birth, and every record of other schemas, has a token of the organisation's own person key (`number/1`), in capitals and small letters as it is
    written: some tools number people so. By default
    the organisation's name goes in: two organisations that both number their people from 1 do not meet. Partners who share one numbering leave it out, all of them.
-3. All records of one person key in a run get one token: that of the first compound in the order of bytes, where any record has one.
+3. All records of one person key in a run, in whatever file of it, get one token: that of the first compound in the order of bytes, where any record has one. Person keys are the same as in rule 2.
 4. Record keys and case references always hold the organisation's name. Their hashes let a correction find its record, and a person be found by whoever has the reference and the
    linkage key.
 5. 16 bytes of HMAC-SHA256, as 32 hexadecimal digits, over a label, the schema and the parts, each after its length. The server keys tokens again before it stores them.
@@ -142,14 +142,15 @@ def person_tokens(
     first: dict[str, bytes] = {}
     if field is not None:
         there = [name for name in field.columns if name in identifiers]
-        for place, person in enumerate(persons):
+        for place, person in enumerate(map(_number, persons)):
             compound = _compound(field, {name: identifiers[name][place] for name in there})
             if compound is not None and (person not in first or compound < first[person]):
                 first[person] = compound
     made: dict[str, str] = {}
     for person in dict.fromkeys(persons):
-        if person in first:
-            made[person] = _token(key, "person", schema.id, _NAMES_BIRTH, first[person])
+        compound = first.get(_number(person))
+        if compound is not None:
+            made[person] = _token(key, "person", schema.id, _NAMES_BIRTH, compound)
         else:
             whose = organisation if numbers == "own" else ""
             made[person] = _token(key, "person", schema.id, RULE_BY_NUMBER, whose.encode(), _number(person).encode())

@@ -5,8 +5,8 @@
 2. A record whose key and content are there adds nothing.
 3. A record whose key is there with other content is a correction: it stands for the record that counted until now, also where that was a correction made in the
    vault. What was there stays, and can be read.
-4. A record key is the person's: the same key of another person is another record, because tools and forms count their records alike, and no file replaces a
-   record of somebody whom it does not name.
+4. One record key has one person. A file that brings a key which another person of the dataset holds is refused, whole: either the files count their records alike, or the person is written
+   in another way than before. Taken in, it would replace a stranger's record, or count a person twice and lose a refusal. Nobody can tell which from here.
 5. When the person of a record is erased, what is held of its record key goes too.
 """
 
@@ -17,15 +17,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 from sqlalchemy import Connection, bindparam, delete, select, update
 
 from casehaven.core.db import insert_many
+from casehaven.intake.errors import RecordOfAnotherError, RefusedRowsError
+from casehaven.intake.mapped_file import RECORD_KEY
+from casehaven.intake.upload import CaseRecords
 from casehaven.vault import models
 from casehaven.vault.context import prefixed
 from casehaven.vault.datasets import Dataset
 from casehaven.vault.keystore import OrganisationKeys
-from casehaven.vault.store import Vault
+from casehaven.vault.store import Vault, token_index
+from casesynth.encode import person_tokens
 
 INDEX_BYTES = 16
 
@@ -40,6 +45,8 @@ class RecordKeys:
     vault: Vault
     dataset: Dataset
     keys: OrganisationKeys
+    file: str
+    """Name of the file."""
     known: bool
     """Whether anybody is in the dataset."""
     corrected: int = 0
@@ -48,13 +55,13 @@ class RecordKeys:
     """Record that counted, and the one that stands for it now."""
     _rows: dict[bytes, tuple[int, int, bytes]] = field(default_factory=dict)
     """By key index: person, record, content."""
-    _stored: dict[bytes, tuple[int, bytes]] = field(default_factory=dict)
-    """What the database has of the batch: record and content."""
+    _stored: dict[bytes, tuple[int, bytes, bytes]] = field(default_factory=dict)
+    """What the database has of the batch: record, content, token index of the person."""
 
     def __post_init__(self) -> None:
         name = prefixed(self.dataset.name.encode("utf-8"))
         self._key, self._content = (self.keys.index_key(field) for field in ("record-key", "record-content"))
-        self._named = name
+        self._named, self._token = name, self.keys.index_key("person-token")
 
     def new_rows(self, keys: Sequence[str], tokens: Sequence[str], texts: Sequence[str]) -> NDArray[np.int64]:
         """Return the places of the records that the dataset has not as they are.
@@ -63,22 +70,46 @@ class RecordKeys:
             keys: record key of each.
             tokens: person token of each.
             texts: cells of each, as JSON.
+
+        Raises:
+            RecordOfAnotherError: another person of the dataset holds one of the record keys (rule 4).
+            RefusedRowsError: one record key has two contents in the file.
         """
         self._batch = [
-            (index := self._index(key, token), self._content_of(index, token, text))
+            (index := self._index(key), self._content_of(index, token, text))
             for key, token, text in zip(keys, tokens, texts, strict=True)
         ]
         self._stored = self._look_up([index for index, _ in self._batch]) if self.known else {}
+        if self._others([index for index, _ in self._batch], tokens):
+            raise RecordOfAnotherError(
+                f"{self.file}: record keys of this file are held by other people of the dataset; nothing was taken in"
+            )
         kept = []
         for place, (index, content) in enumerate(self._batch):
-            there = self._stored.get(index)
-            if index in self._rows or (there is not None and hmac.compare_digest(there[1], content)):
+            there, before = self._stored.get(index), self._rows.get(index)
+            if before is not None and not hmac.compare_digest(before[2], content):
+                raise RefusedRowsError(f"{self.file}: one record key has two contents in this file")
+            if before is not None or (there is not None and hmac.compare_digest(there[1], content)):
                 self.unchanged += 1
             else:
                 self._rows[index] = (0, 0, content)
                 kept.append(place)
         self._batch = [self._batch[place] for place in kept]
         return np.array(kept, np.int64)
+
+    def others(self, keys: Sequence[str], tokens: Sequence[str]) -> list[int]:
+        """Return the places of those records whose key another person of the dataset holds (rule 4)."""
+        indices = [self._index(key) for key in keys]
+        self._stored = self._look_up(indices) if self.known else {}
+        return self._others(indices, tokens)
+
+    def _others(self, indices: Sequence[bytes], tokens: Sequence[str]) -> list[int]:
+        found = []
+        for place, index in enumerate(indices):
+            there = self._stored.get(index)
+            if there is not None and there[2] != token_index(self._token, self.dataset, tokens[place]):
+                found.append(place)
+        return found
 
     def add(self, persons: Sequence[int], records: Sequence[int]) -> None:
         """Remember the records of `new_rows` under their numbers."""
@@ -123,22 +154,43 @@ class RecordKeys:
             changes = [{"old": old, "new": new} for old, new in sorted(tips.items())]
             connection.execute(statement.values(superseded_by=bindparam("new")), changes)
 
-    def _index(self, key: str, token: str) -> bytes:
-        named = self._named + prefixed(token.encode("utf-8")) + key.encode("utf-8")
-        return hmac.digest(self._key, named, "sha256")[:INDEX_BYTES]
+    def _index(self, key: str) -> bytes:
+        return hmac.digest(self._key, self._named + key.encode("utf-8"), "sha256")[:INDEX_BYTES]
 
     def _content_of(self, index: bytes, token: str, text: str) -> bytes:
         said = index + prefixed(token.encode("utf-8")) + text.encode("utf-8")
         return hmac.digest(self._content, said, "sha256")[:INDEX_BYTES]
 
-    def _look_up(self, indices: Sequence[bytes]) -> dict[bytes, tuple[int, bytes]]:
-        table, found = models.record_key.c, dict[bytes, tuple[int, bytes]]()
+    def _look_up(self, indices: Sequence[bytes]) -> dict[bytes, tuple[int, bytes, bytes]]:
+        table, person = models.record_key.c, models.person.c
+        found: dict[bytes, tuple[int, bytes, bytes]] = {}
         with self.vault.database.transaction(writes=False) as connection:
             for start in range(0, len(indices), _AT_ONCE):
                 some = indices[start : start + _AT_ONCE]
-                where = (table.dataset_id == self.dataset.dataset_id, table.key_index.in_(some))
-                for index, record, content in connection.execute(
-                    select(table.key_index, table.record_id, table.content).where(*where)
-                ):
-                    found[bytes(index)] = record, bytes(content)
+                where = (
+                    table.dataset_id == self.dataset.dataset_id,
+                    table.key_index.in_(some),
+                    person.person_id == table.person_id,
+                )
+                columns = (table.key_index, table.record_id, table.content, person.token_index)
+                for index, record, content, token in connection.execute(select(*columns).where(*where)):
+                    found[bytes(index)] = record, bytes(content), bytes(token)
         return found
+
+
+def held_by_others(vault: Vault, dataset: Dataset, file: CaseRecords) -> list[int]:
+    """Return the places of those records of a file whose key another person of the dataset holds: such a file is refused (rule 4).
+
+    Args:
+        vault: where.
+        dataset: which.
+        file: with record keys.
+    """
+    keys = RecordKeys(vault=vault, dataset=dataset, keys=vault.keys_of(dataset), file=file.path.name, known=True)
+    found, start, person = list[int](), 0, str(dataset.schema.person_key)
+    for batch in file.batches([RECORD_KEY, person]):
+        table = pa.Table.from_batches([batch])
+        tokens = person_tokens(table.column(person), person).to_pylist()
+        found += [start + place for place in keys.others(table.column(RECORD_KEY).to_pylist(), tokens)]
+        start += batch.num_rows
+    return found

@@ -4,7 +4,7 @@
    within a sixteenth how long the records are.
 2. It is bound to the organisation and to its own number. A changed bit, a cut, another organisation, another key: refused, and nothing of it is used.
 3. Anybody can seal to a public key, so what is inside is not trusted: the schema has to be the dataset's, the columns are among those that `prepare` writes, cells are text, and person tokens,
-   record keys and references have the form of keyed hashes. What is no value of the schema becomes what any cell outside the list becomes.
+   record keys and references have the form of keyed hashes, and a record key has one content. What is no value of the schema becomes what any cell outside the list becomes.
 4. The digest of a prepared file is that of its records: prepared twice, the same records are known again.
 
 Layout (docs/spec/prepare.md):
@@ -205,6 +205,9 @@ def _read(path: Path, content: bytes, schema: CaseSchema) -> PreparedFile:
     if not fits or not isinstance(columns, list):
         raise PreparedFileError(f"{path.name} holds what `casehaven prepare` does not write")
     table = _table(path, body, columns)
+    rows = table.group_by(columns, use_threads=False).aggregate([])
+    if len(pc.unique(rows.column(RECORD_KEY))) != rows.num_rows:
+        raise PreparedFileError(f"{path.name}: it holds one record with two contents; prepare the file again")
     for name in (key, RECORD_KEY, "caseReference"):
         if name in columns and not _all_hashes(table.column(name), empty=name == "caseReference"):
             raise PreparedFileError(
@@ -224,9 +227,10 @@ def _table(path: Path, body: bytes, columns: Sequence[str]) -> pa.Table:
     read = pacsv.ReadOptions(use_threads=False)
     try:
         table = pacsv.read_csv(pa.BufferReader(body), read_options=read, parse_options=parse, convert_options=convert)
-    except pa.ArrowException:
+        names = table.column_names
+    except (pa.ArrowException, UnicodeDecodeError):  # the second where a name is not UTF-8
         raise PreparedFileError(f"{path.name}: its records cannot be read") from None
-    if table.column_names != list(columns):
+    if names != list(columns):
         raise PreparedFileError(f"{path.name}: its records have other columns than it says")
     return table
 

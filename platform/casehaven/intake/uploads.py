@@ -10,7 +10,8 @@
 5. The same file twice adds nothing. It is known by an HMAC under a key of the organisation.
 6. Sealed chunks are on disk before the one transaction that writes all rows. Killed before it ends, nothing was taken in, and the next change
    removes the chunks; once it is committed, everything is there.
-7. Of a file under a mapping, a record that is there already adds nothing, and another one under its record key corrects it (`record_keys`).
+7. Of a file under a mapping, a record that is there already adds nothing, and another one under its record key corrects it; a key that another person holds
+   refuses the file (`record_keys`).
 8. Memory: the sealed records of one file and the keys of its people, about 1 KB a record.
 """
 
@@ -99,7 +100,13 @@ class _Intake:
         with self.vault.database.transaction(writes=False) as connection:
             self.known = _people(connection, self.dataset)
         self.record_keys = (
-            RecordKeys(vault=self.vault, dataset=self.dataset, keys=self.keys, known=bool(self.known))
+            RecordKeys(
+                vault=self.vault,
+                dataset=self.dataset,
+                keys=self.keys,
+                file=self.file.path.name,
+                known=bool(self.known),
+            )
             if RECORD_KEY in self.file.columns
             else None
         )
@@ -358,6 +365,7 @@ def take_in(
         PersonColumnError: the schema has no person key.
         PersonKeyError: a record has no person key; names file and row.
         PeopleCapError: there would be more people than the dataset's people cap.
+        RecordOfAnotherError: another person of the dataset holds a record key of the file.
         SealBrokenError: the row of a person who is there already was changed; nothing was taken in.
         VaultError, DatabaseError, OSError: nothing was taken in.
     """

@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING
 import pytest
 from sqlalchemy import func, select
 
+from casehaven.intake.errors import RecordOfAnotherError
+from casehaven.intake.intake_mapping import AttributeMapping
 from casehaven.intake.proposal import propose
+from casehaven.intake.record_keys import held_by_others
 from casehaven.intake.remembered import remember, remembered
 from casehaven.intake.uploads import take_in
 from casehaven.people import People
@@ -116,14 +119,47 @@ def test_a_refusal_of_a_known_person_counts_although_no_row_of_theirs_is_taken_i
     assert people(registry) == 2, "and a later file does not bring the consent back"
 
 
-def test_no_file_replaces_a_record_of_somebody_whom_it_does_not_name(
+def test_a_file_with_a_record_key_that_another_person_holds_is_refused_whole(
     make_source: MakeSource, registry: Registry
 ) -> None:
     registry.take_in(make_source(HEADER, ROWS, record_key="_uuid"))
-    registry.take_in(make_source(HEADER, [["u3", "p9", "Homme", "yes", ""]], record_key="_uuid"))
-    assert [cells["prs_Gender"] for cells in registry.cells("p2")] == ["Masculine"]
-    assert [cells["prs_Gender"] for cells in registry.cells("p9")] == ["Masculine"]
-    assert people(registry) == 3, "forms count their records alike: the same number is not the same record"
+    registry.take_in(make_source(HEADER, [["u3", "p2", "Homme", "no", ""]], record_key="_uuid"))
+    before = (rows(registry), people(registry), registry.dataset.version)
+    others = make_source(
+        HEADER,
+        [["u8", "p8", "Femme", "yes", ""], ["u1", "p1", "Homme", "yes", ""], ["u3", "p9", "Homme", "yes", ""]],
+        record_key="_uuid",
+    )
+    assert held_by_others(registry.open(), registry.dataset, registry.mapped(others)) == [2]
+    with pytest.raises(RecordOfAnotherError, match="held by other people"):
+        registry.take_in(others)
+    assert (rows(registry), people(registry), registry.dataset.version) == before
+    for token in ("p8", "p9"):
+        assert registry.open().person_by_token(registry.dataset, token) is None
+    assert [cells["prs_Gender"] for cells in registry.cells("p2")] == ["Masculine"], "nothing is superseded"
+    own = registry.mapped(others)
+    counted = replace(own.mapping, record_key=None)  # --record-key none: the file counts its records for itself
+    assert held_by_others(registry.open(), registry.dataset, replace(own, mapping=counted)) == []
+    assert registry.take_in(others, mapping=counted).records == 3
+
+
+def test_a_person_who_is_written_in_another_way_brings_no_withdrawn_consent_back(
+    make_source: MakeSource, registry: Registry
+) -> None:
+    header = ["_uuid", "who", "Gender", "consentSyntheticRelease"]
+    person = AttributeMapping(to="personToken", source=("who",), how="copy", status="decided")
+
+    def taken(who: str, consent: str) -> None:
+        held = make_source(header, [["u7", who, "Femme", consent]], record_key="_uuid")
+        mapping = propose(held, registry.dataset.schema).accepted()
+        rest = tuple(entry for entry in mapping.attributes if entry.to != "personToken")
+        registry.take_in(held, mapping=replace(mapping, attributes=(person, *rest)))
+
+    taken("Ana, no birth date", "yes")
+    taken("Ana, no birth date", "no")
+    with pytest.raises(RecordOfAnotherError):
+        taken("Ana, born 1990", "yes")
+    assert people(registry) == 0
 
 
 def test_a_corrected_mapping_corrects_the_records_of_a_file_that_is_there(
@@ -165,7 +201,9 @@ def test_when_a_person_is_erased_their_record_keys_go_too(make_source: MakeSourc
         left = connection.scalar(select(func.count()).select_from(models.record_key))
     assert left == 1
     again = registry.take_in(make_source(HEADER, [*ROWS, ["u9", "p9", "Homme", "", ""]], record_key="_uuid"))
-    assert again.records == 3, "whoever still has the file brings the person back: erase at the source as well"
+    assert again.records == 3, (
+        "a key that nobody holds is free, and whoever still has the file brings the person back: erase at the source as well"
+    )
 
 
 def test_what_the_database_holds_of_a_record_key_tells_nothing(make_source: MakeSource, registry: Registry) -> None:

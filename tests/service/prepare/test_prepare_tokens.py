@@ -10,7 +10,9 @@ from click.testing import Result
 from casehaven.intake.linkage_key import LinkageKey, read_linkage_key
 from casehaven.intake.prepare_tokens import name_words, person_tokens, reference_token
 from casehaven.intake.uploads import take_in
+from casehaven.vault.snapshots import snapshot
 from caseschemas import load_schema
+from casesynth.privacy import PrivacyLoss, Receipt
 
 if TYPE_CHECKING:
     from tests.service.prepare.conftest import Agreement
@@ -94,6 +96,23 @@ def test_all_records_of_a_person_key_have_one_token(agreement: Agreement) -> Non
     assert len(found) > 150
     assert max(map(len, found.values())) == 1
     assert len({token for tokens in found.values() for token in tokens}) == len(found)
+
+
+def test_one_person_key_has_one_token_in_all_files_of_a_run_and_one_refusal_wins(agreement: Agreement) -> None:
+    named, bare = agreement.folder / "named.csv", agreement.folder / "bare.csv"
+    header = "_uuid,_id,__version__,person/personToken,case/prs_Gender,consent/consentSyntheticRelease"
+    names = "person/prs_FirstName,person/prs_SecondName,person/prs_Birthdate"
+    named.write_text(f"{header},{names}\nu1,1,v,P1,Feminine,no,Ana,Example,1990-03-04\n", "utf-8")
+    bare.write_text(f"{header}\nu2,2,v, P1 ,Feminine,yes\nu3,3,v,P2,Masculine,yes\n", "utf-8")
+    for files in ((named, bare), (bare, named)):
+        done = agreement.prepare(*files)
+        assert done.exit_code == 0, done.output
+        tokens = agreement.cells()["personToken"]
+        assert (len(tokens), len(set(tokens))) == (3, 2)
+    dataset = agreement.vault.dataset("north", "cases")
+    take_in(agreement.vault, dataset, agreement.open())
+    found = snapshot(agreement.vault, [agreement.vault.dataset("north", "cases")], "synthetic_release")
+    assert found.open(Receipt(charge_id="c1", loss=PrivacyLoss(nano_rho=1))).people == 1, "P1 refused in one file"
 
 
 def test_nobody_is_taken_for_a_person_of_their_own_unless_somebody_says_so(agreement: Agreement) -> None:

@@ -97,6 +97,13 @@ def test_a_forged_file_with_text_where_hashes_belong_is_refused(agreement: Agree
         forged(good | {name: [cell]})
         with pytest.raises(PreparedFileError, match="not a keyed hash"):
             agreement.open("forged.prepared")
+    twice = {name: cells * 2 for name, cells in good.items()}
+    forged(twice)
+    assert agreement.open("forged.prepared").columns
+    for name, cells in (("con_Consent", ["TRUE", "FALSE"]), ("personToken", ["0" * 32, "2" * 32])):
+        forged(twice | {name: cells})
+        with pytest.raises(PreparedFileError, match="one record with two contents"):
+            agreement.open("forged.prepared")
     forged(good | {"prs_FirstName": ["Ana"]})
     with pytest.raises(PreparedFileError, match="does not write"):
         agreement.open("forged.prepared")
