@@ -183,6 +183,13 @@ def test_person_keys_that_differ_in_capitals_are_two_people() -> None:
     assert tokens[0] == tokens[2] != tokens[1]
 
 
+def test_person_keys_that_differ_in_white_space_are_one_person_with_one_token() -> None:
+    key, schema = LinkageKey(key=bytes(32)), load_schema(HTCDS)
+    cells = {"prs_FirstName": "Ana", "prs_SecondName": "Example", "prs_Birthdate": "1990-03-04"}
+    made = {name: ["", cell, cell] for name, cell in cells.items()}
+    assert len(set(person_tokens(key, schema, "north", ["P 1", " P  1", "Q"], made))) == 1
+
+
 def test_a_record_with_two_contents_in_several_files_is_refused_and_equal_ones_count_once(agreement: Agreement) -> None:
     first, second, third = (agreement.folder / f"{number}.csv" for number in range(3))
     header = "_uuid,_id,__version__,person/personToken,case/prs_Gender,consent/con_Consent"
