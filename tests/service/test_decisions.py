@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Sequence
 from itertools import permutations
 from pathlib import Path
 
@@ -32,11 +33,13 @@ def ledger(tmp_path: Path) -> Ledger:
     return made
 
 
-def shown(ledger: Ledger, key: str = "request-1", *, reveal: bool = True) -> Receipt:
+def shown(
+    ledger: Ledger, key: str = "request-1", *, datasets: Sequence[str] = ("north/cases",), reveal: bool = True
+) -> Receipt:
     receipt = ledger.charge(
         key=IdempotencyKey(text=key),
         body={},
-        datasets=["north/cases"],
+        datasets=datasets,
         blocks=["2024"],
         loss=PrivacyLoss(nano_rho=1000),
         purpose="synthetic_release",
@@ -125,11 +128,87 @@ def test_the_database_itself_refuses_to_take_a_step_back(ledger: Ledger, stateme
 
 def test_each_release_has_its_own_decision(ledger: Ledger) -> None:
     one, two = shown(ledger).charge_id, shown(ledger, "request-2").charge_id
-    ledger.decide(one, OPENED, before_decision=True)
+    ledger.decide(one, WITHHELD)
     ledger.decide(two, PUBLISHED)
-    marks = {release.charge_id: release.used_private_data for release in ledger.statement().releases}
-    assert marks == {one: True, two: False}
+    decisions = {release.charge_id: release.decision for release in ledger.statement().releases}
+    assert decisions == {one: WITHHELD, two: PUBLISHED}
     assert all(release.datasets == ("north/cases",) for release in ledger.statement().releases)
+
+
+def marked(ledger: Ledger) -> dict[str, bool]:
+    """What the statement says about each release: whether its decision used private data."""
+    return {release.charge_id: release.used_private_data for release in ledger.statement().releases}
+
+
+def test_a_report_waits_for_the_decision_about_every_drawn_release_of_the_same_datasets(ledger: Ledger) -> None:
+    one, two = shown(ledger).charge_id, shown(ledger, "request-2").charge_id
+    ledger.decide(one, PUBLISHED)
+    with pytest.raises(DecisionNeededError, match=two):
+        ledger.decide(one, OPENED)
+    assert [release.steps for release in ledger.statement().releases if release.charge_id == two] == [()]
+    ledger.decide(two, WITHHELD)
+    ledger.decide(one, OPENED)
+    assert marked(ledger) == {one: False, two: False}
+
+
+@pytest.mark.parametrize("decision", [PUBLISHED, WITHHELD])
+def test_a_report_opened_all_the_same_marks_the_undecided_release_beside_it(
+    ledger: Ledger, decision: DecisionKind
+) -> None:
+    one, two = shown(ledger).charge_id, shown(ledger, "request-2").charge_id
+    ledger.decide(one, PUBLISHED)
+    found = ledger.decide(one, OPENED, before_decision=True)
+    assert (found.used_private_data, found.undecided_beside) == (False, ())
+    ledger.decide(two, decision)
+    assert marked(ledger) == {one: False, two: True}
+    ledger.decide(one, OPENED)  # once more: everything is decided
+
+
+def test_withholding_a_release_after_the_report_of_another_marks_it(ledger: Ledger) -> None:
+    one, two = shown(ledger).charge_id, shown(ledger, "request-2").charge_id
+    for charge in (one, two):
+        ledger.decide(charge, PUBLISHED)
+    ledger.decide(one, OPENED)
+    assert marked(ledger) == {one: False, two: False}
+    ledger.decide(two, WITHHELD)
+    assert marked(ledger) == {one: False, two: True}
+
+
+def test_a_report_that_was_opened_before_waits_again_for_a_release_drawn_since(ledger: Ledger) -> None:
+    one = shown(ledger).charge_id
+    ledger.decide(one, PUBLISHED)
+    ledger.decide(one, OPENED)
+    two = shown(ledger, "request-2").charge_id
+    with pytest.raises(DecisionNeededError, match=two):
+        ledger.decide(one, OPENED)
+    ledger.decide(one, OPENED, before_decision=True)
+    assert marked(ledger) == {one: False, two: True}
+
+
+def test_a_release_that_was_drawn_and_not_finished_is_waited_for_and_marked_too(ledger: Ledger) -> None:
+    one, receipt = shown(ledger).charge_id, shown(ledger, "request-2", reveal=False)
+    ledger.decide(one, PUBLISHED)
+    with pytest.raises(DecisionNeededError, match=receipt.charge_id):
+        ledger.decide(one, OPENED)
+    ledger.decide(one, OPENED, before_decision=True)
+    ledger.mark_revealed(receipt, DIGEST)
+    ledger.decide(receipt.charge_id, PUBLISHED)
+    assert marked(ledger) == {one: False, receipt.charge_id: True}
+
+
+def test_one_dataset_in_common_is_enough_and_none_is_no_reason_to_wait(ledger: Ledger) -> None:
+    for dataset in ("south/cases", "west/cases"):
+        ledger.open_dataset(dataset, ["2024"])
+    one = shown(ledger, datasets=("north/cases", "south/cases")).charge_id
+    two = shown(ledger, "request-2", datasets=("south/cases", "west/cases")).charge_id
+    three = shown(ledger, "request-3", datasets=("west/cases",)).charge_id
+    ledger.decide(one, PUBLISHED)
+    with pytest.raises(DecisionNeededError) as refused:
+        ledger.decide(one, OPENED)
+    assert two in str(refused.value)
+    assert three not in str(refused.value)
+    ledger.decide(one, OPENED, before_decision=True)
+    assert marked(ledger) == {one: False, two: True, three: False}
 
 
 def test_a_ledger_of_version_1_is_brought_up_with_all_it_spent(ledger: Ledger) -> None:

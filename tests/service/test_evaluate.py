@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import json
 import logging
 import os
 import re
 import shutil
+import subprocess
+import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -65,7 +69,8 @@ def run(shelter: Shelter, *arguments: str | Path, given: str | None = None) -> R
 
 def evaluate(shelter: Shelter, *options: str | Path, given: str | None = None) -> Result:
     files = (shelter.folder / "bundle", shelter.folder / "north.csv", "--schema", shelter.folder / "shelter.json")
-    return run(shelter, "evaluate", *files, "--no-attacks", *options, given=given)
+    screen = () if "-o" in options else ("--to-screen",)  # what runs in this process has no terminal
+    return run(shelter, "evaluate", *files, "--no-attacks", *screen, *options, given=given)
 
 
 def decide(shelter: Shelter, decision: str) -> Result:
@@ -226,6 +231,34 @@ def test_withholding_after_the_report_marks_the_release(released: Shelter) -> No
     assert "withheld, and that is final" in refused.output
 
 
+def second_release(released: Shelter) -> str:
+    """Draw another release of the same records, in `second`, and return its charge."""
+    made = released.release(released.folder / "north.csv", out="second", extra=("--epsilon", "1"))
+    assert made.exit_code == 0, made.output
+    facts = json.loads((released.folder / "second" / "manifest.json").read_bytes())["facts"]
+    assert isinstance(facts["charge"], str)
+    return facts["charge"]
+
+
+def test_an_undecided_release_of_the_same_people_is_decided_about_before_the_report_opens_or_is_marked(
+    released: Shelter,
+) -> None:
+    charge, second = second_release(released), released.folder / "second"
+    assert decide(released, "publish").exit_code == 0
+    refused = evaluate(released)
+    assert (refused.exit_code, charge in refused.output) == (1, True)
+    opened_early = evaluate(released, "--before-decision")
+    assert opened_early.exit_code == 0, opened_early.output
+    assert f"charge {charge}: decision used private data: not covered" in opened_early.output
+    decided = run(released, "decide", "publish", second)
+    assert "not covered" in decided.output
+    assert is_marked(second)
+    stated = json.loads(decision_path(second).read_bytes())
+    assert stated["decision_used_private_data"] is True
+    releases = Ledger.open(released.folder / "ledger.sqlite").statement().releases
+    assert [each.charge_id for each in releases if each.used_private_data] == [charge]
+
+
 def test_a_changed_bundle_or_one_of_another_ledger_or_key_is_refused(
     released: Shelter, make_shelter: Callable[[str], Shelter]
 ) -> None:
@@ -293,6 +326,60 @@ def test_a_passphrase_of_ones_own_opens_it_and_a_short_one_is_refused_before_any
     assert f"{PEOPLE} real people" in opened(file, "a longer sentence of mine")
 
 
+def in_a_process(shelter: Shelter, *options: str, stdout: int) -> subprocess.CompletedProcess[bytes]:
+    """Run `casehaven evaluate` as a shell does, with this standard output."""
+    words = ("evaluate", shelter.folder / "bundle", shelter.folder / "north.csv", "--no-attacks", *options)
+    schema = ("--schema", shelter.folder / "shelter.json")
+    command = [sys.executable, "-c", "from casehaven.cli import main; main()", *map(str, (*words, *schema, *shelter.places))]  # fmt: skip
+    return subprocess.run(
+        command, stdin=subprocess.DEVNULL, stdout=stdout, stderr=subprocess.PIPE, timeout=120, check=False
+    )
+
+
+def test_a_redirect_gets_no_exact_numbers_whatever_is_said(released: Shelter) -> None:
+    target = released.folder / "report.txt"
+    for options, said in (((), b"no terminal"), (("--to-screen",), b"standard output is a file")):
+        with target.open("wb") as file:
+            ended = in_a_process(released, *options, "--before-decision", stdout=file.fileno())
+        assert ended.returncode == 1
+        assert said in ended.stderr
+        assert target.read_bytes() == b""
+    assert marks(released) == (False, False)
+
+
+def test_a_pipe_gets_the_report_only_when_that_is_said(released: Shelter) -> None:
+    assert decide(released, "publish").exit_code == 0
+    refused = in_a_process(released, stdout=subprocess.PIPE)
+    assert (refused.returncode, refused.stdout, b"no terminal" in refused.stderr) == (1, b"", True)
+    result = in_a_process(released, "--to-screen", stdout=subprocess.PIPE)
+    assert result.returncode == 0, result.stderr
+    assert f"{PEOPLE} real people".encode() in result.stdout
+    assert evaluate(released, "--to-screen", "-o", released.folder / "private.html").exit_code == 2
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pseudoterminal of this kind")
+def test_a_terminal_shows_the_report(released: Shelter) -> None:
+    import pty  # there is none on Windows
+
+    assert decide(released, "publish").exit_code == 0
+    ours, theirs = pty.openpty()
+    shown: list[bytes] = []
+
+    def read() -> None:
+        with contextlib.suppress(OSError):  # the end of a terminal
+            while part := os.read(ours, 65_536):
+                shown.append(part)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    ended = in_a_process(released, stdout=theirs)
+    os.close(theirs)
+    reader.join(timeout=60)
+    os.close(ours)
+    assert ended.returncode == 0, ended.stderr
+    assert f"{PEOPLE} real people".encode() in b"".join(shown)
+
+
 def test_every_seal_is_another_one_and_the_size_says_little() -> None:
     one, two = (sealed_report("<p>x</p>", "a passphrase of ours") for _ in range(2))
     longer = sealed_report("<p>x</p>" * 5000, "a passphrase of ours")
@@ -342,7 +429,8 @@ def test_from_the_vault_the_audit_log_says_who_and_why_and_other_datasets_are_re
     vault = house.open()
     schema.write_text(json.dumps(vault.dataset("north", "cases").schema.document()), encoding="utf-8")
     house.add_dataset("others")
-    common = ("evaluate", house.folder / "bundle", "--schema", schema, "--reason", "how good was it", *own(house))
+    shown = ("evaluate", house.folder / "bundle", "--schema", schema, "--to-screen")
+    common = (*shown, "--reason", "how good was it", *own(house))
     wrong = house.run(*common, "--from", "north/others", "--before-decision")
     assert wrong.exit_code == 1
     assert "paid for by north/cases" in wrong.output

@@ -361,7 +361,7 @@ def test_no_other_command_takes_it_for_a_protected_release(office: Office, peopl
         ("indicators", bundle, "-o", office.folder / "i", *trust),
         ("compare", bundle, bundle, *trust),
         ("decide", "publish", bundle, *office.ledger, *key),
-        ("evaluate", bundle, office.folder / "north.csv", "--no-attacks", "--reason", "r", *office.ledger, *key),
+        ("evaluate", bundle, office.folder / "north.csv", "--no-attacks", "--to-screen", *office.ledger, *key),
     )
     for words in commands:
         refused = office.shelter.run(*words)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import stat
 import sys
 from pathlib import Path
 from typing import Literal
@@ -62,13 +64,18 @@ class ReportFileError(CasehavenError):
 @click.option(
     "--before-decision",
     is_flag=True,
-    help="Open the report although nothing was decided: the release is marked for good, in the bundle and in the ledger.",
+    help="Open the report although nothing was decided about this release, or about another one of the same datasets: each of those is marked for good.",
 )
 @click.option(
     "-o",
     "--output",
     type=click.Path(path_type=Path, dir_okay=False),
     help="Write a sealed page (.html) instead of showing the report; a passphrase opens it in a browser.",
+)
+@click.option(
+    "--to-screen",
+    is_flag=True,
+    help="Show the report although standard output is no terminal, such as to a pager; never into a file.",
 )
 @click.option("--passphrase", "own_passphrase", is_flag=True, help="Ask for the passphrase instead of making one.")
 @click.option("--reason", help="What for. It is sealed in the audit log; write no names.  [asked for if not given]")
@@ -87,6 +94,7 @@ def command(
     no_attacks: bool,
     before_decision: bool,
     output: Path | None,
+    to_screen: bool,
     own_passphrase: bool,
     reason: str | None,
     vault_path: Path,
@@ -100,7 +108,11 @@ def command(
     """
     if bool(files) == bool(sources):
         raise click.UsageError("name case FILEs, or datasets of the vault with --from; not both")
-    if output is not None:
+    if output is None:
+        _check_screen(to_screen)
+    elif to_screen:
+        raise click.UsageError("a report is shown, or sealed into a file; --to-screen or -o, not both")
+    else:
         _check_target(output)
     ledger, key = Ledger.open(path), load_signing_key(key_path)
     drawn = drawn_release(bundle, ledger, key)
@@ -117,6 +129,11 @@ def command(
     if decision.used_private_data:
         click.echo("mark       decision used private data: not covered; bundle and ledger say so for good", err=True)
         release = open_release(verified_facts(bundle, _own(key)), schema_name)  # it was signed anew
+    for charge in drawn.decision.undecided_beside:
+        click.echo(
+            f"mark       charge {charge}: decision used private data: not covered; the ledger says so for good, and its bundle once it is decided about",
+            err=True,
+        )
     real = open_real(decision)
     report = compare(release, decision, real, attacks=not no_attacks)
     if output is None:
@@ -141,6 +158,22 @@ def _passphrase(output: Path | None, own: bool) -> str:
     return check_passphrase(
         click.prompt("Passphrase for the report", hide_input=True, confirmation_prompt=True, err=True)
     )
+
+
+def _check_screen(to_screen: bool) -> None:
+    """Refuse to show exact numbers where a redirect would keep them in the clear."""
+    if sys.stdout.isatty():
+        return
+    if not to_screen:
+        raise ReportFileError(
+            "standard output is no terminal: exact numbers are shown on a screen or sealed into a file with -o; --to-screen shows them through a pipe"
+        )
+    try:
+        kind = os.fstat(sys.stdout.fileno()).st_mode
+    except OSError:  # no descriptor: a stream inside the process
+        return
+    if stat.S_ISREG(kind):
+        raise ReportFileError("standard output is a file: exact numbers are never written in the clear; -o seals them")
 
 
 def _check_target(output: Path) -> None:

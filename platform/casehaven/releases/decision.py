@@ -3,7 +3,8 @@
 1. The ledger decides what is possible: a decision is made once and stays (`casehaven.ledger.decisions`). It is on disk there before the file is written.
 2. The file is for others: anybody who has the bundle and trusts its signer can check that the decision is final and whether private data was used.
 3. What is decided about is the bundle as it is signed, by its signer. A bundle that was changed, or signed by another key, is refused.
-4. A release that was withheld after its private report was opened is marked (`casehaven.releases.private_decision`).
+4. A release that was withheld after its private report was opened is marked (`casehaven.releases.private_decision`). So is one that was decided about after
+   the report of another release of the same datasets was opened: the ledger says so at once, and its bundle when `decide_release` is called for it.
 """
 
 from __future__ import annotations
@@ -83,7 +84,8 @@ def open_report(drawn: DrawnRelease, ledger: Ledger, key: SigningKey, *, before_
         before_decision: the steward opens it although nothing was decided.
 
     Raises:
-        DecisionNeededError: nothing was decided, and the steward did not say that this is meant; nothing was written.
+        DecisionNeededError: nothing was decided about it, or about another release of the same datasets, and the steward did not say that this is meant;
+            nothing was written.
     """
     made = ledger.decide(drawn.decision.charge_id, DecisionKind.REPORT_OPENED, before_decision=before_decision)
     keep_marked(drawn.bundle, made, key)

@@ -27,7 +27,8 @@ from casesynth.signing import SigningKey
 
 FACT = "decision_used_private_data"
 SENTENCE = (
-    "The decision about this release used private data: somebody compared it with real records first, or withheld it after doing so. "
+    "The decision about this release used private data: somebody compared it, or another release of the same people, with real records first, "
+    "or withheld it after doing so. "
     "The guarantee does not cover that decision."
 )
 _REPORT, _DATASHEET, _PACKAGE = "report.html", "datasheet.md", "datapackage.json"
