@@ -207,7 +207,12 @@ def test_an_export_with_defects_is_understood_all_the_same(
     language = "fr" if Defect.LATIN_1 in defects else None
     write_dialect(dialect, schema, PEOPLE, SEED, file, defects=frozenset(defects), language=language)
     name = "-".join(["faults", dialect, schema_name, *defects]).replace(".", "-")
-    done = steward.intake(file, name, schema_name, *_everything(schema))
+    order: tuple[str, ...] = ()
+    if Defect.TWO_DIGIT_YEARS in defects:  # 01/06/15 may be 2015 and 2001: nobody else can know
+        unsure = steward.intake(file, name, schema_name, *_everything(schema))
+        assert unsure.exit_code == 1 and "say which with --date-order" in unsure.output, unsure.output
+        order = ("--date-order", "day-first")
+    done = steward.intake(file, name, schema_name, *_everything(schema), *order)
     assert done.exit_code == 0, done.output
     assert steward.held(name) == truth(schema)
 

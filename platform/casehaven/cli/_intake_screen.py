@@ -17,9 +17,11 @@ import click
 from casehaven.intake.calendars import CALENDARS, Calendar
 from casehaven.intake.check import AttributeFinding, CheckReport
 from casehaven.intake.dates import ORDERS, DateReading
+from casehaven.intake.errors import UnconfirmedMappingError
+from casehaven.intake.held import HeldSource
 from casehaven.intake.intake_mapping import AttributeMapping, IntakeMapping
 from casehaven.intake.mapped_file import TAKEN, MappedFile
-from casehaven.intake.value_proposal import DateQuestion
+from casehaven.intake.value_proposal import DateQuestion, date_questions
 from caseschemas import CaseSchema
 
 WIDTH = 100
@@ -92,8 +94,8 @@ def show_guess(entry: AttributeMapping) -> None:
         click.echo(f"           and {len(entry.guesses) - _ROWS_SHOWN} more words")
 
 
-def ask_guesses(mapping: IntakeMapping) -> IntakeMapping | None:
-    """Ask about the guesses; None: nothing is to be done."""
+def ask_guesses(mapping: IntakeMapping, schema: CaseSchema) -> IntakeMapping | None:
+    """Ask about the guesses; None: nothing is to be done. Which column holds a consent is asked by itself, whatever is said of the others."""
     if not mapping.guesses:
         return mapping
     answer = click.prompt(
@@ -104,11 +106,13 @@ def ask_guesses(mapping: IntakeMapping) -> IntakeMapping | None:
     )
     if answer == "s":
         return None
-    if answer == "a":
-        return mapping.accepted()
     kept = []
     for entry in mapping.attributes:
-        decided = _ask_one(entry) if entry.guessed and answer == "o" else _without(entry)
+        consent = schema.attribute(entry.to).role == "consent"
+        if answer == "a" and not consent:
+            decided: AttributeMapping | None = entry.accepted()
+        else:
+            decided = _ask_one(entry) if entry.guessed and answer in ("o", "a") else _without(entry)
         if decided is not None:
             kept.append(decided)
     return replace(mapping, attributes=tuple(kept))
@@ -147,11 +151,27 @@ def ask_dates(mapping: IntakeMapping, questions: Sequence[DateQuestion]) -> Inta
             calendar: Calendar = next(one for one in CALENDARS if one == answer)
             reading = replace(reading, calendar=calendar)
         if question.order_open:
-            click.echo(f"In column {short(question.column, 60)} day and month cannot be told apart.")
+            what = "day, month and year" if question.year_open else "day and month"
+            click.echo(f"In column {short(question.column, 60)} {what} cannot be told apart.")
             first = click.prompt("  What comes first?", type=click.Choice([*ORDERS, "unknown"]), default="unknown")
             reading = replace(reading, order=next((order for order in ORDERS if order == first), None))
         readings[question.column] = reading
     return with_readings(mapping, readings)
+
+
+def refuse_open_years(held: HeldSource, mapping: IntakeMapping, schema: CaseSchema) -> None:
+    """Refuse dates of two digits of which nobody can say where the year stands: there is nobody to ask.
+
+    Raises:
+        UnconfirmedMappingError: names the columns.
+    """
+    questions = (q for entry in mapping.attributes for q in date_questions(held, schema, entry))
+    columns = list(dict.fromkeys(question.column for question in questions if question.year_open))
+    if columns:
+        shown = ", ".join(short(name, 60) for name in columns[:_ROWS_SHOWN])
+        raise UnconfirmedMappingError(
+            f"{held.source.path.name}: the year may be the first or the last part of dates in: {shown}; say which with --date-order"
+        )
 
 
 def with_readings(mapping: IntakeMapping, readings: dict[str, DateReading]) -> IntakeMapping:

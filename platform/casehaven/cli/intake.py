@@ -39,7 +39,7 @@ from casehaven.intake.proposal import propose
 from casehaven.intake.readers import open_form, open_source
 from casehaven.intake.record_keys import held_by_others
 from casehaven.intake.refused_rows import write_refused_rows
-from casehaven.intake.remembered import remember, remembered
+from casehaven.intake.remembered import marks, remember, remembered
 from casehaven.intake.sealed_upload import is_prepared, open_prepared
 from casehaven.intake.upload import CaseRecords, Upload, known_upload
 from casehaven.intake.uploads import take_in
@@ -240,7 +240,7 @@ class _Intake:
         if not self.wishes.yes and not click.confirm("Take it in?", default=False):
             raise UnconfirmedMappingError(f"{path.name}: nobody said yes; nothing was taken in")
         upload = self._seal(file)
-        remember(self.vault, self.dataset, file.mapping, _marks(held))
+        remember(self.vault, self.dataset, file.mapping, marks(held))
         self._say(path, upload)
 
     def _hold(self, path: Path) -> HeldSource:
@@ -252,15 +252,15 @@ class _Intake:
                 encoding=wishes.encoding,
                 separator="\t" if wishes.separator == "tab" else wishes.separator,
                 sheet=wishes.sheet,
-                apart=schema_names(self.schema),
                 form=None if wishes.form is None else open_form(wishes.form),
+                apart=schema_names(self.schema),
             )
             return hold(source, check=check)
 
     def _mapping(self, held: HeldSource) -> tuple[IntakeMapping, str]:
         """Return the mapping to begin with, and in words where it comes from."""
         wishes = self.wishes
-        names = _marks(held)
+        names = marks(held)
         if wishes.mapping is not None:
             mapping, where = load_intake_mapping(wishes.mapping, self.schema), f"from {wishes.mapping.name}"
         else:
@@ -321,7 +321,7 @@ class _Intake:
         if wishes.dry_run and not asking:
             return mapping
         if asking:
-            answered = screen.ask_guesses(mapping)
+            answered = screen.ask_guesses(mapping, self.schema)
             if answered is None:
                 return None
             questions = [q for entry in answered.attributes for q in date_questions(held, self.schema, entry)]
@@ -331,6 +331,7 @@ class _Intake:
             raise UnconfirmedMappingError(
                 f"{held.source.path.name}: {len(mapping.guesses)} attributes rest on guesses, and nobody said yes to them"
             )
+        screen.refuse_open_years(held, mapping, self.schema)
         if not self._person_known(mapping):
             self._save(mapping)
             raise PersonUndecidedError(f"{held.source.path.name}: no column is known to tell people apart")
@@ -403,14 +404,6 @@ def _phase(phase: str, steps: int | None = None) -> Iterator[Callable[[], None]]
         yield tick
     finally:
         line.close()
-
-
-def _marks(held: HeldSource) -> list[str]:
-    """What a remembered mapping is known by: the tool, the names of the columns, and what their codes mean."""
-    options = [
-        f"{column.name}\x1f{code}\x1f{label}" for column in held.columns for code, label in column.options.items()
-    ]
-    return [f"tool\x1f{held.source.tool.value}", *(column.name for column in held.columns), *options]
 
 
 def _password(path: Path | None) -> str | None:

@@ -188,7 +188,7 @@ def _wished(mapping: IntakeMapping, held: HeldSource, schema: CaseSchema, wishes
 
 def _decided(held: HeldSource, mapping: IntakeMapping, schema: CaseSchema, wishes: _Wishes) -> IntakeMapping:
     if screen.is_terminal() and not wishes.yes:
-        answered = screen.ask_guesses(mapping)
+        answered = screen.ask_guesses(mapping, schema)
         if answered is None:
             raise UnconfirmedMappingError(f"{held.source.path.name}: stopped; nothing was written")
         questions = [q for entry in answered.attributes for q in date_questions(held, schema, entry)]
@@ -202,6 +202,8 @@ def _decided(held: HeldSource, mapping: IntakeMapping, schema: CaseSchema, wishe
         raise UnconfirmedMappingError(
             f"{held.source.path.name}: {len(mapping.guesses)} attributes rest on guesses, and nobody said yes to them"
         )
+    else:
+        screen.refuse_open_years(held, mapping, schema)
     if not mapping.row_is_person and mapping.attribute(str(schema.person_key)) is None:
         _save(mapping, wishes)
         raise PersonUndecidedError(f"{held.source.path.name}: no column is known to tell people apart")

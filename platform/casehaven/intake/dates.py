@@ -1,9 +1,10 @@
 """One date cell as the span of days that it may mean.
 
 1. A date may be partial: a year, a year and a month, or a day. What it may mean is a span of days; nothing finer is made up.
-2. Where day and month cannot be told apart and no order is declared, the span holds both readings. What lies in the same year is known all the same.
+2. Where day and month cannot be told apart and no order is declared, the span holds both readings. What lies in the same year is known all the same. Three parts of two digits may also begin
+   with the year, whatever stands between them.
 3. A year of two digits needs the pivot, which is public: `30` makes `30` mean 2030 and `31` mean 1931. It is read in the Gregorian calendar alone.
-4. The order of a column is known when it is declared, or when some of its cells can only be read one way and none only the other way.
+4. The order of a column is known when it is declared, or when it is the only one in which all of its cells are dates.
 5. Digits of every script are digits. Names of months are understood in English, French, Spanish and Arabic.
 """
 
@@ -96,7 +97,7 @@ class DateReading:
             case 2:
                 return self._month_and_year(*numbers)
             case 3:
-                return self._three(*numbers, dashed="-" in cell)
+                return self._three(*numbers)
         return []
 
     def _named(self, numbers: list[str], month: int) -> list[tuple[int, int | None, int | None]]:
@@ -114,22 +115,21 @@ class DateReading:
             return [(self._year(second), int(first), None)]
         return []
 
-    def _three(self, first: str, second: str, third: str, *, dashed: bool) -> list[tuple[int, int | None, int | None]]:
+    def _three(self, first: str, second: str, third: str) -> list[tuple[int, int | None, int | None]]:
         if len(first) == 4 and len(second) <= 2 and len(third) <= 2:
             return [(int(first), int(second), int(third))]
         if max(len(first), len(second)) > 2 or len(third) not in (2, 4):
             return []
-        if len(third) == 2 and self.order == "year-first":
-            return [(self._year(first), int(second), int(third))]
+        front: list[tuple[int, int | None, int | None]]
+        front = [(self._year(first), int(second), int(third))] if len(first) == len(third) == 2 else []
+        if front and self.order == "year-first":
+            return front
         year, one, two = self._year(third), int(first), int(second)
         day_first, month_first = (year, two, one), (year, one, two)
         if self.order == "month-first":
             return [month_first]
         if self.order == "day-first":
             return [day_first]
-        front = (
-            [(self._year(first), two, int(third))] if dashed and len(third) == 2 else []
-        )  # 19-04-03 may begin with its year
         return [day_first, month_first, *front]
 
     def _year(self, digits: str) -> int:
@@ -176,11 +176,9 @@ class OrderEvidence:
     order: Order | None
     """The only order in which all of them are dates; None where both are, or neither is."""
     open: bool
-    """Some cells can be read both ways, and nothing decides."""
-    two_digit_years: bool
-    """Some cells have years of two digits."""
-    year_first: bool
-    """Years of two digits may stand in front: the first number of some cells is no day."""
+    """Some cells can be read in several ways, and nothing decides."""
+    year_open: bool
+    """Some of these ways differ in the year: it may stand in front."""
 
 
 def order_of(cells: Iterable[str]) -> OrderEvidence:
@@ -189,24 +187,28 @@ def order_of(cells: Iterable[str]) -> OrderEvidence:
     >>> order_of(["03/04/2019", "25/12/2018"]).order, order_of(["03/04/2019"]).order, order_of(["03/04/2019"]).open
     ('day-first', None, True)
     """
-    day_first = month_first = both = short = front = False
+    several = front = seen = False
+    every: set[Order] = set(ORDERS)
     for cell in cells:
-        numbers, month = _split(cell)
-        if numbers is None:
-            continue
-        short |= (
-            any(len(number) == 2 for number in numbers[-1:]) and len(numbers[0]) <= 2 and len(numbers) + bool(month) > 1
-        )
-        if month is not None or len(numbers) != 3 or len(numbers[0]) > 2 or len(numbers[1]) > 2:
-            continue
-        first, second = int(numbers[0]), int(numbers[1])
-        front |= first > 31
-        day_first |= 12 < first <= 31
-        month_first |= second > 12
-        both |= first <= 12 and second <= 12 and first != second
-    order: Order | None = None
-    if front:
-        order = None if day_first or month_first else "year-first"
-    elif day_first != month_first:
-        order = "day-first" if day_first else "month-first"
-    return OrderEvidence(order=order, open=both and order is None, two_digit_years=short, year_first=front)
+        ways = _ways(cell)
+        every &= set(ways) or every  # what is no date in any order says nothing
+        several |= len(set(ways.values())) > 1
+        front |= "year-first" in ways and len(set(ways.values())) > 1
+        seen |= bool(ways)
+    order = next(iter(every)) if seen and len(every) == 1 else None
+    return OrderEvidence(order=order, open=several and order is None, year_open=front and order is None)
+
+
+def _ways(cell: str) -> dict[Order, tuple[int, int, int]]:
+    """Return the orders in which a cell of three numbers may be a date, and year, month and day of each."""
+    numbers, month = _split(cell)
+    if numbers is None or month is not None or len(numbers) != 3 or len(numbers[0]) > 2 or len(numbers[1]) > 2:
+        return {}
+    first, second, third = map(int, numbers)
+    ways: dict[Order, tuple[int, int, int]] = {
+        "day-first": (third, second, first),
+        "month-first": (third, first, second),
+    }
+    if len(numbers[0]) == len(numbers[2]) == 2:
+        ways["year-first"] = (first, second, third)
+    return {order: way for order, way in ways.items() if 1 <= way[1] <= 12 and 1 <= way[2] <= 31}

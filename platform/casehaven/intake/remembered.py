@@ -13,6 +13,7 @@ from typing import Final
 
 from sqlalchemy import delete, insert, select
 
+from casehaven.intake.held import HeldSource
 from casehaven.intake.intake_mapping import IntakeMapping
 from casehaven.intake.mapping_document import parse_intake_mapping
 from casehaven.vault import models
@@ -62,3 +63,11 @@ def remembered(vault: Vault, dataset: Dataset, columns: Iterable[str]) -> Intake
 def _index(vault: Vault, dataset: Dataset, columns: Iterable[str]) -> bytes:
     named = prefixed(dataset.name.encode()) + b"".join(prefixed(name.encode()) for name in sorted(set(columns)))
     return hmac.digest(vault.keys_of(dataset).index_key(f"{_KEY}/columns"), named, "sha256")[: models.TOKEN_INDEX_BYTES]
+
+
+def marks(held: HeldSource) -> list[str]:
+    """What a remembered mapping is known by: the tool, the names of the columns, and what their codes mean."""
+    options = [
+        f"{column.name}\x1f{code}\x1f{label}" for column in held.columns for code, label in column.options.items()
+    ]
+    return [f"tool\x1f{held.source.tool.value}", *(column.name for column in held.columns), *options]

@@ -124,7 +124,9 @@ class DateQuestion:
     entry: AttributeMapping
     column: str
     order_open: bool
-    """Day and month cannot be told apart in some cells, and it matters."""
+    """Day and month, or day and year, cannot be told apart in some cells, and it matters."""
+    year_open: bool
+    """The year may stand in front or behind."""
     calendars: tuple[Calendar, ...]
     """The years are not of our calendar; they would fit one of these."""
 
@@ -157,11 +159,15 @@ def date_questions(held: HeldSource, schema: CaseSchema, entry: AttributeMapping
         reading: DateReading = getattr(entry, member)
         cells = held.column(name).cells
         matters = entry.how != "read" or (attribute.periods is not None and attribute.periods.granularity != "year")
-        order_open = matters and reading.order is None and order_of(cells).open
+        evidence = order_of(cells)
+        order_open = reading.order is None and (evidence.open and matters or evidence.year_open)
         fitting = _calendars(cells) if reading.calendar == "gregorian" else ()
         calendars = tuple(one for one in fitting if not schema.calendars or one in schema.calendars)
         if order_open or calendars:
-            yield DateQuestion(entry=entry, column=name, order_open=order_open, calendars=calendars)
+            year_open = order_open and evidence.year_open
+            yield DateQuestion(
+                entry=entry, column=name, order_open=order_open, year_open=year_open, calendars=calendars
+            )
 
 
 def _calendars(cells: tuple[str, ...]) -> tuple[Calendar, ...]:

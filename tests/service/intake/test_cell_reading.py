@@ -62,7 +62,7 @@ def read(
         (CTDC, "isForcedLabour", "0", ""),
         (CTDC, "gender", "NULL", ""),
         (CTDC, "yearOfRegistration", "15 mars 2021", "2021"),
-        (CTDC, "yearOfRegistration", "03/04/21", "2021"),
+        (CTDC, "yearOfRegistration", "3/4/21", "2021"),
         (CTDC, "yearOfRegistration", "NULL", ""),
     ],
 )

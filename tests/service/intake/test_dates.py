@@ -59,12 +59,20 @@ def test_a_declared_order_decides_and_refuses_what_is_not_in_it() -> None:
     )
 
 
-def test_two_digits_between_dashes_may_begin_with_the_year() -> None:
-    assert DateReading().span("19-04-03") == days("2003-04-19", "2019-04-03")
+def test_three_parts_of_two_digits_may_begin_with_the_year() -> None:
+    for cell in ("19-04-03", "19/04/03", "19.04.03", "١٩/٠٤/٠٣"):
+        assert DateReading().span(cell) == days("2003-04-19", "2019-04-03")
+    assert DateReading().span("9/04/03") == days("2003-04-09", "2003-09-04"), "no year has one digit"
     assert DateReading(order="year-first").span("19-04-03") == days("2019-04-03")
     assert DateReading().span("25/12/99") == days("1999-12-25")
     assert order_of(["99-04-03", "05-06-07"]).order == "year-first"
-    assert order_of(["99-04-03", "25-12-07"]).order is None
+    assert order_of(["99-04-03", "25-12-07"]).order == "year-first", "the only order in which both are dates"
+    assert order_of(["99-04-03", "25-12-87"]).order is None
+    years = order_of(["19/04/03", "20/01/02", "19/12/25"])
+    assert (years.order, years.open, years.year_open) == (None, True, True), "2019 and 2020, or days of a month"
+    told = order_of(["19/04/03", "31/12/87"])
+    assert (told.order, told.open, told.year_open) == ("day-first", False, False)
+    assert not order_of(["03/04/2019"]).year_open
     assert DateReading(calendar="islamic", order="day-first").span("1/9/46") is None, "the pivot is of our calendar"
 
 
@@ -90,6 +98,8 @@ def test_other_calendars_are_read_with_their_digits() -> None:
         (["25/12/2018", "12/25/2018", "01/02/2019"], None, True),
         (["2018-12-25", "2019", "mars 2021", ""], None, False),
         (["04/04/2019"], None, False),
+        (["04/04/04"], None, False),
+        (["45/45/45", ""], None, False),
     ],
 )
 def test_the_order_comes_from_the_whole_column_or_stays_open(cells: list[str], order: str | None, open_: bool) -> None:

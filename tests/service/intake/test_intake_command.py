@@ -315,3 +315,12 @@ def test_at_a_terminal_what_tells_people_apart_is_asked(desk: Desk) -> None:
     code, screen = desk.ask(path, {"Which column does?": ("kenung", "kennung"), "Take it in?": ("y",)})
     assert code == 0, screen
     assert len(desk.cells("d1")) == 1
+
+
+def test_all_the_guesses_together_never_name_a_column_of_consent(desk: Desk) -> None:
+    path = desk.write("a.csv", "personToken;Sex of victim;yearOfRegistration;Consent to release\np1;Femme;2021;yes\n")
+    answers = {"Are these guesses right?": "a", "use it for consent": "", "Take it in?": "y"}
+    code, screen = desk.ask(path, answers)
+    assert code == 0 and "use it for consentSyntheticRelease" in screen, screen
+    (cells,) = desk.cells("p1")
+    assert "consentSyntheticRelease" not in cells and cells["prs_Gender"] == "Feminine"

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from casehaven.intake.cell_reading import NOT_UNDERSTOOD, map_column
 from casehaven.intake.headers import compact, misspelt, tails
 from casehaven.intake.mapped_file import MappedFile
 from casehaven.intake.proposal import propose
@@ -182,6 +183,15 @@ def test_an_order_that_nothing_decides_is_asked_only_where_it_matters(
     mapping = propose(held, htcds)
     asked = [(entry.to, q.column) for entry in mapping.attributes for q in date_questions(held, htcds, entry)]
     assert asked == [("ageAtRegistration", "prs_Birthdate"), ("ageAtRegistration", "yearOfRegistration")]
+
+
+def test_a_year_that_may_stand_in_front_is_asked_and_never_taken(make_source: MakeSource, htcds: CaseSchema) -> None:
+    held = make_source(["yearOfRegistration"], [["19/04/03"], ["20/01/02"], ["19/12/25"]])
+    (entry,) = propose(held, htcds).attributes
+    assert entry.dates.order is None
+    (question,) = date_questions(held, htcds, entry)
+    assert question.order_open
+    assert map_column(held, entry, htcds.attribute("yearOfRegistration")).states.tolist() == [NOT_UNDERSTOOD] * 3
 
 
 def test_years_of_another_calendar_are_asked_never_taken(make_source: MakeSource, htcds: CaseSchema) -> None:
