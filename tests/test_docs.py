@@ -132,7 +132,7 @@ def test_every_exit_code_is_in_the_guide() -> None:
 
 def test_advice_names_only_commands_and_options_that_are_there() -> None:
     options = {option for command in COMMANDS.values() for p in command.params for option in p.opts} | {"--help"}
-    for name, outcome in errors.OUTCOMES.items():
+    for name, outcome in errors.outcomes().items():
         for word in re.findall(r"(?<![\w-])--[a-z-]+", outcome.advice):
             assert word in options, (name, word)
         for called in re.findall(r"`(casehaven [a-z -]+)", outcome.advice):

@@ -11,6 +11,7 @@ from __future__ import annotations
 import errno
 import tomllib
 from dataclasses import dataclass
+from functools import cache
 from importlib.resources import files
 
 
@@ -35,7 +36,9 @@ EXIT_BUDGET = 3
 EXIT_INTERRUPTED = 130
 
 
-def _outcomes() -> dict[str, Outcome]:
+@cache
+def outcomes() -> dict[str, Outcome]:
+    """Return the table of `outcomes.toml`, full class name to outcome; read when a first error needs it."""
     rows = tomllib.loads(files("casehaven").joinpath("outcomes.toml").read_text(encoding="utf-8"))
     return {
         f"{module}.{name}": Outcome(exit_code=row.get("exit_code", EXIT_REFUSED), advice=row["advice"])
@@ -43,9 +46,6 @@ def _outcomes() -> dict[str, Outcome]:
         for name, row in classes.items()
     }
 
-
-OUTCOMES = _outcomes()
-"""The table, from `outcomes.toml`: full class name to outcome."""
 
 _FULL_DISK = Outcome(exit_code=EXIT_REFUSED, advice="free some space on the disk and run the same command again")
 _FILE_ACCESS = Outcome(exit_code=EXIT_REFUSED, advice="check the path and its permissions")
@@ -60,7 +60,7 @@ def outcome_of(error: BaseException) -> Outcome | None:
     True
     """
     for ancestor in type(error).__mro__:
-        found = OUTCOMES.get(f"{ancestor.__module__}.{ancestor.__qualname__}")
+        found = outcomes().get(f"{ancestor.__module__}.{ancestor.__qualname__}")
         if found is not None:
             return found
     if isinstance(error, OSError):

@@ -20,7 +20,7 @@ import caseschemas
 import casesynth
 from casehaven.cli import main
 from casehaven.cli._root import SUBCOMMANDS, RootGroup
-from casehaven.errors import OUTCOMES, CasehavenError, outcome_of
+from casehaven.errors import CasehavenError, outcome_of, outcomes
 from casehaven.ledger import BudgetExhaustedError, LedgerMissingError
 from caseschemas.errors import CaseschemasError
 from casesynth.errors import CasesynthError
@@ -219,7 +219,7 @@ def test_a_reader_that_leaves_early_causes_no_noise() -> None:
 
 
 def test_every_row_of_the_table_names_a_class_of_one_of_the_three_families() -> None:
-    for name in OUTCOMES:
+    for name in outcomes():
         module, _, cls = name.rpartition(".")
         found = getattr(importlib.import_module(module), cls)
         assert issubclass(found, ROOTS), name
@@ -235,7 +235,7 @@ def test_every_error_of_the_three_packages_has_an_outcome() -> None:
 
 
 def test_advice_begins_with_a_small_letter_and_a_verb_and_every_code_is_a_known_one() -> None:
-    for name, outcome in OUTCOMES.items():
+    for name, outcome in outcomes().items():
         assert outcome.exit_code in (1, 2, 3), name
         assert outcome.advice, name
         assert outcome.advice[0].islower() or outcome.advice[0] == "`", name
