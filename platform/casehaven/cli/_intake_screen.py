@@ -18,9 +18,11 @@ from casehaven.intake.calendars import CALENDARS, Calendar
 from casehaven.intake.check import AttributeFinding, CheckReport
 from casehaven.intake.dates import ORDERS, DateReading
 from casehaven.intake.errors import UnconfirmedMappingError
+from casehaven.intake.headers import compact
 from casehaven.intake.held import HeldSource
 from casehaven.intake.intake_mapping import AttributeMapping, IntakeMapping
 from casehaven.intake.mapped_file import TAKEN, MappedFile
+from casehaven.intake.proposal import NOT_A_VICTIM
 from casehaven.intake.value_proposal import DateQuestion, date_questions
 from caseschemas import CaseSchema
 
@@ -157,6 +159,17 @@ def ask_dates(mapping: IntakeMapping, questions: Sequence[DateQuestion]) -> Inta
             reading = replace(reading, order=next((order for order in ORDERS if order == first), None))
         readings[question.column] = reading
     return with_readings(mapping, readings)
+
+
+def note_plain(name: str, schema: CaseSchema) -> None:
+    """Say that a file with the schema's own columns goes in whole, where the schema tells who is no victim."""
+    for attribute in schema.attributes:
+        for value in attribute.values:
+            if compact(value.code) in NOT_A_VICTIM:
+                click.echo(
+                    f"note       {short(name, 60)} has the schema's own columns: every record goes in and counts;"
+                )
+                click.echo(f"           --leave-out {attribute.name}={value.code} leaves those behind")
 
 
 def refuse_open_years(held: HeldSource, mapping: IntakeMapping, schema: CaseSchema) -> None:

@@ -180,12 +180,16 @@ class _Intake:
     def take(self, path: Path) -> None:
         """Take one file in, or say what that would do."""
         if self.dataset is not None and path.is_file() and is_prepared(path):
-            if self.wishes.mapped:
-                raise click.UsageError(f"{path.name} is a prepared file: it takes no mapping, no rule and no dry run")
+            if replace(self.wishes, dry_run=False).mapped:
+                raise click.UsageError(f"{path.name} is a prepared file: it takes no mapping and no rule for its rows")
             prepared = open_prepared(path, self.vault.keys_of(self.dataset), self.schema)
             click.echo(f"prepared   {path.name}: {prepared.token_rule} under the linkage key {prepared.linkage_key}")
-            self._say(path, self._seal(prepared))
+            if self.wishes.dry_run:
+                click.echo(f"dry run    {path.name}: nothing was taken in")
+            else:
+                self._say(path, self._seal(prepared))
         elif self._plain(path):
+            screen.note_plain(path.name, self.schema)
             self._say(path, self._seal(path))
         else:
             self._take_mapped(path)

@@ -17,9 +17,11 @@ import pytest
 from click.testing import CliRunner, Result
 
 from casehaven.cli import main
+from casehaven.intake.sealed_upload import MAGIC
 from casehaven.people.consent import consent_history
 from casehaven.vault.rootkeys import create_file_key, file_key
 from casehaven.vault.store import Vault
+from caseschemas import load_schema
 
 FRENCH = """N° bénéficiaire;Sexe;Date de naissance;Nationalité;Type d'exploitation;Consentement;Date d'enregistrement;Prénom
 B-1;Femme;12/03/1999;Ukraine;Travail forcé;oui;15/02/2021;canary-Amina
@@ -261,6 +263,33 @@ def test_what_is_wrong_is_told_with_what_to_do(desk: Desk, fault: str) -> None:
     assert result.exit_code == 1
     assert "error: " in result.output and "try: " in result.output
     assert desk.cells("p1") == []
+
+
+def test_a_file_as_it_is_says_that_who_is_no_victim_goes_in_too(desk: Desk) -> None:
+    names = [a.name for a in load_schema("htcds-2.0").analysis if a.name != "vic_TraffickingStatus"]
+    header = ["personToken", "vic_TraffickingStatus", *names]
+    text = ",".join(header) + "\np1,NotAVictimOfTrafficking" + "," * len(names) + "\n"
+    plain = desk.run(desk.write("a.csv", text))
+    assert plain.exit_code == 0 and "every record goes in and counts" in plain.output, plain.output
+    assert "--leave-out vic_TraffickingStatus=NotAVictimOfTrafficking" in plain.output
+    assert max(map(len, plain.output.splitlines())) <= 100
+    mapped = desk.run(desk.write("b.csv", text + "\n"), "--yes", "--leave-out-nothing")
+    assert "every record goes in" not in mapped.output
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        ("--minors", "leave-out"), ("--leave-out", "prs_Gender=Feminine"), ("--mapping", "m.json"), ("--row-is-person",),
+        ("--record-key", "none"), ("--date-order", "day-first"), ("--again",),
+    ],
+)  # fmt: skip
+def test_a_prepared_file_takes_no_rule_and_no_mapping(desk: Desk, option: tuple[str, ...]) -> None:
+    assert desk.run(desk.write("a.csv", CERTAIN), "--yes").exit_code == 0
+    prepared = desk.folder / "north.prepared"
+    prepared.write_bytes(MAGIC + b"\n")
+    refused = desk.run(prepared, *option)
+    assert refused.exit_code == 2 and "is a prepared file: it takes no mapping and no rule" in refused.output
 
 
 def _kobo_consents(number: int, own: str, release: str) -> str:

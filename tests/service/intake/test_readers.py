@@ -400,6 +400,16 @@ def test_kobo_codes_with_spaces_are_several_answers_and_free_text_is_not(tmp_pat
     assert "codes with spaces between them were taken as several answers: means" in source.notes
 
 
+def test_cells_with_a_long_or_a_repeated_part_are_free_text(tmp_path: Path) -> None:
+    choices = ["debt;threats", "threats;debt", "debt", "threats"]
+    for more, multiple in ((["debt"], True), (["debt;debt"], False), (["debt;" + "x" * 81] * 2, False)):
+        rows = [[f"001{number:012d}", "001000000000009", cell] for number, cell in enumerate([*choices, *more])]
+        source = open_source(table(tmp_path / "a.csv", [["Id", "OwnerId", "Means__c"], *rows]))
+        assert source.tool is Tool.SALESFORCE
+        assert source.column("Means__c").multiple == multiple, more
+        assert records(source)[-1]["Means__c"] == more[-1], "no part of a free text is dropped"
+
+
 def test_kobo_fields_of_several_versions_of_a_form_are_kept_apart(tmp_path: Path) -> None:
     source = _kobo(tmp_path / "a.csv", ["Age", "Age"], ["", "31"], ["28", ""])
     assert [(record["Age"], record["Age (2)"]) for record in records(source)] == [("", "31"), ("28", "")]
