@@ -51,7 +51,7 @@ RUNS: dict[str, tuple[str, tuple[tuple[str, ...], ...]]] = {
         "Attacks on releases, and on files that must fail",
         (("attacks.py", "--by", "ours"), ("attacks.py", "--by", "membership")),
     ),
-    "anonymeter": ("The same attacks by anonymeter", (("attacks.py", "--by", "anonymeter", "--people", "20000"),)),
+    "anonymeter": ("The same attacks by anonymeter", (("attacks.py", "--by", "anonymeter", "--people", "10000"),)),
     "vault": ("The vault, beside plain SQLite and plain Parquet", (("vault.py", "--full"),)),
     "kmode": ("The k-synthetic mode, which is not differentially private", (("kmode.py", "--full"),)),
     "intake": ("Intake: a Kobo export, read, mapped and checked", (("intake.py", "--seal"),)),
