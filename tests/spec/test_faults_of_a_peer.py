@@ -87,6 +87,8 @@ def test_1_nothing_about_the_noise_is_chosen_by_looking_at_the_records() -> None
         "people_cap",
         "delta",
         "max_tokens_per_person",
+        "tables",
+        "table_share",
     }
 
 
