@@ -235,10 +235,11 @@ def test_names_of_scripts_whose_vowels_are_marks_are_told_apart() -> None:
 
 
 def test_answered_with_none_of_the_choices_is_a_no_where_the_schema_tells_it_from_unknown() -> None:
-    for how, codes in (("any", {"own": "yes"}), ("read", None)):
+    ways: list[tuple[How, dict[str, str] | None]] = [("any", {"own": "yes"}), ("read", None)]
+    for how, codes in ways:
         assert read(HTCDS, "consentOwnStatistics", NONE_CHOSEN, how=how, codes=codes)[0] == "no"
         assert read(HTCDS, "consentOwnStatistics", "", how=how, codes=codes)[0] == ""
-    for how in ("any", "read"):
+    for how, _ in ways:
         no = read(CTDC, "isForcedLabour", NONE_CHOSEN, how=how, codes={"labour": "1"})
         assert no == (read(CTDC, "isForcedLabour", "no")[0], UNDERSTOOD) != read(CTDC, "isForcedLabour", "")
     assert read(HTCDS, "vic_TypeOfExploitation", NONE_CHOSEN)[1] != NOT_UNDERSTOOD
