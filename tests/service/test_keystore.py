@@ -619,19 +619,22 @@ folder = Path(sys.argv[1])
 def root(version):
     return HeldKey(key=hashlib.sha256(f"root {version}".encode()).digest())
 
+def changed():  # in one call, so that a kill never leaves half a line
+    os.write(sys.stdout.fileno(), b"changed\\n")
+
 def rotate():
     keystore = Keystore.open(folder, root(json.loads((folder / "keystore.json").read_text())["root_version"]))
     north = keystore.organisation("north")
     print(os.getpid(), flush=True)
     while True:
         keystore.rotate_organisation("north")
-        print("changed", flush=True)
+        changed()
         keystore.rotate_root(root(keystore.root_version + 1))
-        print("changed", flush=True)
+        changed()
         if len(north.epochs) == 1:
             north.begin_epoch()
         north.retire_epoch(north.epochs[0])
-        print("changed", flush=True)
+        changed()
 
 while sys.stdin.readline():
     child = os.fork()  # a process of its own, without the time to start one
