@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from casesynth.contrasts import Floats
 from casesynth.domain import Domain, known_values
 from casesynth.intervals import ErrorScale
+from casesynth.links import joint, related
 from casesynth.logic import forbidden_rows
 from casesynth.model import LatentClassModel
 from casesynth.progress import Progress, silent
@@ -101,17 +102,24 @@ def large_cells(
         progress("aggregate", i / count)
         first = model.shares[i][kept[i]] * weight
         for j in range(i + 1, count):
-            pair = first @ model.shares[j][kept[j]].T
+            linked = related((i, j), model.links)
+            pair = model.marginal((i, j), kept) if linked else first @ model.shares[j][kept[j]].T
             a, b = np.nonzero(pair >= minimum)
             yield Cells(columns=(i, j), values=np.stack([kept[i][a], kept[j][b]], axis=1), estimate=pair[a, b])
             if not len(a) or j + 1 == count:
                 continue
-            rows = first[a] * model.shares[j][kept[j][b]]
+            rows = (
+                joint((i, j), model.shares, model.links, {i: kept[i], j: kept[j]})[a, b] * weight
+                if linked
+                else first[a] * model.shares[j][kept[j][b]]
+            )
             rest = np.concatenate([model.shares[k][kept[k]] for k in range(j + 1, count)])
             triple = rows @ rest.T
             edges = np.cumsum([0] + [len(kept[k]) for k in range(j + 1, count)])
             for place, k in enumerate(range(j + 1, count)):
                 part = triple[:, edges[place] : edges[place + 1]]
+                if related((i, k), model.links) or related((j, k), model.links):
+                    part = model.marginal((i, j, k), kept)[a, b]
                 r, c = np.nonzero(part >= minimum)
                 if len(r):
                     values = np.stack([kept[i][a[r]], kept[j][b[r]], kept[k][c]], axis=1)

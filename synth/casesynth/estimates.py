@@ -24,6 +24,7 @@ from casesynth.contrasts import Floats
 from casesynth.domain import Domain, DomainError
 from casesynth.errors import CasesynthError
 from casesynth.intervals import ErrorScale
+from casesynth.links import joint, related
 from casesynth.logic import forbidden
 from casesynth.model import LatentClassModel
 from casesynth.report.words import Estimate, people_of
@@ -105,6 +106,10 @@ class Estimates:
         if forbidden(dict(facts), self.domain.rules):
             return 0.0
         share: Floats = self.model.weights * self.model.people
+        columns = [column for column, _ in facts]
+        if related(columns, self.model.links):
+            values = {column: np.array([value]) for column, value in facts}
+            return float(joint(columns, self.model.shares, self.model.links, values).reshape(-1) @ share)
         for column, value in facts:
             share = share * self.model.shares[column][value]
         return float(share.sum())

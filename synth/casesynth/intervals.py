@@ -31,6 +31,7 @@ from casesynth.domain import known_values
 from casesynth.marginals import Clique, Marginal
 from casesynth.measure import Measurement, in_two_stages
 from casesynth.model import FitSettings, LatentClassModel, refit
+from casesynth.near import followed
 from casesynth.plan import ReleasePlan
 from casesynth.progress import Progress, silent
 from casesynth.sample import draw_people
@@ -227,6 +228,7 @@ def _round(
         ),  # a little worse than the union of starts: the safe side, and half the work
         progress=lambda _, share: progress("aggregate", share),
     )
+    again = followed(again, contrasts, model.links)
     off = population.people - again.people
 
     def with_that_many_people(clique: Clique) -> Floats:

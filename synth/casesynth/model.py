@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from casesynth._features import F32, Features
 from casesynth._objective import Objective, softmax
 from casesynth.contrasts import Contrasts, Floats
+from casesynth.links import Link, joint, related
 from casesynth.progress import Progress, silent
 from casesynth.seeded import generator
 from casesynth.threads import Check, side_by_side
@@ -74,6 +75,8 @@ class LatentClassModel:
     """Chosen stiffness per person."""
     residual: tuple[float, float, float]
     """Root mean square of residual over noise, per order 1 to 3; near 1 when the model says what the measurements say."""
+    links: tuple[Link, ...] = ()
+    """Columns that follow from another one; their shares say so already."""
 
     def marginal(self, columns: Sequence[int], values: Sequence[NDArray[np.int64]] | None = None) -> Floats:
         """Return the expected number of people in each cell of a table over one to three columns.
@@ -83,6 +86,10 @@ class LatentClassModel:
             values: for each column of the domain, the values that the table has; by default all.
         """
         w = self.weights * self.people
+        if related(columns, self.links):
+            wanted = None if values is None else {column: values[column] for column in columns}
+            linked: Floats = joint(columns, self.shares, self.links, wanted) @ w
+            return linked
         parts = [self.shares[column] if values is None else self.shares[column][values[column]] for column in columns]
         if len(parts) == 1:
             result: Floats = parts[0] @ w

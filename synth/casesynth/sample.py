@@ -5,8 +5,9 @@
    records allow. What rounding leaves over is carried from class to class, so the totals agree too.
 3. Inside a class the values of each column are placed at random, then swapped between records of the class where that brings the
    counts of all pairs of columns closer to the model's.
-4. No record breaks the public logic (`casesynth.logic`).
-5. Of more records than are balanced, each column is placed and stored by itself, in a byte or two for each record.
+4. A linked column (`casesynth.links`) is rounded in the same way inside each value of its source, and placed at random there.
+5. No record breaks the public logic (`casesynth.logic`).
+6. Of more records than are balanced, each column is placed and stored by itself, in a byte or two for each record.
 """
 
 from __future__ import annotations
@@ -44,8 +45,10 @@ def sample_records(
     progress("sample", 0.0)
     if rows > ROWS_MAX:
         return _many(model, class_sizes, rules, random, progress)
-    columns = [_placed(_values_by_class(shares, class_sizes), rows_class, random) for shares in model.shares]
-    columns = balance(columns, rows_class, model.shares, model.weights, random, progress=progress)
+    free = [model.shares[column] for column in _free(model)]
+    columns = [_placed(_values_by_class(shares, class_sizes), rows_class, random) for shares in free]
+    columns = balance(columns, rows_class, free, model.weights, random, progress=progress)
+    columns = _with_linked(columns, model, random)
     if rules:
         obey(columns, rows_class, rules, random)
     shuffled = random.permutation(rows)
@@ -62,14 +65,18 @@ def _many(
     """Return more records than are balanced, column by column in as few bytes as they need."""
     shuffled = random.permutation(int(class_sizes.sum()))
     ends = np.cumsum(class_sizes)
-    columns = []
-    for place, shares in enumerate(model.shares):
+    columns: list[Codes] = []
+    for place, shares in ((column, model.shares[column]) for column in _free(model)):
         values = narrow(_values_by_class(shares, class_sizes, narrow(np.arange(len(shares)), len(shares))), len(shares))
         for k, end in enumerate(ends):
             if k % 50 == 0:
                 progress("sample", place / len(model.shares))
             random.shuffle(values[end - class_sizes[k] : end])
         columns.append(values[shuffled])
+    columns = [
+        narrow(column, len(shares))
+        for column, shares in zip(_with_linked(columns, model, random), model.shares, strict=True)
+    ]
     if rules:
         obey(columns, np.repeat(np.arange(len(class_sizes)), class_sizes)[shuffled], rules, random)
     return tuple(columns)
@@ -86,11 +93,36 @@ def draw_people(model: LatentClassModel, random: np.random.Generator) -> tuple[C
     class_sizes = random.multinomial(rows, model.weights)
     rows_class = np.repeat(np.arange(len(class_sizes)), class_sizes)
     columns = []
-    for shares in model.shares:
+    for shares in (model.shares[column] for column in _free(model)):
         counts = random.multinomial(class_sizes, shares.T)
         values = np.repeat(np.tile(np.arange(len(shares)), len(class_sizes)), counts.ravel())
         columns.append(_placed(values, rows_class, random).astype(np.uint16))
-    return tuple(columns)
+    return tuple(_with_linked(columns, model, random, draw=True))
+
+
+def _free(model: LatentClassModel) -> list[int]:
+    """Return the columns that follow from no other."""
+    linked = {link.column for link in model.links}
+    return [column for column in range(len(model.shares)) if column not in linked]
+
+
+def _with_linked(
+    free: Sequence[NDArray[Any]], model: LatentClassModel, random: np.random.Generator, *, draw: bool = False
+) -> list[NDArray[Any]]:
+    """Return all columns from those that follow from no other; linked ones rounded, or drawn, inside each value of their source."""
+    columns = dict(zip(_free(model), free, strict=True))
+    for link in model.links:
+        source = columns[link.source]
+        sizes = np.bincount(source, minlength=len(link.table))
+        if draw:
+            counts = random.multinomial(sizes, link.table)
+            values = np.repeat(np.tile(np.arange(counts.shape[1]), len(counts)), counts.ravel())
+        else:
+            values = _values_by_class(link.table.T, sizes)
+        placed = np.empty(len(source), dtype=np.uint16)
+        placed[shuffled_inside(source, random)] = values
+        columns[link.column] = placed
+    return [columns[column] for column in range(len(model.shares))]
 
 
 def _placed(values: NDArray[np.int64], rows_class: NDArray[np.int64], random: np.random.Generator) -> NDArray[np.int64]:

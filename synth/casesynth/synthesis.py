@@ -14,6 +14,7 @@ from casesynth.contrasts import combine
 from casesynth.intervals import ErrorScale, judge
 from casesynth.measure import Charge, Measurement, OpenPeople, measure
 from casesynth.model import FitSettings, LatentClassModel, fit
+from casesynth.near import with_links
 from casesynth.plan import ReleasePlan
 from casesynth.privacy.loss import Receipt
 from casesynth.progress import Progress, silent
@@ -73,7 +74,8 @@ def recompute(
     seed = measurements_digest(measurements)
     settings = settings or FitSettings()
     with one_blas_thread():
-        model = fit(combine(measurements, plan.domain.sizes), seed, settings=settings, progress=progress)
+        contrasts = combine(measurements, plan.domain.sizes)
+        model = with_links(fit(contrasts, seed, settings=settings, progress=progress), contrasts)
         errors = judge(model, measurements, plan, seed, settings=settings, progress=progress)
         aggregates = aggregate(model, plan.domain, errors, progress=progress)
         records = sample_records(model, seed, rules=plan.domain.rules, progress=progress)
