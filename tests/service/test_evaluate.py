@@ -27,9 +27,12 @@ from casehaven.evaluation.sealed_page import FORMAT, ROUNDS, STEP, new_passphras
 from casehaven.evaluation.words import MARK, WARNING
 from casehaven.ledger import DecisionKind, Ledger
 from casehaven.releases.decision import decision_path
-from casehaven.releases.private_decision import SENTENCE, finish_marking, is_marked, mark_private_decision
+from casehaven.releases.private_decision import finish_marking, is_marked, mark_private_decision
 from casesynth.canonical import canonical_json
 from casesynth.manifest import bundle_verification
+from casesynth.report.private_decision import SENTENCE
+from casesynth.showcase import translations
+from casesynth.showcase.plain import private_notice
 from casesynth.signing import BadSignatureError, PublicKey, SigningKey, TrustStore, verify_decision
 
 if TYPE_CHECKING:
@@ -37,6 +40,7 @@ if TYPE_CHECKING:
 
 PEOPLE = 613
 KEY = "evaluate-request-1"
+NOTICE = private_notice(translations()[0])
 
 
 @pytest.fixture(scope="module")
@@ -165,15 +169,19 @@ def test_opened_before_the_decision_it_marks_bundle_and_ledger_for_good(released
     assert "decision used private data: not covered" in shown
 
 
-def test_a_marked_bundle_says_so_in_report_and_datasheet_and_nothing_else_changes(released: Shelter) -> None:
+def test_a_marked_bundle_says_so_in_every_file_that_people_read_and_nothing_else_changes(released: Shelter) -> None:
     before = content(released.folder / "bundle")
     mark_private_decision(released.folder / "bundle", key_of(released))
     after = content(released.folder / "bundle")
     changed = {name for name in before if before[name] != after[name]}
     assert before.keys() == after.keys()
-    assert changed == {"manifest.json", "manifest.sig", "report.html", "datasheet.md", "datapackage.json"}
-    for name in ("report.html", "datasheet.md", "datapackage.json"):
+    said = {"report.html", "datasheet.md", "datapackage.json", "showcase.html"}
+    assert changed == {"manifest.json", "manifest.sig", *said}
+    for name in said:
         assert SENTENCE in after[name].decode()
+        assert name == "showcase.html" or SENTENCE not in before[name].decode()
+    assert NOTICE not in before["showcase.html"].decode()
+    assert NOTICE in after["showcase.html"].decode()
     for resource in json.loads(after["datapackage.json"])["resources"]:
         assert resource["hash"] == f"sha256:{hashlib.sha256(after[resource['path']]).hexdigest()}"
     facts = [json.loads(files["manifest.json"])["facts"] for files in (before, after)]

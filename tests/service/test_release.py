@@ -22,6 +22,9 @@ from click.testing import CliRunner
 
 from casehaven.cli._root import main
 from casehaven.ledger import ChargeState, IdempotencyKey, Ledger
+from casesynth.report.private_decision import SENTENCE
+from casesynth.showcase import translations
+from casesynth.showcase.plain import private_notice
 from casesynth.signing import SigningKey, TrustStore
 
 if TYPE_CHECKING:
@@ -41,6 +44,7 @@ FILES = {
     "synthetic.csv",
     "synthetic.parquet",
 }
+NOTICE = private_notice(translations()[0])
 
 
 def _spent(shelter: Shelter) -> int:
@@ -306,7 +310,7 @@ def test_interrupt_in_the_middle_leaves_no_half_bundle_and_the_charge_stands(
                 break
         rest = process.stderr.read()
         started = time.monotonic()
-        assert process.wait(timeout=30) == 130
+        assert process.wait(timeout=30) == 130, rest
         assert time.monotonic() - started < 30
     assert "the charge stands" in rest
     assert "--idempotency-key request-0003" in _advice(rest)
@@ -560,3 +564,6 @@ def test_decision_that_used_private_data_is_stated(shelter: Shelter, people: Mak
         guarantee = _facts(shelter, out)["guarantee"]
         assert isinstance(guarantee, dict)
         assert guarantee["decision_used_private_data"] is stated
+        for name in ("report.html", "datasheet.md", "datapackage.json"):
+            assert (SENTENCE in (shelter.folder / out / name).read_text(encoding="utf-8")) is stated
+        assert (NOTICE in (shelter.folder / out / "showcase.html").read_text(encoding="utf-8")) is stated

@@ -26,6 +26,7 @@ from casesynth.report.caveats import privacy_caveats, reading_caveats
 from casesynth.report.datasheet import plain, recompute_code
 from casesynth.report.files import BUNDLE_FILES
 from casesynth.report.guarantee import Guarantee
+from casesynth.report.private_decision import SENTENCE, NotAsWrittenError, mark_datapackage, mark_datasheet, mark_report
 from casesynth.synthesis import Synthesis, synthesise
 from casesynth.tables import aggregates_frame, records_frame, write_frame, write_measurements
 
@@ -278,3 +279,30 @@ def test_the_licence_name_is_one_that_a_package_allows(synthesis: Synthesis) -> 
 def test_the_same_release_makes_the_same_text(synthesis: Synthesis, entries: list[FileEntry]) -> None:
     assert datasheet_md(synthesis, NOTES) == datasheet_md(synthesis, NOTES)
     assert datapackage_json(synthesis, NOTES, entries) == datapackage_json(synthesis, NOTES, entries)
+
+
+# --- the decision (privacy rule 33)
+
+
+def test_a_text_that_is_marked_later_is_the_text_that_was_marked_from_the_start(
+    synthesis: Synthesis, entries: list[FileEntry]
+) -> None:
+    stated = dataclasses.replace(NOTES, decision_used_private_data=True)
+    pairs = [
+        (mark_report(report_html(synthesis, NOTES)), report_html(synthesis, stated)),
+        (mark_datasheet(datasheet_md(synthesis, NOTES)), datasheet_md(synthesis, stated)),
+        (
+            mark_datapackage(datapackage_json(synthesis, NOTES, entries)),
+            datapackage_json(synthesis, stated, entries),
+        ),
+    ]
+    for marked, written in pairs:
+        assert marked == written
+        assert written.count(SENTENCE) == 1
+    assert not any(SENTENCE in text for text in (report_html(synthesis, NOTES), datasheet_md(synthesis, NOTES)))
+
+
+def test_a_text_without_a_place_for_the_sentence_is_refused() -> None:
+    for text in ("", "<main><main>"):
+        with pytest.raises(NotAsWrittenError):
+            mark_report(text)

@@ -27,7 +27,8 @@ from casesynth.notes import ReleaseNotes
 from casesynth.persons import PersonTable
 from casesynth.plan import ReleasePlan
 from casesynth.privacy.loss import PrivacyLoss, Receipt
-from casesynth.showcase import showcase_html, tokens_css, translations
+from casesynth.report.private_decision import SENTENCE, NotAsWrittenError
+from casesynth.showcase import mark_showcase, showcase_html, tokens_css, translations
 from casesynth.showcase.bases import spreads
 from casesynth.showcase.dimensions import views_of
 from casesynth.showcase.quantised import FLOOR, STEP, QuantisedModel, closeness
@@ -387,3 +388,24 @@ def showcase_css() -> str:
     from casesynth.showcase._assets import asset_text
 
     return asset_text("showcase.css")
+
+
+# --- the decision (privacy rule 33)
+
+
+@pytest.mark.parametrize("title", [NOTES.title, '"privateDecision":false <header class="plain">'])
+def test_a_showcase_that_is_marked_later_is_the_one_that_was_marked_from_the_start(
+    synthesis: Synthesis, title: str
+) -> None:
+    notes = dataclasses.replace(NOTES, title=title)
+    written = showcase_html(synthesis, dataclasses.replace(notes, decision_used_private_data=True), None)
+    assert mark_showcase(showcase_html(synthesis, notes, None)) == written
+    assert data_of(written)["release"]["privateDecision"] is True
+    plain = written.partition('<script type="application/json"')[0]
+    assert plain.count(SENTENCE) == 1
+    assert plain.index(SENTENCE) < plain.index("<h1>")  # before anything else
+
+
+def test_a_showcase_is_not_marked_twice(page: str) -> None:
+    with pytest.raises(NotAsWrittenError):
+        mark_showcase(mark_showcase(page))

@@ -1,4 +1,4 @@
-"""The other pages of a release in Debian's Chromium: the report and the codebook, light and dark, without a barrier."""
+"""The other pages of a release in Debian's Chromium: the report and the codebook, light and dark, without a barrier; and a showcase whose decision used private data."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from caseschemas.codebook_page import page as codebook_page
 from casesynth.notes import ReleaseNotes
 from casesynth.report import report_html
 from casesynth.sample import sample_records
+from casesynth.showcase import mark_showcase, translations
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -52,5 +53,31 @@ def test_axe_finds_no_barrier(
         page.evaluate("document.querySelectorAll('details').forEach(each => { each.open = true })")
         page.evaluate(axe)
         assert page.evaluate(RUN) == []
+    finally:
+        context.close()
+
+
+@pytest.mark.parametrize("scripted", [True, False])
+@pytest.mark.parametrize("place", range(4), ids=["en", "ar", "fr", "es"])
+def test_a_marked_showcase_says_so_before_its_first_number_and_on_the_fact_sheet(
+    browser: Browser, showcase: Path, tmp_path: Path, place: int, scripted: bool
+) -> None:
+    """Privacy rule 33; without JavaScript there is one language."""
+    language = translations()[place if scripted else 0]
+    marked = tmp_path / "marked.html"
+    marked.write_text(mark_showcase(showcase.read_text(encoding="utf-8")), encoding="utf-8")
+    context = browser.new_context(locale=language.code, java_script_enabled=scripted)
+    try:
+        page = context.new_page()
+        for path, said in ((showcase, 0), (marked, 2 if scripted else 1)):
+            page.goto(path.as_uri())
+            sentence = page.get_by_text(language.words["privateDecision"], exact=True)
+            assert sentence.count() == said
+            for found in sentence.all():
+                assert found.is_visible()
+        header, sheet = page.locator("header"), page.locator("#fact-sheet")
+        assert language.words["privateDecision"] in header.inner_text()
+        assert header.inner_text().index(language.words["privateDecision"]) < header.inner_text().index("95")
+        assert not scripted or language.words["privateDecision"] in sheet.inner_text()
     finally:
         context.close()

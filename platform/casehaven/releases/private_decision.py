@@ -1,6 +1,7 @@
 """Marks a bundle whose decision may rest on real records: what the guarantee does not cover any more is said in the bundle itself (privacy rule 33).
 
-1. The fact `decision_used_private_data` of the manifest becomes true; report and datasheet say so at their top; the manifest is signed anew. Nothing else changes.
+1. The fact `decision_used_private_data` of the manifest becomes true; report, datasheet, showcase and data package become what they are where
+   the notes of a release say so from the start; the manifest is signed anew. Nothing else changes.
 2. The bundle is replaced as a whole: a marked copy is written, synced and signed beside it, and takes its place. Interrupted, the next command finishes it.
 3. There is no way back: nothing here makes the fact false.
 """
@@ -10,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 from casehaven.errors import CasehavenError
@@ -22,16 +24,17 @@ from casesynth.manifest import (
     sign_manifest,
     write_manifest,
 )
-from casesynth.report.markup import tag
+from casesynth.report.private_decision import NotAsWrittenError, mark_datapackage, mark_datasheet, mark_report
+from casesynth.showcase import mark_showcase
 from casesynth.signing import SigningKey
 
 FACT = "decision_used_private_data"
-SENTENCE = (
-    "The decision about this release used private data: somebody compared it, or another release of the same people, with real records first, "
-    "or withheld it after doing so. "
-    "The guarantee does not cover that decision."
-)
-_REPORT, _DATASHEET, _PACKAGE = "report.html", "datasheet.md", "datapackage.json"
+_PACKAGE = "datapackage.json"
+_TEXTS: dict[str, Callable[[str], str]] = {
+    "report.html": mark_report,
+    "datasheet.md": mark_datasheet,
+    "showcase.html": mark_showcase,
+}
 
 
 class MarkError(CasehavenError):
@@ -63,7 +66,7 @@ def mark_private_decision(bundle: Path, key: SigningKey) -> None:
         key: signs it anew.
 
     Raises:
-        MarkError: report, datasheet or manifest are not as this version writes them.
+        MarkError: report, datasheet, showcase or manifest are not as this version writes them.
         OSError: the disk is full or the place cannot be written; the bundle is as it was.
     """
     finish_marking(bundle)
@@ -98,21 +101,17 @@ def _beside(bundle: Path) -> tuple[Path, Path]:
 
 
 def _say(folder: Path) -> None:
-    """Write the sentence into report and datasheet, and their new sizes and digests into the data package."""
-    report = (folder / _REPORT).read_text(encoding="utf-8")
-    if "<main>" not in report:
-        raise MarkError(f"{_REPORT} is not as this version writes it")
-    notice = tag("section", tag("p", tag("strong", SENTENCE)), class_="lead", aria_label="Not covered")
-    _replace(folder / _REPORT, report.replace("<main>", f"<main>{notice}", 1))
-    datasheet = (folder / _DATASHEET).read_text(encoding="utf-8")
-    head, _, rest = datasheet.partition("\n")
-    _replace(folder / _DATASHEET, f"{head}\n\n**{SENTENCE}**\n{rest}")
-    package = json.loads((folder / _PACKAGE).read_text(encoding="utf-8"))
+    """Write the sentence into the files that people read, and their new sizes and digests into the data package."""
+    try:
+        for name, marked in _TEXTS.items():
+            _replace(folder / name, marked((folder / name).read_text(encoding="utf-8")))
+        package = json.loads(mark_datapackage((folder / _PACKAGE).read_text(encoding="utf-8")))
+    except NotAsWrittenError as error:
+        raise MarkError(str(error)) from None
     entries = {entry.name: entry for entry in file_entries(folder)}
     for resource in package["resources"]:
         entry = entries[resource["path"]]
         resource["bytes"], resource["hash"] = entry.size, f"sha256:{entry.sha256}"
-    package["description"] += f" {SENTENCE}"
     _replace(folder / _PACKAGE, json.dumps(package, ensure_ascii=False, indent=2, allow_nan=False) + "\n")
 
 

@@ -20,6 +20,7 @@ from casesynth.report.files import described
 from casesynth.report.guarantee import MECHANISM, Guarantee, software
 from casesynth.report.licence import licence_of
 from casesynth.report.markup import visible
+from casesynth.report.private_decision import SENTENCE
 from casesynth.report.words import people_of
 from casesynth.synthesis import Synthesis
 from casesynth.tables import safe_cell
@@ -50,7 +51,8 @@ def datapackage_json(synthesis: Synthesis, notes: ReleaseNotes, files: Sequence[
             f"Protected case statistics of about {people} people (95 % interval {people.interval}): synthetic records "
             "and aggregates with intervals. Every number is an estimate under differential privacy. Hidden does not "
             "mean zero."
-        ),
+        )
+        + (f" {SENTENCE}" if notes.decision_used_private_data else ""),
     }
     package["created"] = f"{notes.created}T00:00:00Z"
     package["licenses"] = [

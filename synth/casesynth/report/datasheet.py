@@ -22,6 +22,7 @@ from casesynth.report.licence import licence_of
 from casesynth.report.markup import visible
 from casesynth.report.method import method_steps
 from casesynth.report.precision import LENGTH_NAMES, half_widths, stated_sizes
+from casesynth.report.private_decision import datasheet_notice
 from casesynth.report.sentence import summary
 from casesynth.report.words import NAME_MOST, counted, cut, people_of, tenths, whole
 from casesynth.synthesis import Synthesis
@@ -44,6 +45,7 @@ def datasheet_md(synthesis: Synthesis, notes: ReleaseNotes, schema: CaseSchema |
     guarantee = Guarantee.of(synthesis.plan, notes)
     parts = [
         f"# {plain(notes.title)}",
+        *((datasheet_notice(),) if notes.decision_used_private_data else ()),
         f"Datasheet of the release of {plain(notes.created)}.",
         *(plain(line) for line in summary(synthesis, notes)),
         "## What it is",

@@ -30,6 +30,7 @@ from casesynth.report.precision import (
     stated_sizes,
     widths,
 )
+from casesynth.report.private_decision import report_notice
 from casesynth.report.sentence import summary
 from casesynth.report.values import values_section
 from casesynth.report.words import NAME_MOST, counted, cut, people_of, percent, short, tenths, whole
@@ -66,6 +67,7 @@ def report_html(synthesis: Synthesis, notes: ReleaseNotes, schema: CaseSchema | 
     contents = tag("ul", *(tag("li", tag("a", title, href=f"#{ident}")) for ident, title, _ in sections))
     return document(
         f"{notes.title}: report",
+        *((report_notice(),) if notes.decision_used_private_data else ()),
         tag("h1", notes.title),
         tag(
             "p", f"Report of the release of {notes.created}. All numbers are protected by random noise.", class_="quiet"

@@ -3,8 +3,8 @@
 It owns the design tokens and the translations, which other pages reuse.
 """
 
-from casesynth.showcase.page import showcase_html
+from casesynth.showcase.page import mark_showcase, showcase_html
 from casesynth.showcase.tokens import tokens_css
 from casesynth.showcase.translations import Translation, translations
 
-__all__ = ["Translation", "showcase_html", "tokens_css", "translations"]
+__all__ = ["Translation", "mark_showcase", "showcase_html", "tokens_css", "translations"]

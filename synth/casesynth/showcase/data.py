@@ -99,6 +99,7 @@ def release_facts(synthesis: Synthesis, notes: ReleaseNotes) -> dict[str, Any]:
         "licence": notes.licence,
         "unit": "record" if notes.unit == "record" else "person",
         "consent": notes.consent_applied,
+        "privateDecision": notes.decision_used_private_data,
         "people": {"estimate": people.value, "low": people.low, "high": people.high},
         "odds": guarantee.odds,
         "epsilon": guarantee.epsilon,

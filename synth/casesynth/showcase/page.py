@@ -15,10 +15,11 @@ import json
 
 from caseschemas import CaseSchema
 from casesynth.notes import ReleaseNotes
+from casesynth.report.private_decision import NotAsWrittenError, put_after
 from casesynth.showcase._assets import asset_text
 from casesynth.showcase.data import page_data
 from casesynth.showcase.dimensions import views_of
-from casesynth.showcase.plain import plain_page
+from casesynth.showcase.plain import HEADER, plain_page, private_notice
 from casesynth.showcase.quantised import QuantisedModel, closeness
 from casesynth.showcase.tokens import tokens_css
 from casesynth.showcase.translations import translations
@@ -70,6 +71,19 @@ def showcase_html(synthesis: Synthesis, notes: ReleaseNotes, schema: CaseSchema 
         f'<div id="page">\n{plain_page(data, synthesis, languages[0])}\n</div>\n'
         f'<script type="application/json" id="data">{_embedded(data)}</script>\n<script>{script}</script>\n</body>\n</html>\n'
     )
+
+
+def mark_showcase(text: str) -> str:
+    """Put into a showcase that the decision about its release used private data: it becomes what `showcase_html` writes where the notes say so.
+
+    Raises:
+        NotAsWrittenError: it is not as this version writes it.
+    """
+    name, fact = "the showcase", '"privateDecision":{}'
+    if text.count(fact.format("false")) != 1:
+        raise NotAsWrittenError(f"{name} is not as this version writes it: it must state {fact.format('false')} once")
+    noticed = put_after(text, HEADER, private_notice(translations()[0]), name=name)
+    return noticed.replace(fact.format("false"), fact.format("true"))
 
 
 def _hash(text: str) -> str:

@@ -16,6 +16,8 @@ from casesynth.report.words import SPACE, whole
 from casesynth.showcase.translations import Translation
 from casesynth.synthesis import Synthesis
 
+HEADER = '<header class="plain">'
+
 ROWS_MOST = 30
 """Most values of one attribute; the largest are listed, in public order unless they are countries."""
 
@@ -38,13 +40,19 @@ def plain_page(data: Mapping[str, Any], synthesis: Synthesis, language: Translat
     )
     listed = "".join(f"<li><b>{_text(head)}</b> {_text(text)}</li>" for head, text in caveats)
     tables = "".join(_table(place, data, synthesis, language) for place in range(len(data["attributes"])))
+    notice = private_notice(language) if release["privateDecision"] else ""
     return (
-        f'<header class="plain"><h1>{_text(release["title"])}</h1><p class="big">{_text(lead)}</p>'
+        f'{HEADER}{notice}<h1>{_text(release["title"])}</h1><p class="big">{_text(lead)}</p>'
         f"<p>{_text(promise(release, words))}</p><p>{_text(words['leadSample'])}</p>"
         f'<p class="notice">{_text(words["plainScript"])}</p></header>'
         f'<main class="plain"><section><h2>{_text(words["aboutHeading"])}</h2><ul class="caveats">{listed}</ul></section>'
         f"<section><h2>{_text(words['plainTable'])}</h2>{tables}</section></main>"
     )
+
+
+def private_notice(language: Translation) -> str:
+    """Return what is said first where the decision about the release used private data (privacy rule 33)."""
+    return f'<p class="notice"><b>{_text(language.words["privateDecision"])}</b></p>'
 
 
 def promise(release: Mapping[str, Any], words: Mapping[str, str]) -> str:

@@ -23,6 +23,7 @@ function headerPart() {
         })
       )
     ),
+    DATA.release.privateDecision && notice(h("b", {}, word("privateDecision"))),
     !language().reviewed && notice(`* ${word("unreviewed")}`),
     h(
       "div",

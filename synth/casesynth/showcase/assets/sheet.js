@@ -69,6 +69,7 @@ function sheetSection() {
       h("h3", {}, name),
       h("p", { class: "lead-line" }, word("sheetPeople", { people: whole(chosen.number.estimate), range: rangeOf(chosen.number), all: whole(allPeople().estimate) })),
       h("div", { class: "sheet-grid" }, others.map((dimension) => sheetTable(dimension, view, name))),
+      DATA.release.privateDecision && notice(h("b", {}, word("privateDecision"))),
       h("p", { class: "quiet" }, `${guaranteeText()} ${word("caveatSample")} ${word("caveatHidden", hiddenFilled())} ${word("sheetSource", { title: DATA.release.title, date: DATA.release.created, licence: DATA.release.licence })}`)
     )
   );
