@@ -282,7 +282,7 @@ def test_free_text_is_kept_only_when_it_is_asked_for(house: SafeHouse, tmp_path:
     file.write_text("token,notes,mayRelease,year,gender,age,means\nA,said so,yes,2021,woman,22,\n", encoding="utf-8")
     again = tmp_path / "again.csv"
     again.write_text("token,notes,mayRelease,year,gender,age,means\nB,said so,yes,2021,woman,22,\n", encoding="utf-8")
-    at = ("--organisation", "north", "--dataset", "cases", "--schema", house_schema(house, tmp_path))
+    at = ("--yes", "--organisation", "north", "--dataset", "cases", "--schema", house_schema(house, tmp_path))
     for more in ((file,), (again, "--keep", "notes")):
         result = house.run("intake", *more, *at)
         assert result.exit_code == 0, result.output

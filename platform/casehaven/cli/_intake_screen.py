@@ -18,11 +18,9 @@ from casehaven.intake.calendars import CALENDARS, Calendar
 from casehaven.intake.check import AttributeFinding, CheckReport
 from casehaven.intake.dates import ORDERS, DateReading
 from casehaven.intake.errors import UnconfirmedMappingError
-from casehaven.intake.headers import compact
 from casehaven.intake.held import HeldSource
 from casehaven.intake.intake_mapping import AttributeMapping, IntakeMapping
 from casehaven.intake.mapped_file import TAKEN, MappedFile
-from casehaven.intake.proposal import NOT_A_VICTIM
 from casehaven.intake.value_proposal import DateQuestion, date_questions
 from caseschemas import CaseSchema
 
@@ -43,6 +41,16 @@ def short(text: str, most: int) -> str:
     ('abc…', 'abc')
     """
     return text if len(text) <= most else text[: most - 1] + "…"
+
+
+def column_words(name: str) -> str:
+    """Return how a column is spoken of: one without a name of its own is called by its place already.
+
+    >>> column_words("Sexe"), column_words("column A")
+    ('column Sexe', 'column A')
+    """
+    shown = short(name, 60)
+    return shown if shown.startswith("column ") else f"column {shown}"
 
 
 def wrapped(head: str, words: Iterable[str], *, most: int = _NAMES_SHOWN) -> list[str]:
@@ -86,8 +94,8 @@ def show_mapping(mapping: IntakeMapping, *, where: str) -> None:
 def show_guess(entry: AttributeMapping) -> None:
     """Show one guess: of the column, or of words."""
     if entry.status == "guess":
-        columns = " + ".join(entry.source)
-        click.echo(short(f"  guess    {short(entry.to, 38)} from column {columns}", WIDTH))
+        columns = " + ".join(map(column_words, entry.source))
+        click.echo(short(f"  guess    {short(entry.to, 38)} from {columns}", WIDTH))
         if entry.why:
             click.echo(short(f"             because: {entry.why}", WIDTH))
     for word, code in list(entry.guesses.items())[:_ROWS_SHOWN]:
@@ -142,9 +150,11 @@ def ask_dates(mapping: IntakeMapping, questions: Sequence[DateQuestion]) -> Inta
     for question in questions:
         if question.column in readings:
             continue
-        reading = DateReading()
+        column, of_answer = column_words(question.column), question.column in question.entry.source
+        before = question.entry.dates if of_answer else question.entry.at_dates
+        reading = DateReading(calendar=before.calendar)
         if question.calendars:
-            click.echo(f"The years in column {short(question.column, 60)} are not of the Gregorian calendar.")
+            click.echo(f"The years in {column} are not of the Gregorian calendar.")
             answer = click.prompt(
                 "  Which calendar?",
                 type=click.Choice(["gregorian", *question.calendars]),
@@ -154,22 +164,11 @@ def ask_dates(mapping: IntakeMapping, questions: Sequence[DateQuestion]) -> Inta
             reading = replace(reading, calendar=calendar)
         if question.order_open:
             what = "day, month and year" if question.year_open else "day and month"
-            click.echo(f"In column {short(question.column, 60)} {what} cannot be told apart.")
+            click.echo(f"In {column} {what} cannot be told apart.")
             first = click.prompt("  What comes first?", type=click.Choice([*ORDERS, "unknown"]), default="unknown")
             reading = replace(reading, order=next((order for order in ORDERS if order == first), None))
         readings[question.column] = reading
     return with_readings(mapping, readings)
-
-
-def note_plain(name: str, schema: CaseSchema) -> None:
-    """Say that a file with the schema's own columns goes in whole, where the schema tells who is no victim."""
-    for attribute in schema.attributes:
-        for value in attribute.values:
-            if compact(value.code) in NOT_A_VICTIM:
-                click.echo(
-                    f"note       {short(name, 60)} has the schema's own columns: every record goes in and counts;"
-                )
-                click.echo(f"           --leave-out {attribute.name}={value.code} leaves those behind")
 
 
 def refuse_open_years(held: HeldSource, mapping: IntakeMapping, schema: CaseSchema) -> None:
@@ -187,22 +186,22 @@ def refuse_open_years(held: HeldSource, mapping: IntakeMapping, schema: CaseSche
         )
 
 
-def with_readings(mapping: IntakeMapping, readings: dict[str, DateReading]) -> IntakeMapping:
-    """Return a mapping that reads the dates of some columns in a certain way."""
+def with_readings(mapping: IntakeMapping, readings: dict[str, DateReading], *, calendar: bool = True) -> IntakeMapping:
+    """Return a mapping that reads the dates of some columns in a certain way; in the calendar that it had, where `calendar` is False."""
     attributes = []
     for entry in mapping.attributes:
         for name in entry.source:
             if name in readings:
-                entry = replace(entry, dates=_merged(entry.dates, readings[name]))
+                entry = replace(entry, dates=_merged(entry.dates, readings[name], calendar))
         if entry.at in readings:
-            entry = replace(entry, at_dates=_merged(entry.at_dates, readings[entry.at]))
+            entry = replace(entry, at_dates=_merged(entry.at_dates, readings[entry.at], calendar))
         attributes.append(entry)
     return replace(mapping, attributes=tuple(attributes))
 
 
-def _merged(before: DateReading, said: DateReading) -> DateReading:
-    calendar = before.calendar if said.calendar == "gregorian" else said.calendar
-    return replace(before, order=said.order or before.order, calendar=calendar)
+def _merged(before: DateReading, said: DateReading, calendar: bool) -> DateReading:
+    changed = said.calendar if calendar else before.calendar
+    return replace(before, order=said.order or before.order, calendar=changed)
 
 
 def ask_person(mapping: IntakeMapping, schema: CaseSchema) -> IntakeMapping:

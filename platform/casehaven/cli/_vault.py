@@ -7,9 +7,10 @@ from pathlib import Path
 import click
 
 from casehaven.vault.datasets import Dataset, parse_dataset_id
-from casehaven.vault.errors import DatasetMissingError, DatasetNameError
+from casehaven.vault.errors import DatasetMissingError, DatasetNameError, SchemaDiffersError
 from casehaven.vault.rootkeys import parse_root
 from casehaven.vault.store import Vault
+from caseschemas import load_schema
 
 DEFAULT_VAULT = Path("casehaven-vault")
 """In the working folder, when neither --vault nor CASEHAVEN_VAULT names another."""
@@ -73,3 +74,52 @@ def chosen_dataset(vault: Vault, dataset_id: str | None) -> Dataset:
         names = ", ".join(dataset.id for dataset in there[:12])
         raise DatasetNameError(f"the vault has several datasets; name one with --dataset: {names}")
     return there[0]
+
+
+def open_or_declare(
+    vault: Vault,
+    organisation: str,
+    name: str | None,
+    schema_name: str,
+    people_cap: int | None,
+    *,
+    dry_run: bool,
+    another: str,
+) -> Dataset | None:
+    """Return the dataset that a file is for, made where it is new; None in a dry run for one that is not there.
+
+    Args:
+        vault: where.
+        organisation: whose.
+        name: of the dataset; the schema's id by default.
+        schema_name: id of a shipped schema, or a schema file.
+        people_cap: declared bound on its people.
+        dry_run: make nothing.
+        another: advice where the declared bound cannot be changed any more.
+
+    Raises:
+        DatasetMissingError: it is new, and no bound on its people was declared.
+        SchemaDiffersError: it has another schema, or another bound that stays.
+    """
+    schema = load_schema(schema_name)
+    name = schema.id if name is None else name
+    try:
+        dataset = vault.dataset(organisation, name)
+    except DatasetMissingError as error:
+        if dry_run:
+            return None
+        if people_cap is None:
+            error.add_note("correct the name; if the dataset is new, add --people-cap: a public bound on its people")
+            raise
+        return vault.add_dataset(organisation, name, schema, people_cap)
+    if dataset.schema.digest() != schema.digest():
+        raise SchemaDiffersError(
+            f"{dataset.id} has the schema {dataset.schema.id} {dataset.schema.version}, and {schema_name} is another one"
+        )
+    if people_cap is None or people_cap == dataset.people_cap:
+        return dataset
+    if dataset.version:
+        fixed = SchemaDiffersError(f"{dataset.id} has the people cap {dataset.people_cap}, which was declared for good")
+        fixed.add_note(f"leave --people-cap away; {another}")
+        raise fixed
+    return vault.declare_cap(dataset, people_cap)  # nothing was taken in: the first declaration may have been a slip

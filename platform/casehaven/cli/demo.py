@@ -48,7 +48,7 @@ def command(out: Path) -> None:
         for number, organisation in enumerate(ORGANISATIONS, start=1):
             _run(
                 f"intake cases-{number}.csv --organisation {organisation} --dataset cases --schema ctdc-global "
-                f"--people-cap {PEOPLE_CAP // 2} --root-key {ROOT_KEY}"
+                f"--people-cap {PEOPLE_CAP // 2} --yes --root-key {ROOT_KEY}"
             )
             Path(f"cases-{number}.csv").unlink()  # what is in the vault has no business outside it
         _run(f"vault status --check --root-key {ROOT_KEY}")

@@ -22,7 +22,7 @@ from casehaven.intake.source import SourceColumn, SourceTable
 _CELLS = pa.dictionary(pa.int32(), pa.string())
 
 Places = NDArray[np.int64]
-Progress = Callable[[], None]
+Progress = Callable[[float | None], None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,12 +84,14 @@ class HeldSource:
         return self._read[name]
 
 
-def hold(source: SourceTable, *, check: Progress = lambda: None, names: Sequence[str] | None = None) -> HeldSource:
+def hold(
+    source: SourceTable, *, check: Progress = lambda share: None, names: Sequence[str] | None = None
+) -> HeldSource:
     """Read a source.
 
     Args:
         source: what to read.
-        check: called per batch; raises to cancel.
+        check: called per batch with the part of the file that is read, None where nobody knows it; raises to cancel.
         names: columns to read; all of them by default.
 
     Raises:
@@ -102,7 +104,7 @@ def hold(source: SourceTable, *, check: Progress = lambda: None, names: Sequence
     batches: list[pa.RecordBatch] = []
     schema = pa.schema([(name, _CELLS) for name in names])
     for batch in source.batches(names):
-        check()
+        check(batch.share)
         rows.append(batch.rows)
         batches.append(
             pa.RecordBatch.from_arrays([_encoded(batch.cells.column(name)) for name in names], schema=schema)

@@ -66,6 +66,8 @@ class SourceBatch:
     """Number of each row in its file, from 1."""
     cells: pa.RecordBatch
     """The columns asked for, as text without nulls, in the order asked for."""
+    share: float | None = None
+    """Part of the file that is read when this batch is; None where the reader cannot know it."""
 
 
 @dataclass(frozen=True, kw_only=True)

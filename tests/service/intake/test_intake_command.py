@@ -13,6 +13,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.csv as pacsv
+import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner, Result
 
@@ -28,6 +31,9 @@ B-1;Femme;12/03/1999;Ukraine;Travail forcé;oui;15/02/2021;canary-Amina
 B-2;Homme;25/12/2001;Côte d’Ivoire;Travail forcé|||Exploitation sexuelle;non;03/04/2021;canary-Bob
 B-3;Homme;1998;PHL;xyz;;2021;canary-Carl
 """
+_AS_TEXT = pacsv.ConvertOptions(
+    column_types=dict.fromkeys([attribute.name for attribute in load_schema("htcds-2.0").attributes], pa.string())
+)
 CERTAIN = "personToken;prs_Gender;yearOfRegistration;consentOwnStatistics\np1;Femme;2021;oui\np2;Homme;2020;oui\n"
 
 
@@ -179,10 +185,9 @@ def test_the_same_file_is_there_and_a_mapping_is_remembered_for_the_next_one(des
 
 def test_a_column_that_is_ignored_never_turns_a_dry_run_into_an_intake(desk: Desk) -> None:
     path = desk.write("a.csv", CERTAIN)
-    for option in ("--dry-run", "--row-is-person"):
-        refused = desk.run(path, "--ignore-column", "x", option)
-        assert (refused.exit_code, "--ignore-column" in refused.output) == (2, True)
-    assert desk.cells("p1") == []
+    tried = desk.run(path, "--ignore-column", "x", "--dry-run", "--yes")
+    assert (tried.exit_code, "nothing was taken in" in tried.output) == (0, True)
+    assert Vault.open(desk.folder / "vault", file_key(desk.folder / "root.key")).datasets() == ()
 
 
 REFUSED = CERTAIN + ";Femme;2021;canary-no\n"
@@ -265,16 +270,45 @@ def test_what_is_wrong_is_told_with_what_to_do(desk: Desk, fault: str) -> None:
     assert desk.cells("p1") == []
 
 
-def test_a_file_as_it_is_says_that_who_is_no_victim_goes_in_too(desk: Desk) -> None:
-    names = [a.name for a in load_schema("htcds-2.0").analysis if a.name != "vic_TraffickingStatus"]
-    header = ["personToken", "vic_TraffickingStatus", *names]
-    text = ",".join(header) + "\np1,NotAVictimOfTrafficking" + "," * len(names) + "\n"
-    plain = desk.run(desk.write("a.csv", text))
-    assert plain.exit_code == 0 and "every record goes in and counts" in plain.output, plain.output
-    assert "--leave-out vic_TraffickingStatus=NotAVictimOfTrafficking" in plain.output
-    assert max(map(len, plain.output.splitlines())) <= 100
-    mapped = desk.run(desk.write("b.csv", text + "\n"), "--yes", "--leave-out-nothing")
-    assert "every record goes in" not in mapped.output
+def _own_columns() -> tuple[list[str], str]:
+    """The columns of the schema itself, and one row of them for a person who is no victim and one who is."""
+    names = [
+        a.name
+        for a in load_schema("htcds-2.0").analysis
+        if a.name not in ("vic_TraffickingStatus", "ageAtRegistration")
+    ]
+    header = ["personToken", "vic_TraffickingStatus", "ageAtRegistration", *names]
+    rows = ["p1,NotAVictimOfTrafficking,30", "p2,,15", "p3,,30"]
+    return header, ",".join(header) + "\n" + "".join(row + "," * len(names) + "\n" for row in rows)
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_a_file_with_the_schemas_own_columns_is_tried_first_and_every_rule_holds_for_it(
+    desk: Desk, suffix: str
+) -> None:
+    _, text = _own_columns()
+    path = desk.write("a.csv", text)
+    if suffix == ".parquet":
+        path = desk.folder / "a.parquet"
+        pq.write_table(pacsv.read_csv(desk.folder / "a.csv", convert_options=_AS_TEXT), path)
+    stopped = desk.run(path)
+    assert (stopped.exit_code, "there is nobody to ask" in stopped.output) == (1, True)
+    assert "rows       3 read, 2 to be taken in" in stopped.output, "the dry run comes first"
+    tried = desk.run(path, "--dry-run")
+    assert (tried.exit_code, "nothing was taken in" in tried.output) == (0, True)
+    assert [len(desk.cells(f"p{number}")) for number in (1, 2, 3)] == [0, 0, 0]
+    taken = desk.run(path, "--yes", "--minors", "leave-out")
+    assert taken.exit_code == 0, taken.output
+    assert "1 left behind: NotAVictimOfTrafficking" in taken.output and "1 left behind: minors" in taken.output
+    assert [len(desk.cells(f"p{number}")) for number in (1, 2, 3)] == [0, 0, 1]
+
+
+def test_an_ignored_column_is_not_read_and_that_is_said(desk: Desk) -> None:
+    path = desk.write("a.csv", "personToken;prs_Gender;yearOfRegistration\np1;Femme;2021\n")
+    taken = desk.run(path, "--yes", "--ignore-column", "prs_Gender", "--ignore-column", "shoe")
+    assert taken.exit_code == 0, taken.output
+    assert "dropped    by --ignore-column:\n           prs_Gender\n" in taken.output
+    assert desk.cells("p1") == [{"personToken": "p1", "yearOfRegistration": "2021"}]
 
 
 @pytest.mark.parametrize(

@@ -147,7 +147,7 @@ def test_columns_that_came_since_the_mapping_are_told_and_not_read(
 def test_a_file_that_changes_while_it_is_read_is_refused(make_source: MakeSource) -> None:
     source = make_source(["a"], [["1"]]).source
 
-    def spoil() -> None:
+    def spoil(share: float | None) -> None:
         source.path.write_text("other", encoding="utf-8")
 
     with pytest.raises(ChangedCaseFileError):

@@ -53,8 +53,13 @@ _STOPPED = (
 class Reader:
     """One running parsing process."""
 
-    def __init__(self, path: Path, process: subprocess.Popen[bytes], pipe: IO[bytes], limits: Limits) -> None:
+    def __init__(
+        self, path: Path, file: IO[bytes], process: subprocess.Popen[bytes], pipe: IO[bytes], limits: Limits
+    ) -> None:
         self._name = path.name
+        self._file = file
+        self._size = max(os.fstat(file.fileno()).st_size, 1)
+        self._share = 0.0
         self._process = process
         self._pipe = pipe
         self._limits = limits
@@ -84,6 +89,12 @@ class Reader:
                 raise self._stopped()
             yield self._batch(data, columns)
 
+    def _read_so_far(self) -> float:
+        """Part of the file that the process is past: both ends hold one open file, and it has one position."""
+        at = os.lseek(self._file.fileno(), 0, os.SEEK_CUR)
+        self._share = max(self._share, min(at / self._size, 1.0))  # the parts of a ZIP are not read in their order
+        return self._share
+
     def _batch(self, data: bytes, columns: Sequence[str]) -> SourceBatch:
         rows, count = COUNTS.unpack_from(data)
         at = COUNTS.size
@@ -107,7 +118,8 @@ class Reader:
                 raise self._stopped() from None
             arrays.append(array)
             at = text + size
-        return SourceBatch(rows=numbers, cells=pa.RecordBatch.from_arrays(arrays, names=list(columns)))
+        cells = pa.RecordBatch.from_arrays(arrays, names=list(columns))
+        return SourceBatch(rows=numbers, cells=cells, share=self._read_so_far())
 
     def _frame(self) -> tuple[bytes, bytes]:
         kind, size = HEADER.unpack(self._bytes(HEADER.size))
@@ -167,7 +179,7 @@ def reading(path: Path, request: Request) -> Iterator[Reader]:
             assert process.stdin is not None
             process.stdin.write(json.dumps(request.document()).encode())
             process.stdin.close()
-            yield Reader(path, process, pipe, request.limits)
+            yield Reader(path, file, process, pipe, request.limits)
         finally:
             process.send_signal(signal.SIGKILL)
             process.wait()
