@@ -1,0 +1,27 @@
+"""Private answers to single questions: a closed grammar, a plan, a charge, noisy tables, and one consistent estimate with intervals."""
+
+from casesynth.answers.answer import AnswerRow, answer_rows
+from casesynth.answers.counted import NoisyTable, RecordTable, measure_answer
+from casesynth.answers.document import answer_document, read_stored, stored_document
+from casesynth.answers.grammar import QuestionError, parse_question
+from casesynth.answers.plan import AnswerPlan, AnswerPlanError, CountTable, plan_answer, question_digest
+from casesynth.answers.question import Question
+
+__all__ = [
+    "AnswerPlan",
+    "AnswerPlanError",
+    "AnswerRow",
+    "CountTable",
+    "NoisyTable",
+    "Question",
+    "QuestionError",
+    "RecordTable",
+    "answer_document",
+    "answer_rows",
+    "measure_answer",
+    "parse_question",
+    "plan_answer",
+    "question_digest",
+    "read_stored",
+    "stored_document",
+]

@@ -1,0 +1,285 @@
+"""An answer: what a question shows, with 95 % intervals. All of it is post-processing of noisy tables (privacy rule 10).
+
+1. Every table that was paid for on the same snapshot under the same condition goes into one estimate (`casesynth.answers.grid`), so one question's
+   numbers agree, and earlier answers sharpen later ones.
+2. A count whose estimate is below the larger of 10 and 2.5 standard deviations of its noise is hidden, whatever its true number is; so are percentages,
+   means, quantiles and changes that rest on such counts (privacy rule 25). Hidden does not mean nobody.
+3. Unknown and not asked are parts of their own, and never in the base of a percentage, a mean or a quantile; a recorded no is an answer (privacy rule 4).
+4. The interval of a mean holds wherever people stand within their values, from the lowest number of each to the highest.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final, Literal, TypeAlias
+
+import numpy as np
+
+from casesynth.answers.families import Shown, differences, shown_families
+from casesynth.answers.grid import Family, Floats, GridEstimate
+from casesynth.answers.plan import NORMAL, CountTable, Integers, grid_of
+from casesynth.answers.question import (
+    ALL,
+    Changes,
+    FactAxis,
+    Mean,
+    Percentages,
+    Quantiles,
+    Question,
+    Split,
+)
+from casesynth.answers.ratios import quantile_ends, quantile_place, ratio_interval
+
+MINIMUM: Final = 10.0
+"""Smallest count that is shown (privacy rule 25)."""
+
+MINIMUM_SIGMAS: Final = 2.5
+"""Standard deviations of noise that a count has to pass to be shown."""
+
+Kind: TypeAlias = Literal["count", "percentage", "mean", "quantile", "change"]
+Tables: TypeAlias = Sequence[tuple[CountTable, Integers]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnswerRow:
+    """One number of an answer with its 95 % interval; None where it is hidden."""
+
+    cell: tuple[tuple[str, str], ...]
+    """Axis and part, in the order of the question."""
+    kind: Kind
+    estimate: float | str | None
+    low: float | str | None
+    high: float | str | None
+    answered: bool = True
+    """Whether the cell holds only answers; unknown and not asked are none."""
+    level: float | None = None
+    """Of a quantile."""
+
+    @property
+    def hidden(self) -> bool:
+        """Whether privacy rule 25 hides it."""
+        return self.estimate is None
+
+
+def answer_rows(question: Question, tables: Tables) -> tuple[AnswerRow, ...]:
+    """Return the numbers that a question shows.
+
+    Args:
+        question: what was asked.
+        tables: noisy tables under its condition on one snapshot: its own, and others that were paid for before.
+
+    Raises:
+        GridError: the tables do not tell all of it.
+    """
+    show = question.show
+    if isinstance(show, Mean):
+        return tuple(_means(question, show, tables))
+    if isinstance(show, Quantiles):
+        return tuple(_quantiles(question, show, tables))
+    if isinstance(show, Percentages):
+        return tuple(_percentages(question, tables))
+    rows = [row for shown in shown_families(question) for row in _counts(question, shown, tables)]
+    return (*rows, *(_changes(question, show, tables) if isinstance(show, Changes) else ()))
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Numbers:
+    values: Floats
+    variances: Floats
+
+    @property
+    def shown(self) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
+        """Which pass privacy rule 25."""
+        return self.values >= np.maximum(MINIMUM, MINIMUM_SIGMAS * np.sqrt(self.variances))
+
+
+def _numbers(estimate: GridEstimate, family: Family) -> _Numbers:
+    return _Numbers(values=estimate.values(family), variances=estimate.covariance(family, family))
+
+
+def _counts(question: Question, shown: Shown, tables: Tables) -> Iterator[AnswerRow]:
+    found = _numbers(grid_of(shown, tables), shown.rows)
+    halves, visible = NORMAL * np.sqrt(found.variances), found.shown
+    cells = [
+        [(ALL, True)] if total else [(part.label, part.answered) for part in split.parts]
+        for split, total in zip(shown.splits, shown.total or (False,) * len(shown.splits), strict=True)
+    ]
+    facts = [[(fact.label, True)] for fact in shown.facts]
+    flat = (found.values.ravel().tolist(), halves.ravel().tolist(), visible.ravel().tolist())
+    for labels, value, half, seen in zip(itertools.product(*cells, *facts), *flat, strict=True):
+        yield AnswerRow(
+            cell=_cell(question, [label for label, _ in labels]),
+            kind="count",
+            estimate=float(round(value)) if seen else None,
+            low=float(max(math.floor(value - half), 0)) if seen else None,
+            high=float(math.ceil(value + half)) if seen else None,
+            answered=all(answered for _, answered in labels),
+        )
+
+
+def _cell(question: Question, labels: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    """Return labels of splits and then of facts in the order of the question's axes."""
+    splits = iter(labels[: len(question.splits)])
+    facts = iter(labels[len(question.splits) :])
+    found = []
+    for axis in question.by:
+        source = splits if isinstance(axis, Split) else facts
+        label = next(source, None)
+        if label is not None:
+            found.append((axis.attribute if isinstance(axis, Split) else axis.label, label))
+    return tuple(found)
+
+
+def _percentages(question: Question, tables: Tables) -> Iterator[AnswerRow]:
+    last = question.by[-1]
+    if isinstance(last, FactAxis):
+        for shown in shown_families(question):
+            if not shown.lonely:
+                continue
+            having, both = np.array([[0.0, 1.0]]), np.ones((1, 2))
+            plain = shown.rows[: len(shown.splits)]
+            label = shown.facts[0].label
+            yield from _ratios(question, shown, tables, (*plain, having, both), (*plain, both, having), [label])
+        return
+    shown = shown_families(question)[0]
+    known = [part for part in last.parts if part.answered]
+    parts = np.array([[float(part is other) for other in last.parts] for part in known])
+    base = np.tile(np.array([float(part.answered) for part in last.parts]), (len(known), 1))
+    plain = shown.rows[:-1]
+    yield from _ratios(question, shown, tables, (*plain, parts), (*plain, base), [part.label for part in known])
+
+
+def _ratios(
+    question: Question, shown: Shown, tables: Tables, part: Family, whole: Family, labels: Sequence[str]
+) -> Iterator[AnswerRow]:
+    estimate = grid_of(shown, tables)
+    parts, wholes = _numbers(estimate, part), _numbers(estimate, whole)
+    shared = estimate.covariance(part, whole)
+    others = shown.splits if len(labels) == 1 and shown.lonely else shown.splits[:-1]
+    cells = [[(p.label, p.answered) for p in split.parts] for split in others]
+    flat = zip(
+        itertools.product(*cells, [(label, True) for label in labels]),
+        *(a.ravel().tolist() for a in (parts.values, wholes.values, parts.variances, wholes.variances, shared)),
+        (parts.shown & wholes.shown).ravel().tolist(),
+        strict=True,
+    )
+    for found, top, bottom, top_variance, bottom_variance, both, seen in flat:
+        low, high = ratio_interval(top, bottom, top_variance, bottom_variance, both, errors=NORMAL)
+        yield AnswerRow(
+            cell=_cell(question, [label for label, _ in found]),
+            kind="percentage",
+            estimate=min(100 * top / bottom, 100.0) if seen else None,
+            low=100 * max(low, 0.0) if seen else None,
+            high=100 * min(high, 1.0) if seen else None,
+            answered=all(answered for _, answered in found),
+        )
+
+
+def _last(question: Question) -> tuple[Shown, Split, Floats]:
+    """Return the grid of a mean or quantiles, its last split, and which of its parts are answers."""
+    shown = shown_families(question)[0]
+    last = shown.splits[-1]
+    return shown, last, np.array([float(part.answered) for part in last.parts])
+
+
+def _groups(question: Question, shown: Shown) -> list[tuple[tuple[tuple[str, str], ...], bool]]:
+    """Return the cells over the splits before the last one."""
+    cells = [[(part.label, part.answered) for part in split.parts] for split in shown.splits[:-1]]
+    return [
+        (_cell(question, [label for label, _ in found]), all(answered for _, answered in found))
+        for found in itertools.product(*cells)
+    ]
+
+
+def _means(question: Question, show: Mean, tables: Tables) -> Iterator[AnswerRow]:
+    shown, _, answered = _last(question)
+    estimate = grid_of(shown, tables)
+    ends = np.array([(0.0, 0.0) if pair is None else pair for pair in show.bounds])
+    known = ends[answered > 0]
+    middle = float((known.min() + known.max()) / 2)
+    whole = (*shown.rows[:-1], answered[None, :])
+    base = _numbers(estimate, whole)
+    found = []
+    for weights in (ends[:, 0], ends.mean(axis=1), ends[:, 1]):
+        part = (*shown.rows[:-1], ((weights - middle) * answered)[None, :])  # about the middle: no digits are lost
+        numbers, shared = _numbers(estimate, part), estimate.covariance(part, whole)
+        found.append([numbers.values.ravel(), numbers.variances.ravel(), shared.ravel()])
+    seen, values, variances = base.shown.ravel(), base.values.ravel(), base.variances.ravel()
+    for place, (cell, known_cell) in enumerate(_groups(question, shown)):
+        ratios = [
+            ratio_interval(top[place], values[place], spread[place], variances[place], both[place], errors=NORMAL)
+            for top, spread, both in found
+        ]
+        low, high = middle + ratios[0][0], middle + ratios[2][1]
+        yield AnswerRow(
+            cell=cell,
+            kind="mean",
+            estimate=_within(middle + found[1][0][place] / values[place], known) if seen[place] else None,
+            low=_within(low, known) if seen[place] else None,
+            high=_within(high, known) if seen[place] else None,
+            answered=known_cell,
+        )
+
+
+def _within(number: float, known: Floats) -> float:
+    return float(min(max(number, known.min()), known.max()))
+
+
+def _quantiles(question: Question, show: Quantiles, tables: Tables) -> Iterator[AnswerRow]:
+    shown, last, answered = _last(question)
+    estimate = grid_of(shown, tables)
+    places = np.flatnonzero(answered)
+    base = _numbers(estimate, (*shown.rows[:-1], answered[None, :])).shown.ravel()
+    labels = [last.parts[place].label for place in places]
+    for level in show.levels:
+        rows = np.zeros((len(places), len(answered)))
+        for number, place in enumerate(places):
+            rows[number] = answered * ((np.arange(len(answered)) <= place) - level)
+        found = _numbers(estimate, (*shown.rows[:-1], rows))
+        leads = found.values.reshape(-1, len(places))
+        deviations = np.sqrt(found.variances).reshape(-1, len(places))
+        for number, (cell, known_cell) in enumerate(_groups(question, shown)):
+            low, high = quantile_ends(leads[number].tolist(), deviations[number].tolist(), errors=NORMAL)
+            at = min(max(quantile_place(leads[number].tolist()), low), high)
+            seen = bool(base[number])
+            yield AnswerRow(
+                cell=cell,
+                kind="quantile",
+                estimate=labels[at] if seen else None,
+                low=labels[low] if seen else None,
+                high=labels[high] if seen else None,
+                answered=known_cell,
+                level=level,
+            )
+
+
+def _changes(question: Question, show: Changes, tables: Tables) -> Iterator[AnswerRow]:
+    shown = shown_families(question)[0]
+    axis = next(place for place, split in enumerate(shown.splits) if split.attribute == show.attribute)
+    parts = shown.splits[axis].parts
+    places = [place for place, part in enumerate(parts) if part.answered]
+    estimate = grid_of(shown, tables)
+    rows = [*shown.rows]
+    rows[axis] = differences(len(parts), places)
+    found = _numbers(estimate, rows)
+    visible = np.take(_numbers(estimate, shown.rows).shown, places, axis=axis)
+    both = np.take(visible, range(1, len(places)), axis=axis) & np.take(visible, range(len(places) - 1), axis=axis)
+    names = [f"{parts[before].label} to {parts[after].label}" for before, after in itertools.pairwise(places)]
+    cells = [
+        [(name, True) for name in names] if place == axis else [(part.label, part.answered) for part in split.parts]
+        for place, split in enumerate(shown.splits)
+    ]
+    halves = NORMAL * np.sqrt(found.variances)
+    flat = (found.values.ravel().tolist(), halves.ravel().tolist(), both.ravel().tolist())
+    for labels, value, half, seen in zip(itertools.product(*cells), *flat, strict=True):
+        yield AnswerRow(
+            cell=_cell(question, [label for label, _ in labels]),
+            kind="change",
+            estimate=float(round(value)) if seen else None,
+            low=float(math.floor(value - half)) if seen else None,
+            high=float(math.ceil(value + half)) if seen else None,
+            answered=all(answered for _, answered in labels),
+        )

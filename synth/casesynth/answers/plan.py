@@ -1,0 +1,304 @@
+"""The plan of an answer: which tables are counted, what each costs, and how exact the answer will be. Public facts only.
+
+1. A table has an axis for each of its splits and a sign for each of its facts: who has the fact counts +1, who has not -1. So one person moves one cell by
+   one whatever facts they have, and f overlapping facts cost f small tables, not one table of sensitivity sqrt(f): for every 16 facts the same price buys noise
+   a third smaller (privacy rule 1). Where records are counted, one person moves a table by as many as `at_most`, and the price grows with its square.
+2. Shares follow the square roots of the tables' numbers of cells, which minimises the sum of variances.
+3. Accuracy in people: the price is the smallest at which every count that is shown is that exact. What was paid for before on the same grid helps, and
+   lowers the price; both are public facts of the ledger (privacy rule 17).
+4. The plan is made before anything is charged or opened, and cannot see data.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from casesynth.answers.families import Shown, shown_families
+from casesynth.answers.grid import GridError, GridEstimate, GridTable, Use, combine
+from casesynth.answers.question import Fact, Question, Split, WithinPeople
+from casesynth.canonical import JsonValue, canonical_json
+from casesynth.errors import CasesynthError
+from casesynth.privacy.accounting import check_delta, default_delta, epsilon_for, rho_for
+from casesynth.privacy.loss import PrivacyLoss
+from casesynth.privacy.mechanisms import gaussian_scale
+
+CELLS_MAX: Final = 20_000
+"""Most noisy cells of an answer."""
+
+TABLES_MAX: Final = 1_100
+
+NORMAL: Final = 1.959963984540054
+"""Standard errors on each side of a 95 % interval."""
+
+PRICE_MAX: Final = 10**13
+"""Nano-rho of the dearest answer: beyond it there is no protection to speak of."""
+
+Integers: TypeAlias = NDArray[np.int64]
+
+Key: TypeAlias = tuple[tuple[object, ...], ...]
+"""What a table is over: the keys of its splits and facts."""
+
+
+class AnswerPlanError(CasesynthError):
+    """A question that cannot be planned from its public facts; says what to change."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CountTable:
+    """One table that is counted: its cells cross the splits, and each person counts with the product of their signs."""
+
+    splits: tuple[Split, ...]
+    facts: tuple[Fact, ...]
+    nano_rho: int
+    """Share at sensitivity one."""
+    spread: int = 1
+    """How far one person moves it: by so many records at most."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Number of parts of each split."""
+        return tuple(len(split.parts) for split in self.splits)
+
+    @property
+    def cells(self) -> int:
+        """Number of noisy cells."""
+        return math.prod(self.shape)
+
+    @property
+    def scale(self) -> float:
+        """Scale of the noise on each cell."""
+        return gaussian_scale(self.nano_rho)
+
+    @property
+    def cost(self) -> int:
+        """Nano-rho that it costs."""
+        return self.nano_rho * self.spread**2
+
+    @property
+    def key(self) -> Key:
+        """What it is over, whatever its labels."""
+        return tuple(split.key for split in self.splits) + tuple(fact.key for fact in self.facts)
+
+    def facts_of_it(self) -> JsonValue:
+        """Return it as JSON, for charges and stored answers."""
+        return {
+            "splits": [[split.attribute, [sorted(part.positions) for part in split.parts]] for split in self.splits],
+            "facts": [[[name, sorted(positions)] for name, positions in fact.holds] for fact in self.facts],
+            "nano_rho": self.nano_rho,
+            "spread": self.spread,
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnswerPlan:
+    """What will be counted, what it costs, and how exact the answer will be."""
+
+    question: Question
+    tables: tuple[CountTable, ...]
+    """Empty where the answer follows from what is paid for."""
+    nano_rho: int
+    """The price for one person token, never below what the tables cost; 0 where the answer is free."""
+    people_cap: int
+    delta: float
+    tokens: int
+    """How many person tokens one person may have in the datasets (privacy rule 2)."""
+    within: float
+    """Half width of the widest 95 % interval of a count that is shown, before rounding, in people or records."""
+
+    @property
+    def free(self) -> bool:
+        """Whether the accuracy asked for follows from what is paid for."""
+        return self.nano_rho == 0
+
+    @property
+    def loss(self) -> PrivacyLoss:
+        """Privacy loss for one person token.
+
+        Raises:
+            PrivacyLossError: the answer is free, and nothing is to be charged.
+        """
+        return PrivacyLoss(nano_rho=self.nano_rho)
+
+    @property
+    def epsilon(self) -> float:
+        """Of the price, at the plan's delta, for one person token."""
+        return 0.0 if self.free else epsilon_for(self.nano_rho, self.delta)
+
+    @property
+    def epsilon_per_person(self) -> float:
+        """Of the price for a person behind `tokens` tokens."""
+        return 0.0 if self.free else epsilon_for(self.loss.scaled(self.tokens).nano_rho, self.delta)
+
+    @property
+    def cells(self) -> int:
+        """Number of noisy cells."""
+        return sum(table.cells for table in self.tables)
+
+    def facts(self) -> JsonValue:
+        """Return the plan as JSON: question, tables and shares."""
+        return {"question": self.question.canonical, "tables": [table.facts_of_it() for table in self.tables]}
+
+
+def question_digest(question: Question) -> str:
+    """Return the name of a question, whatever its accuracy, as 64 hexadecimal digits."""
+    return hashlib.sha256(canonical_json(question.canonical)).hexdigest()
+
+
+def plan_answer(
+    question: Question,
+    *,
+    people_cap: int,
+    delta: float | None = None,
+    tokens: int = 1,
+    paid: Sequence[CountTable] = (),
+    price: int | None = None,
+) -> AnswerPlan:
+    """Plan an answer.
+
+    Args:
+        question: fits the domain of the datasets.
+        people_cap: public bound on the number of people.
+        delta: default the smaller of 1e-6 and 1 / (10 people_cap).
+        tokens: how many person tokens one person may have.
+        paid: tables under the same condition, of the same unit, that were paid for before on the same snapshot.
+        price: nano-rho that were charged for this very question; its shares then follow from it, whatever was paid for since.
+
+    Raises:
+        AnswerPlanError: too many cells, or no price buys that accuracy.
+        PrivacyLossError: delta is out of range.
+    """
+    used = check_delta(default_delta(people_cap) if delta is None else delta)
+    unit = _unit_tables(question)
+    cells = sum(table.cells for table in unit)
+    if cells > CELLS_MAX or len(unit) > TABLES_MAX:
+        raise AnswerPlanError(
+            f"the question has {cells} cells in {len(unit)} tables, expected at most {CELLS_MAX} in {TABLES_MAX}"
+        )
+    families = shown_families(question)
+    spread, asked = unit[0].spread, question.accuracy
+    if price is not None:
+        budget = price // spread**2
+    elif isinstance(asked, WithinPeople):
+        budget = 0 if _told(families, paid) <= asked.people else _price(unit, families, paid, asked.people)
+    else:
+        budget = rho_for(asked.epsilon, used) // spread**2
+    tables = _priced(unit, budget) if budget else ()
+    return AnswerPlan(
+        question=question,
+        tables=tables,
+        nano_rho=budget * spread**2,
+        people_cap=people_cap,
+        delta=used,
+        tokens=tokens,
+        within=expected_within(families, [*tables, *paid]),
+    )
+
+
+def _told(families: Sequence[Shown], paid: Sequence[CountTable]) -> float:
+    """Return how exact the answer is from what is paid for alone; infinity where that does not tell it."""
+    try:
+        return expected_within(families, paid) if paid else math.inf
+    except GridError:
+        return math.inf
+
+
+def expected_within(families: Sequence[Shown], tables: Sequence[CountTable]) -> float:
+    """Return the half width of the widest interval of a count that is shown.
+
+    Raises:
+        GridError: no table tells a part of a count.
+    """
+    worst: dict[object, float] = {}
+    for shown in families:
+        if not shown.counts:
+            continue
+        sizes, found = _over(shown, [(table, None) for table in tables])
+        alike = (shown.total, tuple(sizes), tuple(sorted((table.uses, table.variance) for table in found)))
+        if alike not in worst:  # families of other facts, measured alike
+            worst[alike] = float(combine(sizes, found).covariance(shown.rows, shown.rows).max())
+    return NORMAL * math.sqrt(max(worst.values()))
+
+
+def grid_of(shown: Shown, tables: Sequence[tuple[CountTable, Integers | None]]) -> GridEstimate:
+    """Return the estimate of a family's grid from all tables that are over it; the others are left out."""
+    return combine(*_over(shown, tables))
+
+
+def _over(shown: Shown, tables: Sequence[tuple[CountTable, Integers | None]]) -> tuple[list[int], list[GridTable]]:
+    axes = [split.key for split in shown.splits] + [fact.key for fact in shown.facts]
+    sizes = [len(split.parts) for split in shown.splits] + [2] * len(shown.facts)
+    found = []
+    for table, values in tables:
+        if not set(table.key) <= set(axes):
+            continue
+        whole, signs = {split.key for split in table.splits}, {fact.key for fact in table.facts}
+        uses: tuple[Use, ...] = tuple("whole" if axis in whole else "sign" if axis in signs else "sum" for axis in axes)
+        turned = None
+        if values is not None:
+            order = sorted(range(len(table.splits)), key=lambda place: axes.index(table.splits[place].key))
+            turned = values.transpose(order).astype(np.float64)
+        found.append(GridTable(uses=uses, values=turned, variance=table.scale**2))
+    return sizes, found
+
+
+def _unit_tables(question: Question) -> list[CountTable]:
+    """Return the tables of a question, not priced yet."""
+    splits, spread = question.splits, 1 if question.unit is None else question.unit.at_most
+    chosen: list[tuple[Split, ...]] = [splits]
+    if question.totals:
+        chosen = [part for length in range(len(splits) + 1) for part in itertools.combinations(splits, length)]
+    facts: dict[tuple[Fact, ...], None] = {}
+    for shown in shown_families(question):
+        for length in range(len(shown.facts) + 1):
+            for some in itertools.combinations(shown.facts, length):
+                if not (shown.lonely and length > 1):
+                    facts[some] = None
+    return [CountTable(splits=part, facts=some, nano_rho=1, spread=spread) for part in chosen for some in facts]
+
+
+def _priced(tables: Sequence[CountTable], budget: int) -> tuple[CountTable, ...]:
+    """Share a budget of nano-rho; each table gets one at least."""
+    roots = [math.sqrt(table.cells) for table in tables]
+    spare = budget - len(tables)
+    if spare < 0:
+        raise AnswerPlanError(
+            f"the budget is too small for the {len(tables)} tables of this question: ask for less, or pay more"
+        )
+    return tuple(
+        replace(table, nano_rho=1 + math.floor(spare * root / sum(roots)))
+        for table, root in zip(tables, roots, strict=True)
+    )
+
+
+def _price(unit: Sequence[CountTable], families: Sequence[Shown], paid: Sequence[CountTable], people: float) -> int:
+    """Return the smallest budget at which every count shown is within so many people."""
+
+    def enough(budget: int) -> bool:
+        return expected_within(families, [*_priced(unit, budget), *paid]) <= people
+
+    low, high = len(unit) - 1, PRICE_MAX
+    if not enough(high):
+        raise AnswerPlanError(f"no price buys an answer within {people:g}")
+    alone = 1.0 if paid else 0.0
+    if not alone:  # variances of one's own tables fall as one over the budget: one look tells about where it is
+        probe = 10**12
+        at_probe = expected_within(families, _priced(unit, probe))
+        guess = math.ceil(probe * (at_probe / people) ** 2)
+        low, high = (
+            max(low, min(high, guess - guess // 1000) - len(unit) * 50),
+            min(high, guess + guess // 1000 + len(unit) * 50),
+        )
+        if enough(low + 1) or not enough(high):
+            low, high = len(unit) - 1, PRICE_MAX
+    while high - low > max(1, high // 1_000_000):
+        middle = (low + high) // 2
+        low, high = (low, middle) if enough(middle) else (middle, high)
+    return high
