@@ -58,7 +58,7 @@ def answer_document(
         },
         "earlier_tables": others,
         "within": plan.within,
-        "rows": [_row(row) for row in rows],
+        "rows": [row_document(row) for row in rows],
     }
 
 
@@ -108,7 +108,8 @@ def _accuracy(plan: AnswerPlan) -> JsonValue:
     return {"epsilon": asked.epsilon}
 
 
-def _row(row: AnswerRow) -> JsonValue:
+def row_document(row: AnswerRow) -> dict[str, JsonValue]:
+    """Return a row as JSON."""
     written: dict[str, JsonValue] = {"cell": [list(pair) for pair in row.cell], "kind": row.kind}
     if row.level is not None:
         written["level"] = row.level
