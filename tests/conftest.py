@@ -36,10 +36,62 @@ def shared_data() -> Path:
     return SHARED_DATA
 
 
+NO_SKIPS = "CASEHAVEN_NO_SKIPS"
+
+AREAS = {
+    "engine": (
+        4,
+        "tests/synth tests/schemas tests/property tests/attacks tests/test_peers.py tests/test_benchmark_tools.py synth schemas",
+    ),
+    "vault and intake": (5, "tests/service/vault tests/service/intake tests/service/prepare tests/service/people"),
+    "ledger and service": (6, "tests/service tests/spec platform"),
+    "web and story": (5, "tests/web tests/test_"),
+}
+"""Area of the code to its share of the time of `make test`, in minutes, and to what the names of its tests begin with."""
+
+ELSEWHERE = {
+    "engine": "rule_2 rule_34_k_mode second_accountant intervals_hold faults_of_a_peer first_bars tables_that_matter privacy_document",
+    "vault and intake": (
+        "keystore rootkeys escrow backup restore_crash cli_vault_keys test_intake test_mapping person_tokens blind_index ciphertexts hostile poisoned rollback "
+        "vault_rows vault_swaps test_prepared test_readers test_sealed.py bring_what_you_have erasure drill vault_format canary consent casehaven/vault "
+        "casehaven/intake"
+    ),
+    "web and story": "in_libreoffice test_showcase",
+}
+"""Area to parts of names of tests in another area's folder; they come first."""
+
+
+def _area(nodeid: str) -> str:
+    """Return the area that a test belongs to."""
+    path = nodeid.partition("::")[0]
+    for area, parts in ELSEWHERE.items():
+        if any(part in path for part in parts.split()):
+            return area
+    return next((area for area, (_, starts) in AREAS.items() if path.startswith(tuple(starts.split()))), "others")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say how long the tests of each area took, added up over all workers."""
+    seconds = dict.fromkeys([*AREAS, "others"], 0.0)
+    for report in (report for reports in terminalreporter.stats.values() for report in reports):
+        if isinstance(report, pytest.TestReport):
+            seconds[_area(report.nodeid)] += report.duration
+    terminalreporter.section("time by area, added up over all workers")
+    for area, took in seconds.items():
+        if area in AREAS or took:
+            terminalreporter.line(f"{took:7.0f} s  {area}" + (f" (of {60 * AREAS[area][0]})" if area in AREAS else ""))
+
+
+def pytest_collectreport(report: pytest.CollectReport) -> None:
+    """Turn the skip of a whole file into a failure where CASEHAVEN_NO_SKIPS is set: a worker tells the others nothing of it."""
+    if os.environ.get(NO_SKIPS) and report.skipped:
+        report.outcome = "failed"
+
+
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     """Turn a skip into a failure where CASEHAVEN_NO_SKIPS is set."""
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
-    if os.environ.get("CASEHAVEN_NO_SKIPS") and reporter is not None and reporter.stats.get("skipped"):
+    if os.environ.get(NO_SKIPS) and reporter is not None and reporter.stats.get("skipped"):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 

@@ -14,11 +14,14 @@ import subprocess
 import sys
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import pyzipper  # type: ignore[import-untyped]  # it ships no types
 
@@ -613,6 +616,171 @@ def parquet_that_is_none() -> bytes:
     return b"PAR1" + os.urandom(2_000) + b"PAR1"
 
 
+_FLAT = {"name": [CANARY], "gender": ["woman"], "age": ["31"]}
+
+
+def _parquet(columns: dict[str, Any], **how: Any) -> bytes:
+    out = io.BytesIO()
+    pq.write_table(pa.table(columns), out, **how)
+    return out.getvalue()
+
+
+def _varint(number: int) -> bytes:
+    out = bytearray()
+    while number > 0x7F:
+        out.append(number & 0x7F | 0x80)
+        number >>= 7
+    return bytes([*out, number])
+
+
+def _footer(schema: Sequence[bytes], rows: int, groups: int = 0) -> bytes:
+    """A Parquet file that is its footer alone, in Thrift's compact protocol: version 1, schema, rows, row groups."""
+    body = b"\x15\x02" + b"\x19\xfc" + _varint(len(schema)) + b"".join(schema)
+    body += b"\x16" + _varint(2 * rows) + b"\x19\xfc" + _varint(groups)
+    return b"PAR1" + body + b"\x00" + struct.pack("<I", len(body) + 1) + b"PAR1"
+
+
+def _element(name: str, children: int = 0) -> bytes:
+    """An element of a schema: a group of so many children, or an optional text."""
+    called = _varint(len(name)) + name.encode()
+    if children:
+        return b"\x48" + called + b"\x15" + _varint(2 * children) + b"\x00"
+    return b"\x15\x0c" + b"\x25\x02" + b"\x18" + called + b"\x00"
+
+
+@hostile("truncated.parquet", "DamagedFileError", "export it again")
+def parquet_cut_short() -> bytes:
+    data = _parquet(_FLAT)
+    return data[: len(data) - 20]
+
+
+@hostile("mark-alone.parquet", "DamagedFileError", "export it again")
+def parquet_of_a_mark_alone() -> bytes:
+    return b"PAR1"
+
+
+@hostile("footer-length.parquet", "DamagedFileError", "export it again")
+def parquet_whose_footer_is_longer_than_the_file() -> bytes:
+    return _parquet(_FLAT)[:-8] + b"\xff\xff\xff\x7fPAR1"
+
+
+@hostile("footer-large.parquet", "TooLargeError", "footer")
+def parquet_whose_footer_is_large() -> bytes:
+    body = bytes(17 << 20)
+    return b"PAR1" + body + struct.pack("<I", len(body)) + b"PAR1"
+
+
+@hostile("footer-wrong.parquet", "DamagedFileError", "export it again")
+def parquet_whose_footer_is_of_another_file() -> bytes:
+    data, other = _parquet(_FLAT), _parquet({"name": [CANARY] * 9_000, "x": list(range(9_000))})
+    (length,) = struct.unpack("<I", other[-8:-4])
+    return data[:60] + other[-8 - length :]
+
+
+@hostile("encrypted.parquet", "EncryptedRecordsError", "without encryption")
+def parquet_with_an_encrypted_footer() -> bytes:
+    return _parquet(_FLAT)[:-4] + b"PARE"
+
+
+@hostile("stated-rows.parquet", "TooLargeError", "rows")
+def parquet_that_states_too_many_rows() -> bytes:
+    return _footer([_element("root", 1), _element("name")], 1 << 60)
+
+
+@hostile("stated-groups.parquet", "DamagedFileError|TooLargeError|ReaderStoppedError")
+def parquet_that_states_too_many_parts() -> bytes:
+    return _footer([_element("root", 1), _element("name")], 1, groups=0x7FFFFFFF)
+
+
+@hostile("stated-children.parquet", "DamagedFileError|TooLargeError|ReaderStoppedError")
+def parquet_whose_root_states_too_many_columns() -> bytes:
+    return _footer([_element("root", 0x3FFFFFFF), _element("name")], 1)
+
+
+@hostile("deep.parquet", "DamagedFileError|ReaderStoppedError|TooLargeError")
+def parquet_of_deep_groups() -> bytes:
+    return _footer([_element("g", 1)] * 200_000 + [_element("name")], 1)
+
+
+@hostile("deep-lists.parquet", "FileKindError|DamagedFileError")
+def parquet_of_lists_in_lists() -> bytes:
+    kind = pa.string()
+    for _ in range(60):
+        kind = pa.list_(kind)
+    return _parquet({"name": [CANARY], "deep": pa.nulls(1, kind)})
+
+
+@hostile("columns-many.parquet", "TooLargeError", "columns")
+def parquet_of_too_many_columns() -> bytes:
+    return _parquet({f"c{number}": ["x"] for number in range(4_100)})
+
+
+@hostile("columns-twice.parquet", "HeaderError", "twice")
+def parquet_that_names_a_column_twice() -> bytes:
+    out = io.BytesIO()
+    pq.write_table(pa.Table.from_arrays([pa.array([CANARY])] * 2, names=["name", " name"]), out)
+    return out.getvalue()
+
+
+@hostile("rows-many.parquet", "TooLargeError", "rows")
+def parquet_of_too_many_rows() -> bytes:
+    return _parquet({"name": pa.array([CANARY]).take(pa.array(np.zeros(2_000_001, np.int64)))})
+
+
+@hostile("dictionary.parquet", "TooLargeError|ReaderStoppedError")
+def parquet_dictionary_bomb() -> bytes:
+    """One long text, two million times: 180 GB in 100 kB."""
+    words = pa.DictionaryArray.from_arrays(np.zeros(1_900_000, np.int32), pa.array([CANARY + "x" * 90_000]))
+    return _parquet({"name": words})
+
+
+@hostile("dictionary-wide.parquet", "TooLargeError|ReaderStoppedError")
+def parquet_of_many_repeated_columns() -> bytes:
+    """Five hundred million cells in a file of kilobytes."""
+    words = pa.DictionaryArray.from_arrays(np.zeros(1_900_000, np.int32), pa.array([CANARY * 4]))
+    return _parquet({f"c{number}": words for number in range(250)})
+
+
+@hostile("long-cell.parquet", "TooLargeError", "characters in one cell")
+def parquet_of_one_long_cell() -> bytes:
+    return _parquet({"name": [CANARY + "x" * 200_000]})
+
+
+@hostile("page.parquet", "TooLargeError|ReaderStoppedError")
+def parquet_page_bomb() -> bytes:
+    """A page of 96 MiB in kilobytes."""
+    return _parquet({"name": ["x" * (96 << 20)]}, compression="zstd", use_dictionary=False)
+
+
+@hostile("list.parquet", "TooLargeError|ReaderStoppedError")
+def parquet_of_an_endless_list() -> bytes:
+    """A cell of thirty million values."""
+    values = pa.array(np.zeros(30_000_000, np.int8))
+    return _parquet({"means": pa.ListArray.from_arrays(pa.array([0, len(values)], pa.int32()), values)})
+
+
+@hostile("flipped.parquet", "DamagedFileError", "export it again")
+def parquet_with_a_changed_page() -> bytes:
+    data = bytearray(
+        _parquet({"name": [f"{CANARY} {n}" for n in range(200)]}, write_page_checksum=True, compression="none")
+    )
+    data[data.index(CANARY.encode()) + 3] ^= 1
+    return bytes(data)
+
+
+@hostile("not-text.parquet", "DamagedFileError", "export it again")
+def parquet_of_text_that_is_none() -> bytes:
+    out = io.BytesIO()
+    wrong = pa.Array.from_buffers(pa.string(), 1, pa.array([b"\xff\xfe\xfd"]).buffers())
+    pq.write_table(pa.table({"name": wrong}), out)
+    return out.getvalue()
+
+
+@hostile("tricks.parquet", "")
+def parquet_with_tricks_in_its_text() -> bytes:
+    return _parquet({"name": [f"\u202e{CANARY}\x00\u200b"], "gender": ["'=1+1"], "age": ["31"]})
+
+
 # --- the proof --------------------------------------------------------------------------------------------------------------
 
 _DRIVER = """
@@ -681,7 +849,7 @@ def test_a_hostile_file_is_refused_with_what_to_do_or_read_within_bounds(name: s
     file, _, error, says = CORPUS[name]
     answer = outcomes.answers[file]
     assert answer["cpu"] < SECONDS  # of the processor: the clock on the wall also counts what else the machine does
-    assert answer["seconds"] < 6 * SECONDS
+    assert answer["seconds"] < 30 * SECONDS  # nobody waits for what never comes
     assert answer["mebibytes"] < MEBIBYTES
     if error:
         assert set(error.split("|")) & set(answer["classes"]), answer

@@ -115,17 +115,16 @@ sys.exit(any(os.waitpid(child, 0)[1] for child in children))
 """
 
 SPEND_FOR_EVER = """
-import sys
+import os, sys
 from pathlib import Path
 from casehaven.ledger import IdempotencyKey, Ledger
 from casesynth.privacy import PrivacyLoss
 
 ledger = Ledger.open(Path(sys.argv[1]))
-print("ready", flush=True)
 while True:
     receipt = ledger.charge(key=IdempotencyKey.create(), body={}, datasets=["north/cases"], blocks=["2021"],
                             loss=PrivacyLoss(nano_rho=1), purpose="synthetic_release")
-    print(receipt.charge_id, flush=True)
+    os.write(1, receipt.charge_id.encode() + b"\\n")  # in one call, so that a kill never leaves half a line
 """
 
 NO_ROOM = """
@@ -176,10 +175,11 @@ def spend(ledger: Ledger, key: IdempotencyKey | None = None, nano_rho: int = 100
 
 # --- kill -9 --------------------------------------------------------------------------------------------------------------
 
-NOT_YET_CHARGED = ("charge.begun", "charge.written")
+NOT_YET_CHARGED = ("charge.begun", "ceiling.raised", "charge.written")
+OF_A_RELEASE = [step for step in get_args(Step) if not step.startswith(("answer.", "resume."))]
 
 
-@pytest.mark.parametrize("step", get_args(Step))
+@pytest.mark.parametrize("step", OF_A_RELEASE)
 def test_a_kill_at_any_step_leaves_the_ledger_readable_and_no_loss_unpaid(
     ledger: Ledger, tmp_path: Path, step: Step
 ) -> None:
@@ -234,11 +234,12 @@ def test_no_acknowledged_charge_is_lost_when_the_process_is_killed_at_any_moment
             [sys.executable, "-c", SPEND_FOR_EVER, str(ledger.path)], stdout=subprocess.PIPE, text=True
         ) as process:
             assert process.stdout is not None
-            assert process.stdout.readline() == "ready\n"
-            time.sleep(moments.uniform(0.01, 0.12))
+            receipts = [process.stdout.readline() for _ in range(moments.randrange(2, 12))]
+            time.sleep(moments.uniform(0, 0.02))
             process.kill()
-            receipts = process.stdout.read().splitlines()
-        acknowledged += sum(len(receipt) == 32 for receipt in receipts)
+            receipts += process.stdout.readlines()
+        assert {len(receipt) for receipt in receipts} == {33}
+        acknowledged += len(receipts)
         spent = max(balances(ledger))
         assert spent >= acknowledged
         acknowledged = spent  # a charge in flight may have been committed without being acknowledged
@@ -411,8 +412,8 @@ def edit(ledger: Ledger, *statements: str) -> None:
 
 
 def test_a_ledger_of_a_later_version_is_refused_and_left_alone(ledger: Ledger) -> None:
-    edit(ledger, "PRAGMA user_version = 3")
-    with pytest.raises(LedgerVersionError, match="version 3, this software knows version 2"):
+    edit(ledger, "PRAGMA user_version = 9")
+    with pytest.raises(LedgerVersionError, match="version 9, this software knows version 3"):
         Ledger.open(ledger.path)
 
 

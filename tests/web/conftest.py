@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from casehaven.generate import generate_population
 from caseschemas import CaseSchema, load_schema
@@ -41,6 +41,10 @@ FLAGS = [
 NOTES = ReleaseNotes(title="Made-up people", created="2025-03-01", organisations=2, consent_applied=True)
 CLASSES = 60
 PEOPLE = 20_000.0
+PATIENCE = 60_000
+"""How long a test waits for what the page does, in milliseconds: another test may have the processor."""
+
+expect.set_options(timeout=PATIENCE)
 
 OpenPage = Callable[..., Page]
 """Opens a file; keyword arguments are those of a browser context."""
@@ -188,7 +192,7 @@ def open_page(browser: Browser, showcase: Path) -> Iterator[OpenPage]:
         made = browser.new_context(**({"locale": "en-GB", "viewport": {"width": 1280, "height": 900}} | context))
         contexts.append(made)
         page = made.new_page()
-        page.set_default_timeout(8_000)
+        page.set_default_timeout(PATIENCE)
         page.on("request", lambda request: asked.append(request.url))
         page.on("console", lambda message: said.append(message.text))
         page.on("pageerror", lambda error: said.append(str(error)))
