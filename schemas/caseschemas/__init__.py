@@ -1,6 +1,6 @@
 """What a case is: the schema language, the shipped schemas, their code lists, and mappings between schemas."""
 
-from caseschemas.attribute import Band, Kind, Merge, Missing, Role, SchemaAttribute, Value
+from caseschemas.attribute import Band, Derivation, Kind, Merge, Missing, Role, SchemaAttribute, Value
 from caseschemas.check import parse_schema, read_schema_file, schema_faults
 from caseschemas.codebook import codebook, markdown
 from caseschemas.codebook_page import page
@@ -47,6 +47,7 @@ __all__ = [
     "CaseschemasError",
     "ColumnMapping",
     "Condition",
+    "Derivation",
     "Fault",
     "Granularity",
     "Group",

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from caseschemas.attribute import UNLISTED_KINDS, Band, SchemaAttribute, Value
+from caseschemas.attribute import UNLISTED_KINDS, Band, Derivation, SchemaAttribute, Value
 from caseschemas.codelist import CodeList, codelist_of, shipped_codelist, value_of
 from caseschemas.labels import Labels
 from caseschemas.periods import Periods, parse_period
@@ -17,6 +17,8 @@ def build_schema(document: Mapping[str, Any]) -> CaseSchema:
     """Build the model of a document in which no fault was found."""
     languages = tuple(Language(code=raw["code"], reviewed=raw["reviewed"]) for raw in document["languages"])
     block = document.get("block")
+    hierarchies = tuple(_hierarchy(raw, document) for raw in document.get("hierarchies", ()))
+    percent = document.get("tablePercent")
     return CaseSchema(
         id=document["id"],
         version=document["version"],
@@ -24,7 +26,9 @@ def build_schema(document: Mapping[str, Any]) -> CaseSchema:
         description=Labels(document.get("description", {})),
         languages=languages,
         calendars=tuple(document.get("calendars", ())),
-        attributes=tuple(build_attribute(raw, document) for raw in document["attributes"]),
+        attributes=_with_derivations(
+            tuple(build_attribute(raw, document) for raw in document["attributes"]), document, hierarchies
+        ),
         person_key=document.get("personKey"),
         block=None if block is None else BlockSpec(attribute=block["attribute"], granularity=block["granularity"]),
         consent=dict(document.get("consent", {})),
@@ -37,7 +41,7 @@ def build_schema(document: Mapping[str, Any]) -> CaseSchema:
             )
             for raw in document.get("groups", ())
         ),
-        hierarchies=tuple(_hierarchy(raw, document) for raw in document.get("hierarchies", ())),
+        hierarchies=hierarchies,
         logic=tuple(
             Rule(
                 name=raw["name"],
@@ -47,8 +51,40 @@ def build_schema(document: Mapping[str, Any]) -> CaseSchema:
             )
             for raw in document.get("logic", ())
         ),
+        tables=tuple(tuple(table) for table in document.get("tables", ())),
+        table_percent=_whole(percent),
         sources=tuple(Source(**raw) for raw in document.get("sources", ())),
     )
+
+
+def _with_derivations(
+    attributes: tuple[SchemaAttribute, ...], document: Mapping[str, Any], hierarchies: tuple[Hierarchy, ...]
+) -> tuple[SchemaAttribute, ...]:
+    """Return the attributes, those that are derived with their tables."""
+    by_name = {attribute.name: attribute for attribute in attributes}
+    found = []
+    for attribute, raw in zip(attributes, document["attributes"], strict=True):
+        if "derived" in raw:
+            source = by_name[raw["derived"]["from"]]
+            if "hierarchy" in raw["derived"]:
+                name = raw["derived"]["hierarchy"]
+                recode = next(each for each in hierarchies if each.name == name).parent_of
+            else:
+                recode = raw["derived"]["recode"]
+            attribute = replace(attribute, derived=_derivation(attribute, source, recode))
+        found.append(attribute)
+    return tuple(found)
+
+
+def _derivation(attribute: SchemaAttribute, source: SchemaAttribute, recode: Mapping[str, str]) -> Derivation:
+    """A missing value of the source becomes the first missing value of the same meaning, else the blank value."""
+    blank = attribute.values[attribute.blank].code
+    missing = {value.missing: value.code for value in reversed(attribute.values) if value.missing is not None}
+    codes = [
+        missing.get(value.missing, blank) if value.missing is not None else recode[value.code] or blank
+        for value in source.values
+    ]
+    return Derivation(attribute=source.name, codes=tuple(codes))
 
 
 def resolve_codelist(name: str, document: Mapping[str, Any]) -> CodeList:

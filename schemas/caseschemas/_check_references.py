@@ -150,14 +150,14 @@ def check_groups(checker: Checker) -> None:
     """Members exist and may be counted."""
     for position, group in checker.items("groups"):
         for number, name in enumerate(group["members"]):
-            _counted(checker, name, pointer_to("groups", position, "members", number))
+            counted_attribute(checker, name, pointer_to("groups", position, "members", number))
 
 
 def check_hierarchies(checker: Checker) -> None:
     """Every ordinary value of the attribute has exactly one parent."""
     for position, hierarchy in checker.items("hierarchies"):
         pointer = pointer_to("hierarchies", position)
-        attribute = _counted(checker, hierarchy["attribute"], f"{pointer}/attribute")
+        attribute = counted_attribute(checker, hierarchy["attribute"], f"{pointer}/attribute")
         if attribute is None:
             continue
         if "level" in hierarchy:
@@ -172,7 +172,7 @@ def check_logic(checker: Checker) -> None:
         pointer = pointer_to("logic", position)
         condition = rule["onlyWith"]
         for number, name in enumerate(rule["attributes"]):
-            _counted(checker, name, f"{pointer}/attributes/{number}")
+            counted_attribute(checker, name, f"{pointer}/attributes/{number}")
             if name == condition["attribute"]:
                 checker.add(
                     "circular-rule",
@@ -181,7 +181,7 @@ def check_logic(checker: Checker) -> None:
                     expected="an attribute that depends on another one",
                     advice="remove it from one side",
                 )
-        attribute = _counted(checker, condition["attribute"], f"{pointer}/onlyWith/attribute")
+        attribute = counted_attribute(checker, condition["attribute"], f"{pointer}/onlyWith/attribute")
         codes = None if attribute is None else attribute_codes(checker, attribute)
         if codes is None:
             continue
@@ -191,7 +191,7 @@ def check_logic(checker: Checker) -> None:
                 checker.unknown("unknown-code", place, code, list(codes), f"a code of {quoted(condition['attribute'])}")
 
 
-def _counted(checker: Checker, name: str, pointer: str) -> dict[str, Any] | None:
+def counted_attribute(checker: Checker, name: str, pointer: str) -> dict[str, Any] | None:
     """The attribute that a place refers to if it is sound and may be counted."""
     attribute = checker.known_attribute(name, pointer)
     if attribute is None or attribute["role"] == "analysis":

@@ -16,7 +16,7 @@ def schema_document(schema: CaseSchema) -> dict[str, Any]:
         "version": schema.version,
         "title": dict(schema.title),
         "languages": [{"code": language.code, "reviewed": language.reviewed} for language in schema.languages],
-        "attributes": [_attribute(attribute) for attribute in schema.attributes],
+        "attributes": [_attribute(attribute, schema) for attribute in schema.attributes],
     }
     if schema.calendars:
         document["calendars"] = list(schema.calendars)
@@ -61,6 +61,10 @@ def schema_document(schema: CaseSchema) -> dict[str, Any]:
             }
             for rule in schema.logic
         ]
+    if schema.tables:
+        document["tables"] = [list(table) for table in schema.tables]
+    if schema.table_percent is not None:
+        document["tablePercent"] = schema.table_percent
     if schema.sources:
         document["sources"] = [
             {key: text for key in ("title", "url", "licence", "notice") if (text := getattr(source, key)) is not None}
@@ -69,7 +73,7 @@ def schema_document(schema: CaseSchema) -> dict[str, Any]:
     return document
 
 
-def _attribute(attribute: SchemaAttribute) -> dict[str, Any]:
+def _attribute(attribute: SchemaAttribute, schema: CaseSchema) -> dict[str, Any]:
     document: dict[str, Any] = {
         "name": attribute.name,
         "kind": attribute.kind,
@@ -107,6 +111,13 @@ def _attribute(attribute: SchemaAttribute) -> dict[str, Any]:
         }
     else:
         document["values"] = [_value(value) for value in known]
+    if attribute.derived is not None:
+        source = schema.attribute(attribute.derived.attribute)
+        pairs = zip(source.values, attribute.derived.codes, strict=True)
+        document["derived"] = {
+            "from": source.name,
+            "recode": {value.code: code for value, code in pairs if value.missing is None},
+        }
     return document
 
 

@@ -109,6 +109,16 @@ class Band:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Derivation:
+    """How an attribute follows from another one: a public table."""
+
+    attribute: str
+    """Name of the attribute that it follows from."""
+    codes: tuple[str, ...]
+    """Code of the value for each value of that attribute, in its public order, missing ones included."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class SchemaAttribute:
     """One attribute of a case record.
 
@@ -142,6 +152,8 @@ class SchemaAttribute:
     """For numbers: the band of each ordinary value, in the same order, ascending and without gap."""
     periods: Periods | None = None
     """For dates: the periods that the ordinary values stand for."""
+    derived: Derivation | None = None
+    """What it follows from; None where it is recorded. Cells of a derived attribute are never read for counting."""
 
     def __post_init__(self) -> None:
         if self.kind not in get_args(Kind) or self.role not in ROLES[self.kind]:
@@ -180,6 +192,8 @@ class SchemaAttribute:
             raise InvalidModelError(
                 f"attribute {self.name!r}: separators must be there for kind 'multi' and for nothing else"
             )
+        if self.derived is not None and not set(self.derived.codes) <= {value.code for value in self.values}:
+            raise InvalidModelError(f"attribute {self.name!r}: is derived by codes that it does not have")
         owners: dict[str, int] = {}
         for position, value in enumerate(self.values):
             for word in {normal(word) for word in value.words}:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from caseschemas._build import build_schema
+from caseschemas._check_derived import check_derived, check_tables
 from caseschemas._check_references import (
     check_block,
     check_consent,
@@ -118,3 +119,5 @@ def _check_beyond_shape(checker: Checker) -> None:
     check_groups(checker)
     check_hierarchies(checker)
     check_logic(checker)
+    check_derived(checker)
+    check_tables(checker)

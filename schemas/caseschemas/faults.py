@@ -60,6 +60,9 @@ FAULT_CODES: Mapping[str, str] = {
     "unknown-level": "The code list has no level of this name.",
     "unplaced-value": "A value has no parent.",
     "placed-twice": "A value has two parents.",
+    "derived-does-not-fit": "An attribute cannot be derived from another one, or it is derived and should be measured.",
+    "unknown-hierarchy": "The attribute that it is derived from has no hierarchy of this name.",
+    "underived-value": "A value of the source has no derived value.",
     "circular-rule": "A rule makes an attribute depend on itself.",
 }
 """Every kind of fault of a schema and what it means."""

@@ -159,6 +159,10 @@ class CaseSchema:
     """Coarser views of attributes."""
     logic: tuple[Rule, ...] = ()
     """Public facts about what cannot occur."""
+    tables: tuple[tuple[str, ...], ...] = ()
+    """Tables that matter, by attribute: a release gives them a part of the budget of their own."""
+    table_percent: int | None = None
+    """Percent of the budget that these tables share; None for the default of the release."""
     sources: tuple[Source, ...] = ()
     """Where parts of the schema come from."""
 
@@ -182,6 +186,11 @@ class CaseSchema:
     def analysis(self) -> tuple[SchemaAttribute, ...]:
         """The attributes that may be counted, in public order."""
         return tuple(attribute for attribute in self.attributes if attribute.role == "analysis")
+
+    @cached_property
+    def recorded(self) -> tuple[SchemaAttribute, ...]:
+        """The attributes that may be counted and are read from records: those that are not derived."""
+        return tuple(attribute for attribute in self.analysis if attribute.derived is None)
 
     def broken_rules(self, profile: Mapping[str, int | Sequence[int]]) -> tuple[str, ...]:
         """The names of the rules that a profile breaks: per attribute name a position in its list, or for multi several.

@@ -79,7 +79,23 @@ LEVELLED: dict[str, Any] = {
     "values": [{"code": "a", "labels": LABEL, "within": {"half": "1"}}],
     "levels": [{"name": "half", "labels": LABEL, "values": [{"code": "1", "labels": LABEL}]}],
 }
+ADULT: dict[str, Any] = {
+    "name": "adulthood",
+    "kind": "category",
+    "role": "analysis",
+    "labels": LABEL,
+    "values": [{"code": "minor", "labels": {"en": "Minor"}}, {"code": "adult", "labels": {"en": "Adult"}}],
+    "missing": ["unknown"],
+    "merge": "agree",
+}
+BANDS = {"0-17": "minor", "18-59": "adult", "60+": "adult"}
 OPEN_ENDED = [{"code": "a", "from": 0}, {"code": "b", "from": 5}]
+
+
+def derived(**fields: Any) -> Edit:
+    """Add an attribute that follows from another one."""
+    return appended("attributes", put={**ADULT, "derived": fields})
+
 
 CASES: list[tuple[str, Edit, str]] = [
     # shape
@@ -237,6 +253,61 @@ CASES: list[tuple[str, Edit, str]] = [
     ("unknown-code", within("logic", 0, "onlyWith", "codes", 0, put="yes"), "/logic/0/onlyWith/codes/0"),
     ("not-analysis", within("logic", 0, "attributes", 0, put="name"), "/logic/0/attributes/0"),
     ("circular-rule", appended("logic", 0, "attributes", put="worked"), "/logic/0/attributes/1"),
+    # attributes that follow from others, and tables that matter
+    ("missing-field", derived(**{"from": "age"}), "/attributes/11/derived"),
+    (
+        "misplaced-field",
+        derived(**{"from": "age", "hierarchy": "minor", "recode": BANDS}),
+        "/attributes/11/derived/recode",
+    ),
+    ("misplaced-field", attribute(NOTES, derived={"from": "age", "hierarchy": "minor"}), "/attributes/2/derived"),
+    ("unknown-attribute", derived(**{"from": "ages", "recode": BANDS}), "/attributes/11/derived/from"),
+    ("not-analysis", derived(**{"from": "notes", "recode": BANDS}), "/attributes/11/derived/from"),
+    ("derived-does-not-fit", derived(**{"from": "means", "recode": BANDS}), "/attributes/11/derived/from"),
+    ("derived-does-not-fit", derived(**{"from": "adulthood", "recode": BANDS}), "/attributes/11/derived/from"),
+    (
+        "derived-does-not-fit",
+        both(
+            derived(**{"from": "age", "recode": BANDS}),
+            appended("attributes", put={**ADULT, "name": "grown", "derived": {"from": "adulthood", "recode": BANDS}}),
+        ),
+        "/attributes/12/derived/from",
+    ),
+    ("derived-does-not-fit", attribute(MEANS, derived={"from": "age", "recode": BANDS}), "/attributes/8/derived"),
+    ("derived-does-not-fit", attribute(ARRIVED, derived={"from": "age", "recode": BANDS}), "/attributes/4/derived"),
+    ("unknown-hierarchy", derived(**{"from": "age", "hierarchy": "region"}), "/attributes/11/derived/hierarchy"),
+    (
+        "unknown-code",
+        attribute(HOUSING, derived={"from": "age", "hierarchy": "minor"}),
+        "/attributes/7/derived/hierarchy",
+    ),
+    (
+        "unknown-code",
+        attribute(HOUSING, derived={"from": "from", "hierarchy": "region"}),
+        "/attributes/7/derived/hierarchy",
+    ),
+    (
+        "unknown-code",
+        derived(**{"from": "age", "recode": {**BANDS, "60+": "old"}}),
+        "/attributes/11/derived/recode/60+",
+    ),
+    (
+        "unknown-code",
+        derived(**{"from": "age", "recode": {**BANDS, "70+": "adult"}}),
+        "/attributes/11/derived/recode/70+",
+    ),
+    ("underived-value", derived(**{"from": "age", "recode": {"0-17": "minor"}}), "/attributes/11/derived/recode"),
+    ("unknown-attribute", top(tables=[["age", "sex"]]), "/tables/0/1"),
+    ("not-analysis", top(tables=[["age", "mayPool"]]), "/tables/0/1"),
+    ("repeated-item", top(tables=[["age", "from"], ["from", "age"]]), "/tables/1"),
+    ("wrong-length", top(tables=[["age", "from", "worked", "farm"]]), "/tables/0"),
+    (
+        "derived-does-not-fit",
+        both(derived(**{"from": "age", "recode": BANDS}), top(tables=[["adulthood"]])),
+        "/tables/0/0",
+    ),
+    ("misplaced-field", top(tablePercent=20), "/tablePercent"),
+    ("wrong-number", top(tables=[["age"]], tablePercent=95), "/tablePercent"),
 ]
 
 UNREADABLE: list[tuple[str, bytes, int]] = [
