@@ -145,7 +145,7 @@ def release(
         table_share=table_share,
     )
     source = source_of(records)
-    names = [*(attribute.name for attribute in domain.attributes), *([] if key is None else [key])]
+    names = [*(attribute.name for attribute in domain.measured.attributes), *([] if key is None else [key])]
     before = source.fingerprint()
     check_records(source, names, person=key, people_cap=people_cap)
 

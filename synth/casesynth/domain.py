@@ -4,6 +4,7 @@
    record, so adding a person with a new value cannot change the shape, keys or column names of any output.
 2. Missing is a value of its own; where a schema tells unknown, not asked and no apart, each is one.
 3. A multi-value attribute becomes one binary column per value: one person falls into exactly one cell of every table over columns.
+4. A derived attribute follows from another one by a public table. Its column stands behind all others and is never measured (`casesynth.derived`).
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from numpy.typing import NDArray
 
 from caseschemas import CaseSchema, SchemaAttribute
 from casesynth.errors import CasesynthError
-from casesynth.logic import ColumnRule
+from casesynth.logic import ColumnRule, through
 
 Merge: TypeAlias = Literal["min", "max", "agree", "earliest", "latest", "union"]
 """How several records of one person become one value; each rule ignores the order of the records."""
@@ -40,6 +41,16 @@ class DomainError(CasesynthError):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Derived:
+    """Which value of a derived attribute goes with each value of its source: a public table."""
+
+    source: str
+    """Name of the attribute that it follows from."""
+    places: tuple[int, ...]
+    """Position of the derived value for each position of the source."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Attribute:
     """One attribute with its public value list."""
 
@@ -55,6 +66,8 @@ class Attribute:
     """Position that an empty cell, and a person without any answer, takes."""
     outside: int = 0
     """Position that a cell outside the value list takes (privacy rule 3)."""
+    derived: Derived | None = None
+    """What it follows from; None where it is recorded and measured."""
     read: Reader = field(repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -107,6 +120,16 @@ class Multi:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Function:
+    """In a declaration: an attribute that follows from another one by a public table, such as the region of a country."""
+
+    of: str
+    """Name of the attribute that it follows from; it has one value for each person and follows from no other."""
+    table: Mapping[str, str]
+    """The derived value of each value of that attribute but missing, which stays missing."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Domain:
     """Every attribute of a release and its public value list.
 
@@ -134,16 +157,36 @@ class Domain:
         column_names = [column.name for column in self.columns]
         if len(set(column_names)) != len(column_names):
             raise DomainError("two columns share a name")
+        for attribute in self.attributes:
+            self._check_derived(attribute)
+
+    def _check_derived(self, attribute: Attribute) -> None:
+        if attribute.derived is None:
+            return
+        source = next((each for each in self.attributes if each.name == attribute.derived.source), None)
+        if source is None or source.derived is not None or source.multi or attribute.multi:
+            raise DomainError(
+                f"attribute {attribute.name}: can only be derived from another attribute with one value for each person that is not derived itself"
+            )
+        if len(attribute.derived.places) != len(source.values) or not all(
+            0 <= place < len(attribute.values) for place in attribute.derived.places
+        ):
+            raise DomainError(f"attribute {attribute.name}: needs one of its values for each value of {source.name}")
+        if self.order_attribute == attribute.name:
+            raise DomainError(f"the dating attribute {attribute.name} cannot be derived")
 
     @classmethod
-    def declare(cls, attributes: Mapping[str, Sequence[str] | Multi]) -> Domain:
+    def declare(cls, attributes: Mapping[str, Sequence[str] | Multi | Function]) -> Domain:
         """Write a domain down by hand: attribute name to its values; the empty string, missing, is added in front.
 
         Raises:
-            DomainError: a value is listed twice, or a name is used twice.
+            DomainError: a value is listed twice, a name is used twice, or a function leaves a value of its source without one.
         """
         declared = []
         for name, listed in attributes.items():
+            if isinstance(listed, Function):
+                declared.append(_function(name, listed, attributes))
+                continue
             multi = isinstance(listed, Multi)
             given = [str(value) for value in (listed.values if isinstance(listed, Multi) else listed)]
             values = (MISSING_CODE, *(value for value in given if value != MISSING_CODE))
@@ -172,13 +215,22 @@ class Domain:
             order_attribute=order if order in names else None,
             source=f"{schema.id} {schema.version}",
         )
-        return replace(domain, rules=tuple(_rules(schema, domain)))
+        return replace(domain, rules=_with_sources(tuple(_rules(schema, domain)), domain))
+
+    @cached_property
+    def measured(self) -> Domain:
+        """The domain without its derived attributes: what is read, counted and fitted. Its columns are the first ones of this domain."""
+        recorded = tuple(attribute for attribute in self.attributes if attribute.derived is None)
+        if len(recorded) == len(self.attributes):
+            return self
+        width = len(replace(self, attributes=recorded, rules=()).columns)
+        return replace(self, attributes=recorded, rules=tuple(rule for rule in self.rules if rule.within(width)))
 
     @cached_property
     def columns(self) -> tuple[Column, ...]:
-        """The coded columns, in attribute order."""
+        """The coded columns, in attribute order; those of derived attributes behind all others."""
         columns: list[Column] = []
-        for attribute in self.attributes:
+        for attribute in sorted(self.attributes, key=lambda each: each.derived is not None):
             if not attribute.multi:
                 columns.append(
                     Column(
@@ -228,6 +280,11 @@ class Domain:
                 "missing": sorted(attribute.missing),
                 "multi": attribute.multi,
                 "merge": attribute.merge,
+                **(
+                    {"derived": {"from": attribute.derived.source, "places": list(attribute.derived.places)}}
+                    if attribute.derived is not None
+                    else {}
+                ),
             }
             for attribute in self.attributes
         ]
@@ -236,6 +293,41 @@ class Domain:
         """Return the SHA-256 of the value lists, as hex."""
         text = json.dumps(self.facts(), ensure_ascii=False, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _function(name: str, function: Function, attributes: Mapping[str, Sequence[str] | Multi | Function]) -> Attribute:
+    """Return a derived attribute that is declared by hand."""
+    source = attributes.get(function.of)
+    if source is None or isinstance(source, Multi | Function):
+        raise DomainError(f"attribute {name}: is a function of {function.of}, which is no list of values")
+    given = [str(value) for value in source if value != MISSING_CODE]
+    lacking = [value for value in given if value not in function.table]
+    if lacking:
+        raise DomainError(f"attribute {name}: its table has no value for {lacking[0]} of {function.of}")
+    unknown = [value for value in function.table if value not in given and value != MISSING_CODE]
+    if unknown:
+        raise DomainError(f"attribute {name}: its table names {unknown[0]}, which {function.of} has not")
+    values = (MISSING_CODE, *dict.fromkeys(function.table[value] for value in given if function.table[value]))
+    places = (0, *(values.index(function.table[value]) for value in given))
+    return Attribute(
+        name=name,
+        values=values,
+        missing=frozenset({0}),
+        derived=Derived(source=function.of, places=places),
+        read=_reader(values, multi=False),
+    )
+
+
+def _with_sources(rules: tuple[ColumnRule, ...], domain: Domain) -> tuple[ColumnRule, ...]:
+    """Return the rules, and for each that names derived columns also what it says about their sources."""
+    found = list(rules)
+    for place, column in enumerate(domain.columns):
+        derived = domain.attribute(column.attribute).derived
+        if derived is not None:
+            source = next(i for i, each in enumerate(domain.columns) if each.name == derived.source)
+            blank = domain.attribute(derived.source).blank
+            found = [through(rule, place, source, derived.places, blank) for rule in found]
+    return (*rules, *(rule for rule in found if rule not in rules))
 
 
 def _rules(schema: CaseSchema, domain: Domain) -> Iterator[ColumnRule]:
@@ -279,12 +371,16 @@ def _from_schema_attribute(attribute: SchemaAttribute) -> Attribute:
         place = attribute.code_of(cell)
         return None if place is None else (place,)
 
+    derived = attribute.derived
     return Attribute(
         name=attribute.name,
         values=values,
         missing=missing,
         multi=multi,
         merge=attribute.merge,
+        derived=None
+        if derived is None
+        else Derived(source=derived.attribute, places=tuple(values.index(code) for code in derived.codes)),
         blank=outside if blank is None else blank,
         outside=outside,
         read=read,

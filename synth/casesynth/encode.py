@@ -5,9 +5,10 @@
 2. An empty cell, a null and a NaN take the attribute's blank value (privacy rule 4).
 3. Work is done on each distinct cell once, then on integers.
 4. Whatever a cell holds, it ends as a code or as a null; a message names columns, never cells (privacy rule 23).
-5. What can be refused is refused by structure: names and types of columns, and text that is no UTF-8. `check_columns` finds it before a charge;
+5. The column of a derived attribute is not read: its codes follow from its source (`casesynth.derived`).
+6. What can be refused is refused by structure: names and types of columns, and text that is no UTF-8. `check_columns` finds it before a charge;
    a table that passes it encodes.
-6. A person token is what `person_tokens` makes of a cell, and nothing else is: whoever counts, checks or merges persons uses that one function.
+7. A person token is what `person_tokens` makes of a cell, and nothing else is: whoever counts, checks or merges persons uses that one function.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from casesynth.codes import Codes
+from casesynth.derived import with_derived
 from casesynth.domain import Attribute, Domain
 from casesynth.errors import CasesynthError
 
@@ -238,11 +240,11 @@ def encode(
         ColumnTypeError: a needed column cannot be read as text; names it.
     """
     table = as_table(frame)
-    needed = [attribute.name for attribute in domain.attributes]
+    needed = [attribute.name for attribute in domain.measured.attributes]
     needed += [name for name in (person, consent_column) if name is not None]
     check_columns(table, needed)
     columns: list[Codes] = []
-    for attribute in domain.attributes:
+    for attribute in domain.measured.attributes:
         indices, cells = _places(table.column(attribute.name), attribute)
         if not attribute.multi:
             columns.append(np.array([cell[0] for cell in cells], dtype=np.uint16)[indices])
@@ -260,7 +262,7 @@ def encode(
         places = pc.fill_null(encoded.indices.cast(pa.int64()), len(meaning) - 1)
         permitted = np.array(meaning, dtype=np.int8)[np.asarray(places)]
     return CodedTable(
-        columns=tuple(columns),
+        columns=with_derived(columns, domain),
         persons=persons,
         permitted=permitted,
     )

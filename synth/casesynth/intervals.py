@@ -128,7 +128,7 @@ def draw_population(
         most: most people drawn.
         check: called between tables; raises to cancel.
     """
-    sizes, cliques = plan.domain.sizes, [table.clique for table in plan.tables]
+    sizes, cliques = plan.measured.sizes, [table.clique for table in plan.tables]
     whole = max(round(model.people), 0)
     part = model if whole <= most else replace(model, people=float(most))
     people = draw_people(part, random)
@@ -177,13 +177,13 @@ def judge(
         settings: what the model was fitted with.
         progress: called often; raising from it cancels.
     """
-    sizes = plan.domain.sizes
+    sizes = plan.measured.sizes
     settings = settings or FitSettings()
     settings = settings.harder(
         len(model.weights) / (settings.classes * settings.starts)
     )  # as hard as the model was fitted
     judged = _judged_cliques(len(sizes), generator(seed, "judged"))
-    known = _judged_values(model, known_values(plan.domain))
+    known = _judged_values(model, known_values(plan.measured))
     real = _gaps(model, judged, known, combine(measurements, sizes).table)
     errors: list[tuple[_Gaps, _Gaps, _Gaps]] = []
     drawn: list[tuple[_Gaps, _Gaps, _Gaps]] = []
@@ -216,7 +216,7 @@ def _round(
     progress: Progress,
 ) -> tuple[tuple[_Gaps, _Gaps, _Gaps], tuple[_Gaps, _Gaps, _Gaps]]:
     """Draw people, measure them, fit again; return how far the refit is from the truth, and from the direct tables."""
-    sizes = plan.domain.sizes
+    sizes = plan.measured.sizes
     population = draw_population(model, plan, judged, random, check=lambda: progress("aggregate", None))
     contrasts = combine(simulate(plan, population.marginals, random), sizes)
     again = refit(

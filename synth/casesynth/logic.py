@@ -31,6 +31,10 @@ class ColumnRule:
     conditions: tuple[tuple[int, frozenset[int]], ...]
     """Columns of which at least one has to hold one of the values."""
 
+    def within(self, width: int) -> bool:
+        """Whether all its columns are among the first `width`."""
+        return max([self.column, *(column for column, _ in self.conditions)]) < width
+
     def met(self, records: Sequence[NDArray[Any]]) -> NDArray[np.bool_]:
         """Whether the condition is met, per record."""
         found = np.zeros(len(records[self.column]), dtype=bool)
@@ -51,6 +55,31 @@ class ColumnRule:
         if facts.get(self.column) not in self.ordinary:
             return False
         return all(column in facts and facts[column] not in values for column, values in self.conditions)
+
+
+def through(rule: ColumnRule, derived: int, source: int, places: Sequence[int], blank: int) -> ColumnRule:
+    """Return what a rule says when a column that follows from another is replaced by its source.
+
+    Args:
+        rule: the public logic.
+        derived: the column that follows.
+        source: the column that it follows from.
+        places: value of the derived column for each value of its source.
+        blank: value of the source where nothing is known.
+    """
+
+    def before(values: frozenset[int]) -> frozenset[int]:
+        return frozenset(value for value, place in enumerate(places) if place in values)
+
+    own = rule.column == derived
+    return ColumnRule(
+        column=source if own else rule.column,
+        ordinary=before(rule.ordinary) if own else rule.ordinary,
+        blank=blank if own else rule.blank,
+        conditions=tuple(
+            (source, before(values)) if column == derived else (column, values) for column, values in rule.conditions
+        ),
+    )
 
 
 def forbidden(facts: Mapping[int, int], rules: Iterable[ColumnRule]) -> bool:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from casesynth._features import F32, Features
 from casesynth._objective import Objective, softmax
 from casesynth.contrasts import Contrasts, Floats
-from casesynth.links import Link, joint, related
+from casesynth.links import Link, checked, joint, related
 from casesynth.progress import Progress, silent
 from casesynth.seeded import generator
 from casesynth.threads import Check, side_by_side
@@ -77,6 +77,21 @@ class LatentClassModel:
     """Root mean square of residual over noise, per order 1 to 3; near 1 when the model says what the measurements say."""
     links: tuple[Link, ...] = ()
     """Columns that follow from another one; their shares say so already."""
+
+    def linked(self, links: Sequence[Link]) -> LatentClassModel:
+        """Return the model with more links. Shares of a linked column follow from its source; it may be a new one, behind the others.
+
+        Raises:
+            LinkError: a linked column has two sources, or is a source.
+        """
+        if not links:
+            return self
+        every = (*self.links, *links)
+        checked(every)
+        shares = dict(enumerate(self.shares))
+        for link in every:
+            shares[link.column] = link.follow(shares[link.source])
+        return replace(self, shares=tuple(shares[column] for column in range(len(shares))), links=every)
 
     def marginal(self, columns: Sequence[int], values: Sequence[NDArray[np.int64]] | None = None) -> Floats:
         """Return the expected number of people in each cell of a table over one to three columns.

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,26 +67,18 @@ def with_links(model: LatentClassModel, contrasts: Contrasts, *, fixed: Collecti
             if found is not None and (best is None or found[0] > best[0]):
                 best = found
         if best is not None:
-            changed = attached(model, [best[1]])
+            changed = model.linked([best[1]])
             column = best[1].column
             if _left(changed, contrasts, column) < _left(model, contrasts, column):
                 model = changed
     return model
 
 
-def attached(model: LatentClassModel, links: Sequence[Link]) -> LatentClassModel:
-    """Return the model with more links; shares of the linked columns follow from their sources."""
-    shares = list(model.shares)
-    for link in links:
-        shares[link.column] = link.follow(shares[link.source])
-    return replace(model, shares=tuple(shares), links=(*model.links, *links))
-
-
 def followed(model: LatentClassModel, contrasts: Contrasts, links: Sequence[Link]) -> LatentClassModel:
     """Return a refit with links between the same columns, estimated anew from its own contrasts; declared ones as they are."""
     for link in links:
         again = link if link.declared else _estimated(model, contrasts, link.column, link.source)[1]
-        model = attached(model, [again])
+        model = model.linked([again])
     return model
 
 

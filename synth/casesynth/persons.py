@@ -20,6 +20,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from casesynth.codes import Codes, narrow
+from casesynth.derived import with_derived
 from casesynth.domain import Column, Domain
 from casesynth.encode import CodedTable
 from casesynth.errors import CasesynthError
@@ -147,7 +148,8 @@ class PersonTableBuilder:
         if permitted is not None:
             persons = None if persons is None else persons[permitted]
         if persons is not None and len(persons):
-            _merge(columns, persons, self._domain)
+            _merge(columns, persons, self._domain.measured)
+            columns = list(with_derived(columns, self._domain))
         people = len(columns[0])
         if people > people_cap:
             raise PeopleCapError("the files hold more people than people_cap allows; declare a larger people_cap")
@@ -199,7 +201,7 @@ def _merge(columns: list[Codes], persons: NDArray[np.int32], domain: Domain) -> 
     starts = np.flatnonzero(np.diff(persons[rows], prepend=-1))
     order, undated = _order(columns, domain, rows)
     attributes = {attribute.name: attribute for attribute in domain.attributes}
-    for place, (column, codes) in enumerate(zip(domain.columns, columns, strict=True)):
+    for place, (column, codes) in enumerate(zip(domain.columns, columns, strict=False)):  # derived ones come last
         attribute = attributes[column.attribute]
         blank = 0 if attribute.multi else attribute.blank
         profile = _merge_one(codes[rows].astype(np.int64), starts, attribute.merge, column, blank, order, undated)
@@ -210,7 +212,7 @@ def _order(
     columns: list[Codes], domain: Domain, rows: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
     """Return the public position of each record's date, and whether it has none."""
-    for column, codes in zip(domain.columns, columns, strict=True):
+    for column, codes in zip(domain.columns, columns, strict=False):
         if column.attribute == domain.order_attribute:
             return codes[rows].astype(np.int64), np.isin(codes[rows], list(column.missing))
     return np.zeros(len(rows), dtype=np.int64), np.ones(len(rows), dtype=bool)

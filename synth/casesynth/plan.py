@@ -92,6 +92,11 @@ class ReleasePlan:
     """Part of the budget that the named tables share."""
 
     @property
+    def measured(self) -> Domain:
+        """The domain without derived attributes: the columns of the tables."""
+        return self.domain.measured
+
+    @property
     def loss(self) -> PrivacyLoss:
         """Privacy loss for one person token: the sum of all tables."""
         return PrivacyLoss(nano_rho=sum(table.nano_rho for table in self.tables))
@@ -140,22 +145,23 @@ class ReleasePlan:
             raise PlanError(f"max_tokens_per_person must be from 1 to 1000, got {tokens}")
         used_delta = check_delta(default_delta(people_cap) if delta is None else delta)
         budget = rho_for(epsilon, used_delta)
-        _check_width(domain)
+        _check_width(domain.measured)
+        sizes = domain.measured.sizes
         named, share = named_cliques(domain, tables), (TABLE_SHARE if table_share is None else table_share)
         if not 0 < share <= 0.9:
             raise PlanError(f"table_share must be above 0 and at most 0.9, got {table_share}")
         if table_share is not None and not named:
             raise PlanError("table_share is for named tables, and none is named")
         own = math.floor(budget * share) if named else 0
-        priced, left_out = _priced(domain.sizes, budget - own)
+        priced, left_out = _priced(sizes, budget - own)
         if not priced:
             raise PlanError(
-                f"epsilon {epsilon:g} is too small for the pairs of {len(domain.sizes)} columns: raise epsilon or use fewer attributes"
+                f"epsilon {epsilon:g} is too small for the pairs of {len(sizes)} columns: raise epsilon or use fewer attributes"
             )
-        for clique, nano_rho in _own_shares(named, domain.sizes, own).items():
+        for clique, nano_rho in _own_shares(named, sizes, own).items():
             priced[clique] = priced.get(clique, 0) + nano_rho
         planned = tuple(
-            PlannedTable(clique=clique, cells=math.prod(signed_shape(clique, domain.sizes)), nano_rho=nano_rho)
+            PlannedTable(clique=clique, cells=math.prod(signed_shape(clique, sizes)), nano_rho=nano_rho)
             for clique, nano_rho in priced.items()
         )
         return cls(
@@ -185,6 +191,10 @@ def named_cliques(domain: Domain, tables: Sequence[Sequence[str]]) -> tuple[Cliq
         shown = ",".join(table)
         if not 1 <= len(table) <= LENGTH_MAX or len(set(table)) != len(table):
             raise PlanError(f"a named table has 1 to {LENGTH_MAX} different attributes, got {shown or 'none'}")
+        derived = {each.name: each.derived.source for each in domain.attributes if each.derived is not None}
+        follows = [name for name in table if name in derived]
+        if follows:
+            raise PlanError(f"table {shown}: {follows[0]} is derived and never measured; name {derived[follows[0]]}")
         unknown = [name for name in table if name not in places]
         if unknown:
             raise PlanError(f"table {shown}: no attribute {unknown[0]} in the domain")

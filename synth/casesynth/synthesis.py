@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from casesynth.aggregates import AggregateTable, aggregate
 from casesynth.codes import Codes
 from casesynth.contrasts import combine
+from casesynth.derived import derivations, with_derived
 from casesynth.intervals import ErrorScale, judge
 from casesynth.measure import Charge, Measurement, OpenPeople, measure
 from casesynth.model import FitSettings, LatentClassModel, fit
@@ -74,11 +75,15 @@ def recompute(
     seed = measurements_digest(measurements)
     settings = settings or FitSettings()
     with one_blas_thread():
-        contrasts = combine(measurements, plan.domain.sizes)
-        model = with_links(fit(contrasts, seed, settings=settings, progress=progress), contrasts)
+        contrasts = combine(measurements, plan.measured.sizes)
+        declared = derivations(plan.domain)
+        model = fit(contrasts, seed, settings=settings, progress=progress)
+        model = with_links(model, contrasts, fixed=[link.source for link in declared])
         errors = judge(model, measurements, plan, seed, settings=settings, progress=progress)
+        records = sample_records(model, seed, rules=plan.measured.rules, progress=progress)
+        records = with_derived(records, plan.domain)
+        model = model.linked(declared)
         aggregates = aggregate(model, plan.domain, errors, progress=progress)
-        records = sample_records(model, seed, rules=plan.domain.rules, progress=progress)
     return Synthesis(
         plan=plan,
         receipt=receipt,

@@ -21,16 +21,20 @@ import pyarrow.parquet as pq
 
 from casesynth.aggregates import ABSENT, LENGTH, AggregateTable
 from casesynth.codes import Codes
+from casesynth.derived import derivations
 from casesynth.domain import Domain
 from casesynth.errors import CasesynthError
 from casesynth.folds import Fold, stored_folds
 from casesynth.intervals import ErrorScale
+from casesynth.links import Link, LinkError, checked
 from casesynth.marginals import Clique, axes_of, signed_shape
 from casesynth.measure import Measurement
 from casesynth.model import LatentClassModel
 
 MEASUREMENTS_FORMAT = "casesynth-measurements/3"
 MODEL_FORMAT = "casesynth-model/2"
+LINKED_MODEL_FORMAT = "casesynth-model/3"
+"""Of a model with columns that noisy numbers link (`casesynth.near`); without one nothing differs from the format before it."""
 
 _FORMULA_STARTS = tuple("=+-@\t\r\0＝＋－＠")
 
@@ -116,6 +120,7 @@ def write_measurements(measurements: Sequence[Measurement], domain: Domain, path
     A table is a signed marginal of its `columns`: those that are no axes are binary, and are signs (`casesynth.marginals`). In a table of
     several columns an axis holds the values that are not `folded`, then one cell for those that are (`casesynth.folds`).
     """
+    domain = domain.measured
     names = [column.name for column in domain.columns]
     header = {
         "format": MEASUREMENTS_FORMAT,
@@ -147,6 +152,7 @@ def read_measurements(path: Path, domain: Domain) -> tuple[Measurement, ...]:
     Raises:
         TableFormatError: the file is not the format, or is for another domain.
     """
+    domain = domain.measured
     table, header = _stored(path, MEASUREMENTS_FORMAT, _MEASUREMENT_TYPES)
     listed = [{"name": column.name, "values": list(column.values)} for column in domain.columns]
     if header.get("columns") != listed:
@@ -210,8 +216,10 @@ def _table_entry(entry: object, place: Mapping[str, int], sizes: Sequence[int], 
 
 def write_model(model: LatentClassModel, errors: ErrorScale, domain: Domain, path: Path) -> None:
     """Write the model, one row per value of each column with its share in every class, and how far its estimates may be off."""
+    measured = domain.measured
+    links = [link for link in model.links if not link.declared]
     header = {
-        "format": MODEL_FORMAT,
+        "format": LINKED_MODEL_FORMAT if links else MODEL_FORMAT,
         "people": model.people,
         "people_sigma": model.people_sigma,
         "weights": model.weights.tolist(),
@@ -223,12 +231,21 @@ def write_model(model: LatentClassModel, errors: ErrorScale, domain: Domain, pat
             "misfit": errors.misfit.tolist(),
         },
     }
+    if links:
+        header["links"] = [
+            {
+                "column": measured.columns[link.column].name,
+                "source": measured.columns[link.source].name,
+                "shares": link.table.tolist(),
+            }
+            for link in links
+        ]
     classes = len(model.weights)
-    shares = np.concatenate(model.shares)
+    shares = np.concatenate(model.shares[: len(measured.columns)])
     table = pa.table(
         {
-            "column": pa.array([column.name for column in domain.columns for _ in column.values]),
-            "value": pa.array([value for column in domain.columns for value in column.values]),
+            "column": pa.array([column.name for column in measured.columns for _ in column.values]),
+            "value": pa.array([value for column in measured.columns for value in column.values]),
             "shares": pa.FixedSizeListArray.from_arrays(pa.array(shares.ravel()), classes),
         }
     ).replace_schema_metadata({"casesynth": json.dumps(header)})
@@ -241,8 +258,9 @@ def read_model(path: Path, domain: Domain) -> tuple[LatentClassModel, ErrorScale
     Raises:
         TableFormatError: the file is not the format, or is for another domain.
     """
-    table, header = _stored(path, MODEL_FORMAT, _MODEL_TYPES)
-    expected = [(column.name, value) for column in domain.columns for value in column.values]
+    table, header = _stored(path, MODEL_FORMAT, _MODEL_TYPES, or_else=LINKED_MODEL_FORMAT)
+    measured = domain.measured
+    expected = [(column.name, value) for column in measured.columns for value in column.values]
     if list(zip(table.column("column").to_pylist(), table.column("value").to_pylist(), strict=True)) != expected:
         raise TableFormatError(f"{path.name} was made for other value lists")
     weights = np.array(_numbers(header, "weights", path), dtype=np.float64)
@@ -253,7 +271,7 @@ def read_model(path: Path, domain: Domain) -> tuple[LatentClassModel, ErrorScale
     if flat.type != pa.float64() or flat.null_count:
         raise TableFormatError(f"{path.name}: the shares are not numbers")
     shares = flat.to_numpy().reshape(-1, len(weights))
-    edges = np.cumsum(domain.sizes)[:-1]
+    edges = np.cumsum(measured.sizes)[:-1]
     people, sigma, stiffness = (_numbers({name: [header.get(name)]}, name, path)[0] for name in _MODEL_NUMBERS)
     residual = _numbers(header, "residual", path)
     if len(residual) != 3:
@@ -266,7 +284,7 @@ def read_model(path: Path, domain: Domain) -> tuple[LatentClassModel, ErrorScale
         stiffness=stiffness,
         residual=(residual[0], residual[1], residual[2]),
     )
-    return model, _error_scale(header, path)
+    return model.linked([*_links(header, measured, path), *derivations(domain)]), _error_scale(header, path)
 
 
 def stored_columns(path: Path) -> dict[str, tuple[str, ...]]:
@@ -275,11 +293,32 @@ def stored_columns(path: Path) -> dict[str, tuple[str, ...]]:
     Raises:
         TableFormatError: the file is not the format.
     """
-    table, _ = _stored(path, MODEL_FORMAT, _MODEL_TYPES)
+    table, _ = _stored(path, MODEL_FORMAT, _MODEL_TYPES, or_else=LINKED_MODEL_FORMAT)
     listed: dict[str, list[str]] = {}
     for column, value in zip(table.column("column").to_pylist(), table.column("value").to_pylist(), strict=True):
         listed.setdefault(column, []).append(value)
     return {column: tuple(values) for column, values in listed.items()}
+
+
+def _links(header: Mapping[str, Any], measured: Domain, path: Path) -> list[Link]:
+    """Return the links of a model's header: each of another column, with shares for every value of its source."""
+    if header["format"] == MODEL_FORMAT:
+        return []
+    place = {column.name: position for position, column in enumerate(measured.columns)}
+    links: list[Link] = []
+    for entry in _listed(header, "links", path):
+        name, source = (entry.get(key) if isinstance(entry, dict) else None for key in ("column", "source"))
+        if name not in place or source not in place:
+            raise TableFormatError(f"{path.name}: a link does not name two columns")
+        rows = [_numbers({"shares": row}, "shares", path) for row in _listed(entry, "shares", path)]
+        if [len(row) for row in rows] != [measured.sizes[place[name]]] * measured.sizes[place[source]]:
+            raise TableFormatError(f"{path.name}: a link needs shares for every value of its columns")
+        try:
+            links.append(Link(column=place[name], source=place[source], table=np.array(rows)))
+            checked(links)
+        except LinkError as fault:
+            raise TableFormatError(f"{path.name}: {fault}") from fault
+    return links
 
 
 def _error_scale(header: Mapping[str, Any], path: Path) -> ErrorScale:
@@ -330,7 +369,9 @@ def _numbers(header: Mapping[str, Any], name: str, path: Path) -> list[float]:
     return [float(number) for number in found]
 
 
-def _stored(path: Path, expected: str, types: Mapping[str, pa.DataType]) -> tuple[pa.Table, dict[str, Any]]:
+def _stored(
+    path: Path, expected: str, types: Mapping[str, pa.DataType], *, or_else: str | None = None
+) -> tuple[pa.Table, dict[str, Any]]:
     """Read a file of ours: its table, whose columns have these types and no nulls, and its header."""
     with path.open("rb") as file:
         try:
@@ -339,7 +380,7 @@ def _stored(path: Path, expected: str, types: Mapping[str, pa.DataType]) -> tupl
             header = json.loads(metadata) if metadata else {}
         except (pa.ArrowException, ValueError, OSError) as fault:  # Arrow calls some damage an OSError
             raise TableFormatError(f"{path.name} is not a file of the format {expected}") from fault
-    if not isinstance(header, dict) or header.get("format") != expected:
+    if not isinstance(header, dict) or header.get("format") not in (expected, or_else or expected):
         raise TableFormatError(f"{path.name} is not a file of the format {expected}")
     for name, kind in types.items():
         if name not in table.column_names or table.schema.field(name).type != kind or table.column(name).null_count:

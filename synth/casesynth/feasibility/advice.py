@@ -63,19 +63,19 @@ def suggestions(found: Feasibility) -> tuple[Suggestion, ...]:
 
 
 def _shorter(found: Feasibility) -> Iterator[Suggestion]:
-    for attribute in _largest(found.plan.domain):
+    for attribute in _largest(found.plan.measured):
         known = len(attribute.values) - len(attribute.missing)
         if attribute.multi or known < LONG:
             continue
         kept = (known + 1) // 2
-        after = _feasible(found, domain=_with(found.plan.domain, _shortened(attribute, kept)))
+        after = _feasible(found, domain=_with(found.plan.measured, _shortened(attribute, kept)))
         if after is not None:
             text = f"group the {known} values of {attribute.name} into {kept}: less detail there, and counts with it about twice as large"
             yield _suggestion(found, after, "shorter list", text, attribute.name, larger=known / kept)
 
 
 def _left_out(found: Feasibility) -> Iterator[Suggestion]:
-    domain = found.plan.domain
+    domain = found.plan.measured
     if len(domain.attributes) < 3:
         return
     for attribute in _largest(domain):
@@ -133,13 +133,18 @@ def _feasible(
 ) -> Feasibility | None:
     """Return what to expect of a changed plan; None where it cannot be made."""
     plan = found.plan
+    domain = domain or plan.domain
+    names = {attribute.name for attribute in domain.attributes}
+    tables = [table for table in plan.named if names.issuperset(table)]
     try:
         changed = ReleasePlan.make(
-            domain or plan.domain,
+            domain,
             epsilon=epsilon or plan.epsilon,
             people_cap=people_cap or plan.people_cap,
             delta=plan.delta if people_cap is None else min(plan.delta, 1 / (10 * people_cap)),
             max_tokens_per_person=tokens or plan.max_tokens_per_person,
+            tables=tables,
+            table_share=plan.table_share if tables else None,
         )
     except (PlanError, PrivacyLossError):
         return None

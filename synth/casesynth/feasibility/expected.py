@@ -131,7 +131,7 @@ def shown_from(length: int, noise: float) -> int:
 
 def noise_by_length(plan: ReleasePlan) -> tuple[float, ...]:
     """Return the noise of each length, in people: rule 2. A length of which no table is measured has the noise of the one before it."""
-    sizes = plan.domain.sizes
+    sizes = plan.measured.sizes
     variances = {table.clique: NANO / (2 * table.nano_rho) for table in plan.tables}
     logs: dict[int, list[float]] = {}
     for clique in variances:

@@ -70,7 +70,7 @@ class Comparison:
 
 def compare(synthesis: Synthesis) -> Comparison:
     """Compare the synthetic records with the noisy measurements."""
-    domain = synthesis.plan.domain
+    domain = synthesis.plan.measured  # what is derived has no measurement to be compared with
     contrasts = combine(synthesis.measurements, domain.sizes)
     columns = range(len(domain.columns))
     cliques: list[Clique] = [(column,) for column in columns]

@@ -29,7 +29,7 @@ TRIPLES_MOST = 120
 
 def spreads(synthesis: Synthesis, dimensions: Sequence[Dimension]) -> tuple[float, ...]:
     """Return, per dimension, how far off "no answer" may be for each pair of its columns, as a share of everyone; 0 for one column."""
-    domain = synthesis.plan.domain
+    domain = synthesis.plan.measured
     groups = [answered_columns(dimension) for dimension in dimensions]
     if all(len(group) < 2 for group in groups):
         return (0.0,) * len(groups)
