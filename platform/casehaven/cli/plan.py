@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from casehaven.errors import CasehavenError
+from casehaven.releases.named_tables import named_tables
 from caseschemas import load_schema
 from casesynth._files import write_whole
 from casesynth.domain import Domain
@@ -77,12 +78,16 @@ def command(
         raise PlanOptionsError(f"--people must be from 1 to the people cap of {people_cap}, got {people}")
     if out is not None and not replace and (out.exists() or out.is_symlink()):
         raise ExistingPageError(f"{out} is there already")
+    schema = load_schema(schema_name)
+    named = named_tables(schema)
     plan = ReleasePlan.make(
-        Domain.from_schema(load_schema(schema_name)),
+        Domain.from_schema(schema),
         epsilon=epsilon,
         people_cap=people_cap,
         delta=delta,
         max_tokens_per_person=tokens,
+        tables=named.tables,
+        table_share=named.share,
     )
     found = feasibility(plan, people or people_cap)
     helpful = suggestions(found)

@@ -90,7 +90,12 @@ if TYPE_CHECKING:
     metavar="ATTRIBUTE,ATTRIBUTE",
     help="A table that matters, of one to three attributes: it comes out sharper. Can be repeated.",
 )
-@click.option("--table-share", type=float, help="Part of the budget that these tables share.  [default: 0.25]")
+@click.option(
+    "--table-share", type=float, help="Part of the budget that these tables share.  [default: the schema's, else 0.25]"
+)
+@click.option(
+    "--without-schema-tables", "no_schema_tables", is_flag=True, help="Leave the tables that the schema names out."
+)
 @click.option("--title", help="Title of the release.  [default: names the schema]")
 @click.option(
     "--idempotency-key", "request", help="The key of an attempt that did not finish: try again at no further charge."
@@ -120,6 +125,7 @@ def command(
     private_decision: bool,
     tables: tuple[str, ...],
     table_share: float | None,
+    no_schema_tables: bool,
     title: str | None,
     request: str | None,
     vault_path: Path,
@@ -159,6 +165,7 @@ def command(
         title=title,
         tables=tuple(tuple(name.strip() for name in table.split(",")) for table in tables),
         table_share=table_share,
+        schema_tables=not no_schema_tables,
     )
     ledger = Ledger.open(path)
     signing_key = load_signing_key(key_path)

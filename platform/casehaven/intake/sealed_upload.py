@@ -187,7 +187,7 @@ def _read(path: Path, content: bytes, schema: CaseSchema) -> PreparedFile:
         raise PreparedSchemaError(f"{path.name} was prepared for another schema than {schema.id} {schema.version}")
     columns, rule, linkage = (unverified.get(name) for name in ("columns", "token_rule", "linkage_key"))
     allowed, key = allowed_columns(schema), schema.person_key
-    needed = {attribute.name for attribute in schema.analysis} | {RECORD_KEY, key}
+    needed = {attribute.name for attribute in schema.recorded} | {RECORD_KEY, key}
     start = 4 + head_length + 8
     length = int.from_bytes(content[start - 8 : start], "big")
     body = content[start : start + length]

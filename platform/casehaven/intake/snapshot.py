@@ -119,7 +119,7 @@ def snapshot(
     """
     _check_person(person, schema)
     domain = Domain.from_schema(schema)
-    needed = {attribute.name for attribute in schema.analysis} | ({person} if person is not None else set())
+    needed = {attribute.name for attribute in schema.recorded} | ({person} if person is not None else set())
     files = tuple(open_case_file(path, schema, needed=needed, ignored=ignored) for path in paths)
     consent = _consent_attribute(files, schema, legal_basis)
     columns = _read_columns(domain, person, consent)
@@ -179,7 +179,7 @@ def _tokens(column: pa.ChunkedArray, name: str, issuer: str, file: CaseFile, row
 
 
 def _read_columns(domain: Domain, person: str | None, consent: SchemaAttribute | None) -> list[str]:
-    names = [attribute.name for attribute in domain.attributes]
+    names = [attribute.name for attribute in domain.measured.attributes]
     return names + [name for name in (person, consent.name if consent else None) if name is not None]
 
 

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Final, Literal, Protocol
 from casehaven.errors import CasehavenError
 from casehaven.intake import snapshot
 from casehaven.ledger import AlreadyRevealedError, ChargeRecord, ChargeState, IdempotencyKey, Ledger
+from casehaven.releases.named_tables import named_tables
 from casehaven.releases.request import request_body
 from caseschemas import CaseSchema
 from casesynth.bundle import BundleExistsError, stated_measurements, write_bundle
@@ -96,8 +97,10 @@ class ReleaseDraft:
     """The steward declares that a comparison with real records led to this release (privacy rule 33)."""
     title: str | None = None
     tables: tuple[tuple[str, ...], ...] = ()
-    """Tables that matter, by attribute: they come out sharper."""
+    """Tables that matter, by attribute, beside those of the schema: they come out sharper."""
     table_share: float | None = None
+    schema_tables: bool = True
+    """Whether the tables that the schema names are among them."""
 
     def __post_init__(self) -> None:
         if bool(self.files) == bool(self.vault_datasets):
@@ -183,14 +186,15 @@ class ReleaseDraft:
 
     def plan(self) -> ReleasePlan:
         """Return the plan, from public facts only."""
+        named = named_tables(self.schema, self.tables, self.table_share, of_the_schema=self.schema_tables)
         return ReleasePlan.make(
             Domain.from_schema(self.schema),
             epsilon=self.epsilon,
             people_cap=self.people_cap,
             delta=self.delta,
             max_tokens_per_person=self.tokens,
-            tables=self.tables,
-            table_share=self.table_share,
+            tables=named.tables,
+            table_share=named.share,
         )
 
 
