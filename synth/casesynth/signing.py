@@ -34,6 +34,8 @@ TRUST_FORMAT = "casehaven-trust/1"
 MANIFEST_CONTEXT = b"casehaven-release-manifest/1\n"
 DECISION_CONTEXT = b"casehaven-release-decision/1\n"
 APPROVAL_CONTEXT = b"casehaven-k-approval/1\n"
+RAISE_CONTEXT = b"casehaven-budget-raise/1\n"
+STATEMENT_CONTEXT = b"casehaven-budget-statement/1\n"
 ALGORITHM = "Ed25519"
 
 _KEY_BYTES = 32
@@ -185,6 +187,30 @@ def verify_approval(key: PublicKey, signature: bytes, request: bytes) -> None:
         raise BadSignatureError(f"the approval of {key.fingerprint} does not fit its request") from None
 
 
+def verify_raise(key: PublicKey, signature: bytes, request: bytes) -> None:
+    """Check that a key approved exactly this request to raise a cap.
+
+    Raises:
+        BadSignatureError: it did not.
+    """
+    try:
+        Ed25519PublicKey.from_public_bytes(key.raw).verify(signature, _message(request, RAISE_CONTEXT))
+    except (InvalidSignature, ValueError):
+        raise BadSignatureError(f"the approval of {key.fingerprint} does not fit its request") from None
+
+
+def verify_statement(key: PublicKey, signature: bytes, unverified_statement: bytes) -> None:
+    """Check that a key signed exactly these bytes of a public statement of cumulative loss.
+
+    Raises:
+        BadSignatureError: it did not.
+    """
+    try:
+        Ed25519PublicKey.from_public_bytes(key.raw).verify(signature, _message(unverified_statement, STATEMENT_CONTEXT))
+    except (InvalidSignature, ValueError):
+        raise BadSignatureError(f"the signature of {key.fingerprint} does not fit the statement") from None
+
+
 class SigningKey:
     """An Ed25519 private key. Its `repr` shows the fingerprint, never the key.
 
@@ -219,6 +245,14 @@ class SigningKey:
     def sign_approval(self, request: bytes) -> bytes:
         """Sign the bytes of a request that two people must approve; good for nothing else (rule 3)."""
         return self._private.sign(_message(request, APPROVAL_CONTEXT))
+
+    def sign_raise(self, request: bytes) -> bytes:
+        """Sign the bytes of a request to raise a cap, which two people must approve; good for nothing else (rule 3)."""
+        return self._private.sign(_message(request, RAISE_CONTEXT))
+
+    def sign_statement(self, statement: bytes) -> bytes:
+        """Sign the bytes of a public statement of cumulative loss, and nothing else (rule 3); 64 bytes."""
+        return self._private.sign(_message(statement, STATEMENT_CONTEXT))
 
     def save(self, path: Path, passphrase: bytes | None = None) -> None:
         """Write the key to a new PEM file with permissions 0600, whole or not at all.

@@ -18,7 +18,6 @@ from casehaven.ledger import (
     Ledger,
     LedgerPolicy,
     UnknownChargeError,
-    models,
 )
 from casesynth.privacy import PrivacyLoss, Receipt
 
@@ -209,17 +208,3 @@ def test_one_dataset_in_common_is_enough_and_none_is_no_reason_to_wait(ledger: L
     assert three not in str(refused.value)
     ledger.decide(one, OPENED, before_decision=True)
     assert marked(ledger) == {one: False, two: True, three: False}
-
-
-def test_a_ledger_of_version_1_is_brought_up_with_all_it_spent(ledger: Ledger) -> None:
-    charge = shown(ledger).charge_id
-    connection = sqlite3.connect(ledger.path)
-    for table in models.UPGRADES[1]:
-        connection.execute(f"DROP TABLE {table}")  # its triggers go with it: this is a file of version 1
-    connection.execute("PRAGMA user_version = 1")
-    connection.commit()
-    connection.close()
-    again = Ledger.open(ledger.path)
-    assert [row.spent_nano_rho for row in again.statement().rows] == [1000]
-    assert again.decide(charge, PUBLISHED).decision is PUBLISHED
-    assert Ledger.open(ledger.path).statement() == again.statement()

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from casehaven.ledger import BudgetPolicy, BudgetPolicyError, IdempotencyKey, Ledger, LedgerPolicy, StatementRow
-from casehaven.ledger.statement import worst_person
+from casehaven.ledger import BudgetPolicy, BudgetPolicyError, IdempotencyKey, Ledger, LedgerPolicy
+from casehaven.ledger.odometer import shared_of, worst_person
 from casesynth.privacy import PrivacyLoss
 from casesynth.privacy.accounting import epsilon_for
 
@@ -41,23 +41,12 @@ def worst_by_trying_every_person(made: list[tuple[int, list[str], list[str]]], t
 
 
 def odometer(made: list[tuple[int, list[str], list[str]]], tokens: int | None) -> int:
-    rows = [
-        StatementRow(
-            dataset=dataset,
-            block=block,
-            cap_nano_rho=10**9,
-            spent_nano_rho=sum(rho for rho, ds, bs in made if dataset in ds and block in bs),
-            cap_delta_units=0,
-            spent_delta_units=0,
-            delta_units=ACCOUNT.delta_units,
-            epsilon=0.0,
-            cap_epsilon="8",
-        )
+    balances = {
+        dataset: max(sum(rho for rho, ds, bs in made if dataset in ds and block in bs) for block in BLOCKS)
         for dataset in DATASETS
-        for block in BLOCKS
-    ]
-    touched = [(str(index), rho, dataset) for index, (rho, ds, _) in enumerate(made) for dataset in ds]
-    return worst_person(LedgerPolicy(account=ACCOUNT, max_tokens_per_person=tokens), rows, touched).nano_rho
+    }
+    shared = shared_of((str(index), rho, dataset) for index, (rho, ds, _) in enumerate(made) for dataset in ds)
+    return worst_person(LedgerPolicy(account=ACCOUNT, max_tokens_per_person=tokens), balances, shared).nano_rho
 
 
 @given(made=charges, tokens=st.integers(1, 3))

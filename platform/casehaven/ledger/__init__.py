@@ -1,12 +1,18 @@
 """The ledger: what every release and question pays from, before any record is opened."""
 
+from casehaven.ledger.allowances import AllowanceState, AnalystId
+from casehaven.ledger.answers import ANSWER_PURPOSE, AnswerKey, StoredAnswer
 from casehaven.ledger.charges import ChargeRecord, ChargeState
 from casehaven.ledger.decisions import DecisionKind, ReleaseDecision, check_report_may_open
 from casehaven.ledger.errors import (
     AccountNameError,
+    AllowanceExhaustedError,
     AlreadyRevealedError,
+    BrokenLedgerAnchorError,
     BudgetExhaustedError,
     BudgetPolicyError,
+    BudgetRaiseError,
+    BudgetStatementError,
     ChargeRequestError,
     DamagedLedgerError,
     DecisionError,
@@ -14,6 +20,8 @@ from casehaven.ledger.errors import (
     DrawRefusedError,
     IdempotencyConflictError,
     IdempotencyKeyError,
+    LedgerAnchorMissingError,
+    LedgerBehindAnchorError,
     LedgerBusyError,
     LedgerError,
     LedgerExistsError,
@@ -21,22 +29,33 @@ from casehaven.ledger.errors import (
     LedgerStorageError,
     LedgerVersionError,
     NotALedgerError,
+    OdometerExhaustedError,
     UnboundedAccountError,
     UnboundedRequestUsedError,
     UnknownAccountError,
     UnknownChargeError,
 )
+from casehaven.ledger.odometer import Odometer
 from casehaven.ledger.policy import BudgetPolicy, IdempotencyKey, LedgerPolicy
+from casehaven.ledger.raises import RaiseApproval, RaiseRequest
 from casehaven.ledger.service import Ledger, Step
-from casehaven.ledger.statement import Odometer, Statement, StatementRow
+from casehaven.ledger.statement import Statement, StatementRaise, StatementRow
 from casehaven.ledger.unbounded import UnboundedMark
 
 __all__ = [
+    "ANSWER_PURPOSE",
     "AccountNameError",
+    "AllowanceExhaustedError",
+    "AllowanceState",
     "AlreadyRevealedError",
+    "AnalystId",
+    "AnswerKey",
+    "BrokenLedgerAnchorError",
     "BudgetExhaustedError",
     "BudgetPolicy",
     "BudgetPolicyError",
+    "BudgetRaiseError",
+    "BudgetStatementError",
     "ChargeRecord",
     "ChargeRequestError",
     "ChargeState",
@@ -49,6 +68,8 @@ __all__ = [
     "IdempotencyKey",
     "IdempotencyKeyError",
     "Ledger",
+    "LedgerAnchorMissingError",
+    "LedgerBehindAnchorError",
     "LedgerBusyError",
     "LedgerError",
     "LedgerExistsError",
@@ -58,10 +79,15 @@ __all__ = [
     "LedgerVersionError",
     "NotALedgerError",
     "Odometer",
+    "OdometerExhaustedError",
+    "RaiseApproval",
+    "RaiseRequest",
     "ReleaseDecision",
     "Statement",
+    "StatementRaise",
     "StatementRow",
     "Step",
+    "StoredAnswer",
     "UnboundedAccountError",
     "UnboundedMark",
     "UnboundedRequestUsedError",

@@ -1,7 +1,10 @@
-"""The ledger's file: how it is created, opened, checked, and locked.
+"""The ledger's file: how it is created, opened, checked, and locked. `casehaven.ledger._postgres` does the same on a server.
 
-SQLite in WAL mode with `synchronous=FULL`: a commit is on disk before it returns. Writers take the lock at the start of the transaction
-(`BEGIN IMMEDIATE`), so that what a charge read is still true when it writes (privacy rule 15).
+1. SQLite in WAL mode with `synchronous=FULL`: a commit is on disk before it returns.
+2. Writers take the lock at the start of the transaction (`BEGIN IMMEDIATE`), so that what a charge read is still true when it writes (privacy rule 15).
+3. A connection is opened for each transaction and closed after it, which leaves one whole file that can be copied. A process that charges all day keeps
+   its connections (`keep_open`): closing the last one makes SQLite write the file anew, which costs several times as much as a charge.
+   A fork never uses, and never closes, what its parent opened.
 """
 
 from __future__ import annotations
@@ -9,16 +12,19 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Protocol, cast
 from urllib.parse import quote
 
-from sqlalchemy import Connection, Engine, create_engine, event, func, select, text
+from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.pool import NullPool
+from sqlalchemy.pool import NullPool, Pool, QueuePool
 
 from casehaven.ledger import models
+from casehaven.ledger._checks import check_sums
+from casehaven.ledger._migrate import make_tables, upgrade
+from casehaven.ledger._triggers import triggers
 from casehaven.ledger.errors import (
     DamagedLedgerError,
     LedgerBusyError,
@@ -37,6 +43,9 @@ _WAIT_SECONDS = 60.0
 """How long a transaction waits for the others; then it gives up with nothing charged."""
 
 _WRITES = "casehaven_writes"
+
+_INHERITED: list[Engine] = []
+"""Engines of a parent process, kept from being closed."""
 
 
 class _HasErrorName(Protocol):
@@ -62,16 +71,15 @@ def connect(path: Path) -> sqlite3.Connection:
     return connection
 
 
-class Store:
-    """A ledger file that transactions run on. Connections are opened per transaction, so a fork or a thread shares none."""
+class Store(Protocol):
+    """A ledger's database, that transactions run on."""
 
-    def __init__(self, path: Path, connector: Connector = connect) -> None:
-        self.path = path
-        self._engine: Engine = create_engine("sqlite://", creator=lambda: connector(path), poolclass=NullPool)
-        event.listen(self._engine, "begin", _begin)
+    where: str
+    """The file, or the server without a password; for messages."""
+    path: Path | None
+    """The file of SQLite; None on a server."""
 
-    @contextmanager
-    def transaction(self, *, writes: bool) -> Iterator[Connection]:
+    def transaction(self, *, writes: bool) -> AbstractContextManager[Connection]:
         """Run one transaction: committed to disk when the block ends, rolled back whole when it raises.
 
         Raises:
@@ -79,61 +87,97 @@ class Store:
             LedgerStorageError: the disk is full, failing or read-only.
             DamagedLedgerError: the database found a page that it cannot read.
         """
+        ...
+
+    def check(self) -> None:
+        """Read the whole ledger and trust it only when everything fits; an earlier version is brought to this one first.
+
+        Raises:
+            LedgerMissingError: there is none, or it may not be opened.
+            NotALedgerError: it is something else.
+            LedgerVersionError: the format is another one.
+            DamagedLedgerError: a page is damaged, or a balance is not the sum of its charges.
+        """
+        ...
+
+    def close(self) -> None:
+        """Close the connections that were kept."""
+        ...
+
+
+class SqliteStore:
+    """A ledger in a file."""
+
+    def __init__(self, path: Path, connector: Connector = connect, *, keep_open: bool = False) -> None:
+        self.path: Path | None = path
+        self.where = str(path)
+        self._file = path
+        self._connector = connector
+        self._pool: type[Pool] = QueuePool if keep_open else NullPool
+        self._engine = self._new_engine()
+        self._process = os.getpid()
+
+    def _new_engine(self) -> Engine:
+        made = create_engine("sqlite://", creator=lambda: self._connector(self._file), poolclass=self._pool)
+        event.listen(made, "begin", _begin)
+        return made
+
+    def close(self) -> None:
+        """Close the connections that were kept."""
+        if self._process == os.getpid():
+            self._engine.dispose()
+
+    @contextmanager
+    def transaction(self, *, writes: bool) -> Iterator[Connection]:
+        """Run one transaction."""
+        if self._process != os.getpid():
+            _INHERITED.append(self._engine)  # closing a parent's connection would take its locks away
+            self._engine, self._process = self._new_engine(), os.getpid()
         with (
-            _translated(self.path),
+            _translated(self._file),
             self._engine.connect().execution_options(**{_WRITES: writes}) as connection,
             connection.begin(),
         ):
             yield connection
 
     def check(self) -> None:
-        """Read the whole file and trust it only when everything fits.
-
-        Raises:
-            LedgerMissingError: there is no file, or it may not be opened.
-            NotALedgerError: the file is something else.
-            LedgerVersionError: the format is another one.
-            DamagedLedgerError: a page is damaged, or a balance is not the sum of its charges.
-        """
-        _check_header(self.path)
+        """Read the whole file and trust it only when everything fits."""
+        _check_header(self._file)
         self._upgrade()
         with self.transaction(writes=False) as connection:
             application = connection.scalar(text("PRAGMA application_id"))
             version = connection.scalar(text("PRAGMA user_version"))
             if application != models.APPLICATION_ID:
-                raise NotALedgerError(f"{self.path} is a database, but not a ledger")
+                raise NotALedgerError(f"{self.where} is a database, but not a ledger")
             if version != models.SCHEMA_VERSION:
                 raise LedgerVersionError(
-                    f"{self.path} has ledger version {version}, this software knows version {models.SCHEMA_VERSION}"
+                    f"{self.where} has ledger version {version}, this software knows version {models.SCHEMA_VERSION}"
                 )
             if connection.scalars(text("PRAGMA integrity_check(1)")).all() != ["ok"]:
-                raise DamagedLedgerError(f"{self.path} is damaged: the database's own check fails")
+                raise DamagedLedgerError(f"{self.where} is damaged: the database's own check fails")
             if connection.execute(text("PRAGMA foreign_key_check")).first() is not None:
-                raise DamagedLedgerError(f"{self.path} is damaged: a charge refers to an account that is not there")
-            triggers = connection.scalars(text("SELECT sql FROM sqlite_schema WHERE type = 'trigger'")).all()
-            if sorted(triggers) != sorted(models.TRIGGERS):
-                raise DamagedLedgerError(f"{self.path} is damaged: the rules that protect its balances are not there")
-            _check_sums(self.path, connection)
+                raise DamagedLedgerError(f"{self.where} is damaged: a charge refers to an account that is not there")
+            there = connection.scalars(text("SELECT sql FROM sqlite_schema WHERE type = 'trigger'")).all()
+            if sorted(there) != sorted(triggers("sqlite")):
+                raise DamagedLedgerError(f"{self.where} is damaged: the rules that protect its balances are not there")
+            check_sums(self.where, connection)
 
     def _upgrade(self) -> None:
-        """Add the tables that an older version lacks, in one transaction; what is there stays as it is."""
+        """Bring a file of an earlier version to this one, in one transaction; no amount changes."""
         with self.transaction(writes=False) as connection:
             if not _older(connection):
                 return
         with self.transaction(writes=True) as connection:
-            for name in _older(connection):  # another process may have been first
-                models.metadata.tables[name].create(connection)
-                for trigger in models.TRIGGERS:
-                    if f" ON {name}" in trigger:
-                        connection.execute(text(trigger))
-            connection.execute(text(f"PRAGMA user_version = {models.SCHEMA_VERSION}"))
+            if older := _older(connection):  # another process may have been first
+                upgrade(connection, older)
 
 
-def _older(connection: Connection) -> tuple[str, ...]:
-    """Return the tables that a ledger of an older version lacks; nothing where it is none, or of this version."""
+def _older(connection: Connection) -> int:
+    """Return the version of a ledger of an earlier one; 0 where it is none, or of this version."""
     if connection.scalar(text("PRAGMA application_id")) != models.APPLICATION_ID:
-        return ()
-    return models.UPGRADES.get(connection.scalar(text("PRAGMA user_version")) or 0, ())
+        return 0
+    found = connection.scalar(text("PRAGMA user_version")) or 0
+    return found if 1 <= found < models.SCHEMA_VERSION else 0
 
 
 def create_file(path: Path, fill: Callable[[Connection], None]) -> None:
@@ -155,13 +199,9 @@ def create_file(path: Path, fill: Callable[[Connection], None]) -> None:
         raise LedgerStorageError(f"{path} cannot be created: {error.strerror}") from None
     try:
         os.chmod(path, 0o600)  # whatever the umask
-        with Store(path).transaction(writes=True) as connection:
-            models.metadata.create_all(connection, checkfirst=False)
-            for trigger in models.TRIGGERS:
-                connection.execute(text(trigger))
+        with SqliteStore(path).transaction(writes=True) as connection:
+            make_tables(connection)
             fill(connection)
-            connection.execute(text(f"PRAGMA application_id = {models.APPLICATION_ID}"))
-            connection.execute(text(f"PRAGMA user_version = {models.SCHEMA_VERSION}"))
         folder = os.open(path.absolute().parent, os.O_RDONLY | os.O_DIRECTORY)
         try:
             os.fsync(folder)
@@ -192,37 +232,6 @@ def _check_header(path: Path) -> None:
         raise NotALedgerError(f"{path} is empty: its creation was interrupted, or it was cut off")
     if head != b"SQLite format 3\x00":
         raise NotALedgerError(f"{path} is not a ledger, or its first bytes are damaged")
-
-
-def _check_sums(path: Path, connection: Connection) -> None:
-    if connection.execute(
-        select(models.account.c.account_id)
-        .join(models.dataset)
-        .where(models.account.c.cap_nano_rho != models.dataset.c.cap_nano_rho)
-        .limit(1)
-    ).first():
-        raise DamagedLedgerError(f"{path} is damaged: the cap of an account is not its dataset's")
-    lines = (
-        select(
-            models.charge_line.c.account_id,
-            func.sum(models.charge.c.nano_rho).label("nano_rho"),
-            func.sum(models.charge.c.delta_units).label("delta_units"),
-        )
-        .join(models.charge)
-        .group_by(models.charge_line.c.account_id)
-        .subquery()
-    )
-    wrong = connection.execute(
-        select(models.account.c.account_id)
-        .outerjoin(lines, lines.c.account_id == models.account.c.account_id)
-        .where(
-            (models.account.c.spent_nano_rho != func.coalesce(lines.c.nano_rho, 0))
-            | (models.account.c.spent_delta_units != func.coalesce(lines.c.delta_units, 0))
-        )
-        .limit(1)
-    ).first()
-    if wrong is not None:
-        raise DamagedLedgerError(f"{path} is damaged: a balance is not the sum of its charges")
 
 
 @contextmanager

@@ -3,18 +3,74 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, Row, insert, select
 
 from casehaven.ledger import models
+from casehaven.ledger.allowances import AllowanceState
 from casehaven.ledger.errors import BudgetExhaustedError, BudgetPolicyError, DamagedLedgerError, UnknownAccountError
 from casehaven.ledger.policy import BudgetPolicy, LedgerPolicy
 from casesynth.privacy import PrivacyLoss
 from casesynth.privacy.loss import NANO
 
 _SHOWN = 3
+
+
+def open_accounts(
+    connection: Connection, dataset: str, blocks: tuple[str, ...], policy: BudgetPolicy | None, now: str
+) -> int:
+    """Open the accounts of a dataset that are not there yet, and return the cap of each in nano-rho.
+
+    Raises:
+        BudgetPolicyError: the policy allows more than the ledger's, or is not the one that the dataset has.
+    """
+    opened = connection.execute(select(models.dataset).where(models.dataset.c.dataset_id == dataset)).first()
+    allowed = stored_ledger_policy(connection).account
+    if opened is None:
+        policy = policy or allowed
+        if policy.epsilon > allowed.epsilon or policy.delta_units > allowed.delta_units:
+            raise BudgetPolicyError(
+                f"{dataset} asks for epsilon {policy.epsilon} at delta {float(policy.delta):g}; "
+                f"the ledger allows epsilon {allowed.epsilon} at delta {float(allowed.delta):g}"
+            )
+        cap = policy.cap_nano_rho()
+        values = {"dataset_id": dataset, "cap_nano_rho": cap, "opened_at": now, **policy_columns(policy)}
+        connection.execute(insert(models.dataset).values(**values))
+    else:
+        raised = latest_raises(connection).get(dataset)
+        present = with_raise(stored_policy(opened), raised)
+        if policy is not None and policy != present:
+            raise BudgetPolicyError(
+                f"{dataset} has epsilon {present.epsilon} at {present.delta_units} units of delta; its cap never changes but by a raise"
+            )
+        policy, cap = present, opened.cap_nano_rho if raised is None else raised.cap_nano_rho
+    existing = select(models.account.c.block).where(models.account.c.dataset_id == dataset)
+    for block in sorted(set(blocks) - set(connection.scalars(existing))):
+        connection.execute(
+            insert(models.account).values(
+                dataset_id=dataset,
+                block=block,
+                cap_nano_rho=cap,
+                cap_delta_units=policy.additive_delta_units,
+                spent_nano_rho=0,
+                spent_delta_units=0,
+            )
+        )
+    return cap
+
+
+def latest_raises(connection: Connection) -> dict[str | None, Row[Any]]:
+    """Return the highest raise of each dataset, and under None of the cap for one person."""
+    query = select(models.budget_raise).order_by(models.budget_raise.c.cap_nano_rho)
+    return {row.dataset_id: row for row in connection.execute(query)}
+
+
+def with_raise(policy: BudgetPolicy, raised: Row[Any] | None) -> BudgetPolicy:
+    """Return a policy with the epsilon that it was raised to."""
+    return policy if raised is None else replace(policy, epsilon=Decimal(raised.epsilon))
 
 
 def charged_accounts(connection: Connection, datasets: tuple[str, ...], blocks: tuple[str, ...]) -> Sequence[Row[Any]]:
@@ -27,7 +83,8 @@ def charged_accounts(connection: Connection, datasets: tuple[str, ...], blocks: 
     found = connection.execute(
         select(models.account)
         .where(models.account.c.dataset_id.in_(datasets), models.account.c.block.in_(blocks))
-        .order_by(models.account.c.account_id)
+        .order_by(models.account.c.account_id)  # privacy rule 15: locked in the order of their ids
+        .with_for_update()
     ).all()
     missing = set(wanted) - {(row.dataset_id, row.block) for row in found}
     if missing:
@@ -35,8 +92,16 @@ def charged_accounts(connection: Connection, datasets: tuple[str, ...], blocks: 
     return found
 
 
-def refuse_exhausted(accounts: Sequence[Row[Any]], loss: PrivacyLoss, policy: BudgetPolicy) -> None:
+def refuse_exhausted(
+    accounts: Sequence[Row[Any]], loss: PrivacyLoss, policy: BudgetPolicy, own: Sequence[AllowanceState] | None
+) -> None:
     """Return only when every account can pay.
+
+    Args:
+        accounts: that are charged.
+        loss: to each of them.
+        policy: that amounts are stated by.
+        own: the allowances of the analyst who asks; None for a steward, who may see what is left.
 
     Raises:
         BudgetExhaustedError: one cannot.
@@ -47,15 +112,20 @@ def refuse_exhausted(accounts: Sequence[Row[Any]], loss: PrivacyLoss, policy: Bu
         if loss.nano_rho > account.cap_nano_rho - account.spent_nano_rho
         or loss.delta_units > account.cap_delta_units - account.spent_delta_units
     ]
-    if over:
-        least = min(over, key=lambda account: account.cap_nano_rho - account.spent_nano_rho)
-        left = least.cap_nano_rho - least.spent_nano_rho
-        names = list(dict.fromkeys(account.dataset_id for account in over))
-        raise BudgetExhaustedError(
-            f"the budget does not allow it for {', '.join(names[:_SHOWN])}{' and others' if len(names) > _SHOWN else ''}: "
-            f"asked {_amount(loss.nano_rho, policy)} and {loss.delta_units} units of delta, "
-            f"left {_amount(left, policy)} and {least.cap_delta_units - least.spent_delta_units} units"
-        )
+    if not over:
+        return
+    names = list(dict.fromkeys(account.dataset_id for account in over))
+    refused = (
+        f"the budget does not allow it for {', '.join(names[:_SHOWN])}{' and others' if len(names) > _SHOWN else ''}"
+    )
+    if own is not None:  # privacy rule 18: nothing about what others spent
+        raise BudgetExhaustedError(f"{refused}; {'; '.join(str(state) for state in own if state.dataset in names)}")
+    least = min(over, key=lambda account: account.cap_nano_rho - account.spent_nano_rho)
+    left = least.cap_nano_rho - least.spent_nano_rho
+    raise BudgetExhaustedError(
+        f"{refused}: asked {_amount(loss.nano_rho, policy)} and {loss.delta_units} units of delta, "
+        f"left {_amount(left, policy)} and {least.cap_delta_units - least.spent_delta_units} units"
+    )
 
 
 def _amount(nano_rho: int, policy: BudgetPolicy) -> str:
@@ -64,9 +134,15 @@ def _amount(nano_rho: int, policy: BudgetPolicy) -> str:
 
 
 def stored_ledger_policy(connection: Connection) -> LedgerPolicy:
-    """Return the policy that the ledger was created with."""
+    """Return the policy that the ledger was created with; the cap for one person as it was raised since."""
     row = connection.execute(select(models.ledger)).one()
-    return LedgerPolicy(account=stored_policy(row), max_tokens_per_person=row.max_tokens_per_person)
+    cap = connection.execute(select(models.odometer_cap)).first()
+    raised = latest_raises(connection).get(None)
+    return LedgerPolicy(
+        account=stored_policy(row),
+        max_tokens_per_person=row.max_tokens_per_person,
+        odometer_epsilon=None if cap is None else Decimal(cap.epsilon if raised is None else raised.epsilon),
+    )
 
 
 def stored_policy(row: Row[Any]) -> BudgetPolicy:

@@ -4,22 +4,32 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+import secrets
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, Row, insert, select, update
 
 from casehaven.ledger import models
+from casehaven.ledger.accounts import charged_accounts, refuse_exhausted, stored_ledger_policy
+from casehaven.ledger.allowances import AnalystId, allowance_of, charge_allowances
+from casehaven.ledger.anchor import LedgerAnchor
+from casehaven.ledger.ceilings import check_not_behind, raise_ceilings
+from casehaven.ledger.chain import append
+from casehaven.ledger.clock import now
 from casehaven.ledger.errors import (
     AlreadyRevealedError,
     ChargeRequestError,
     DamagedLedgerError,
+    IdempotencyConflictError,
     IdempotencyKeyError,
     UnknownChargeError,
 )
-from casehaven.ledger.policy import IdempotencyKey
+from casehaven.ledger.odometer import refuse_beyond_odometer
+from casehaven.ledger.policy import IdempotencyKey, parse_block, parse_dataset_id
+from casehaven.ledger.unbounded import refuse_unbounded
 from casesynth.canonical import JsonFaultError, JsonValue, canonical_json
 from casesynth.privacy import PrivacyLoss, PrivacyLossError, Receipt
 
@@ -60,34 +70,130 @@ class ChargeRecord:
     """UTC, ISO 8601, to the second."""
 
 
-def request_digest(
-    body: Mapping[str, JsonValue], datasets: tuple[str, ...], blocks: tuple[str, ...], loss: PrivacyLoss, purpose: str
-) -> str:
-    """Return the SHA-256 of everything that makes a request the request it is: a replay must match all of it (privacy rule 16).
+@dataclass(frozen=True, kw_only=True)
+class ChargeRequest:
+    """One request to spend, checked."""
 
-    Raises:
-        ChargeRequestError: nothing is named, or the amount is not a privacy loss.
+    key: IdempotencyKey
+    datasets: tuple[str, ...]
+    blocks: tuple[str, ...]
+    loss: PrivacyLoss
+    purpose: str
+    analyst: AnalystId | None
+    sha256: str
+    """Of everything that makes a request the request it is: a replay must match all of it (privacy rule 16)."""
+
+    @staticmethod
+    def of(
+        key: IdempotencyKey,
+        body: Mapping[str, JsonValue],
+        datasets: Sequence[str],
+        blocks: Sequence[str],
+        loss: PrivacyLoss,
+        purpose: str,
+        analyst: AnalystId | None,
+    ) -> ChargeRequest:
+        """Check a request.
+
+        Raises:
+            ChargeRequestError: nothing is named, or the amount is not a privacy loss.
+            AccountNameError: a dataset or block is not written as it must be.
+        """
+        names, years = distinct(datasets, parse_dataset_id), distinct(blocks, parse_block)
+        if not isinstance(loss, PrivacyLoss):
+            raise ChargeRequestError(f"a charge needs a PrivacyLoss in integer nano-rho, got {type(loss).__name__}")
+        if not isinstance(purpose, str) or not _PURPOSE.fullmatch(purpose):
+            raise ChargeRequestError("a charge needs a purpose: small letters, digits and _")
+        if not isinstance(body, Mapping):
+            raise ChargeRequestError(f"the body of a charge must be a mapping, got {type(body).__name__}")
+        if not names or not years:
+            raise ChargeRequestError("a charge needs at least one dataset and one block")
+        request: dict[str, JsonValue] = {
+            "body": body,
+            "datasets": names,
+            "blocks": years,
+            "nano_rho": loss.nano_rho,
+            "delta_units": loss.delta_units,
+            "purpose": purpose,
+        }
+        if analyst is not None:
+            request["analyst"] = analyst.text
+        try:
+            digest = hashlib.sha256(canonical_json(request)).hexdigest()
+        except JsonFaultError as error:
+            raise ChargeRequestError(f"the body of the charge: {error}") from None
+        return ChargeRequest(
+            key=key, datasets=names, blocks=years, loss=loss, purpose=purpose, analyst=analyst, sha256=digest
+        )
+
+
+def write_charge(
+    connection: Connection, request: ChargeRequest, anchor: LedgerAnchor, *, ceiling: Callable[[], None]
+) -> Receipt:
+    """Debit every account of a request, or none; a replay gets its receipt and debits nothing.
+
+    Args:
+        connection: of a transaction that no other writer runs beside.
+        request: checked.
+        anchor: whose ceilings the accounts stay below.
+        ceiling: called when the ceilings are in the anchor; a failpoint.
     """
-    if not isinstance(loss, PrivacyLoss):
-        raise ChargeRequestError(f"a charge needs a PrivacyLoss in integer nano-rho, got {type(loss).__name__}")
-    if not isinstance(purpose, str) or not _PURPOSE.fullmatch(purpose):
-        raise ChargeRequestError("a charge needs a purpose: small letters, digits and _")
-    if not isinstance(body, Mapping):
-        raise ChargeRequestError(f"the body of a charge must be a mapping, got {type(body).__name__}")
-    if not datasets or not blocks:
-        raise ChargeRequestError("a charge needs at least one dataset and one block")
-    request: dict[str, JsonValue] = {
-        "body": body,
-        "datasets": datasets,
-        "blocks": blocks,
-        "nano_rho": loss.nano_rho,
-        "delta_units": loss.delta_units,
-        "purpose": purpose,
-    }
-    try:
-        return hashlib.sha256(canonical_json(request)).hexdigest()
-    except JsonFaultError as error:
-        raise ChargeRequestError(f"the body of the charge: {error}") from None
+    known = connection.execute(select(models.charge).where(models.charge.c.idempotency_key == request.key.text)).first()
+    if known is not None:
+        if known.request_sha256 != request.sha256:  # privacy rule 16: the same key with another body
+            raise IdempotencyConflictError(
+                f"the key {request.key.text} was used for another request, charged {known.charged_at}"
+            )
+        return charge_record(known).receipt
+    check_not_behind(connection, anchor)  # privacy rule 20
+    refuse_unbounded(connection, request.datasets)  # privacy rule 34
+    accounts = charged_accounts(connection, request.datasets, request.blocks)
+    own = None
+    if request.analyst is not None:
+        own = [allowance_of(connection, request.analyst, dataset) for dataset in request.datasets]
+        charge_allowances(connection, request.analyst, request.datasets, request.loss)
+    policy = stored_ledger_policy(connection)
+    refuse_exhausted(accounts, request.loss, policy.account, own)
+    raise_ceilings(connection, anchor, accounts, request.loss)
+    ceiling()
+    charge_id = secrets.token_hex(16)
+    connection.execute(
+        insert(models.charge).values(
+            charge_id=charge_id,
+            idempotency_key=request.key.text,
+            request_sha256=request.sha256,
+            nano_rho=request.loss.nano_rho,
+            delta_units=request.loss.delta_units,
+            purpose=request.purpose,
+            charged_at=now(),
+            draws=0,
+            shown=0,
+            analyst=None if request.analyst is None else request.analyst.text,
+        )
+    )
+    ids = [account.account_id for account in accounts]
+    connection.execute(
+        insert(models.charge_line), [{"charge_id": charge_id, "account_id": account_id} for account_id in ids]
+    )
+    connection.execute(
+        update(models.account)
+        .where(models.account.c.account_id.in_(ids))
+        .values(
+            spent_nano_rho=models.account.c.spent_nano_rho + request.loss.nano_rho,
+            spent_delta_units=models.account.c.spent_delta_units + request.loss.delta_units,
+        )
+    )
+    append(connection, f"charge {charge_id}")
+    if policy.odometer_epsilon is not None:
+        refuse_beyond_odometer(connection, policy)
+    return Receipt(charge_id=charge_id, loss=request.loss)
+
+
+def distinct(names: Sequence[str], parse: Callable[[str], str]) -> tuple[str, ...]:
+    """Return names that are written as they must be, each once, in order."""
+    if isinstance(names, str):
+        raise ChargeRequestError("expected a list of names, got one text")
+    return tuple(sorted({parse(name) for name in names}))
 
 
 def check_digest(digest: str) -> None:

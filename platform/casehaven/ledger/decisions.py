@@ -6,6 +6,7 @@
    after the report was opened. No call and no order of calls takes that back.
 4. A report is about people, not about one release: it counts as opened for every release that was drawn by then and that charges any of the same
    datasets, finished or not. It is refused while one of those has no decision.
+5. An answer to a question is no release: it is shown at its tick whatever anybody thinks of it, so nothing is decided about it.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from enum import Enum
 from sqlalchemy import Connection, insert, select
 
 from casehaven.ledger import models
+from casehaven.ledger.answers import ANSWER_PURPOSE
 from casehaven.ledger.errors import DecisionError, DecisionNeededError, UnknownChargeError
 
 
@@ -85,7 +87,9 @@ def release_decisions(connection: Connection, charge_id: str | None = None) -> t
 
 def _drawn(connection: Connection) -> tuple[_Drawn, ...]:
     charge, step = models.charge.c, models.decision.c
-    query = select(charge.charge_id, charge.result_sha256, charge.shown).where(charge.draws > 0)
+    query = select(charge.charge_id, charge.result_sha256, charge.shown).where(
+        charge.draws > 0, charge.purpose != ANSWER_PURPOSE
+    )
     rows = connection.execute(query.order_by(charge.charged_at, charge.charge_id)).all()
     steps: dict[str, list[DecisionKind]] = defaultdict(list)
     for made in connection.execute(select(step.charge_id, step.kind).order_by(step.decision_id)):

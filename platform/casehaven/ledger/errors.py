@@ -55,6 +55,34 @@ class BudgetExhaustedError(LedgerError):
     """A charge would take an account over its cap. No balance changed."""
 
 
+class AllowanceExhaustedError(BudgetExhaustedError):
+    """An analyst's own allowance does not allow a charge. No balance changed."""
+
+
+class OdometerExhaustedError(BudgetExhaustedError):
+    """A charge would take the worst total for one person over the deployment's cap. No balance changed."""
+
+
+class LedgerAnchorMissingError(LedgerError):
+    """The ledger has no anchor, or it cannot be read or written: nothing is spent without it (privacy rule 20)."""
+
+
+class BrokenLedgerAnchorError(LedgerError):
+    """The anchor is not this ledger's, or was changed."""
+
+
+class LedgerBehindAnchorError(LedgerError):
+    """The ledger is an earlier copy, or went another way than its anchor knows: nothing is spent until it is resumed from the ceiling."""
+
+
+class BudgetRaiseError(LedgerError):
+    """A raise that asks for what is never done, or that two known people did not approve."""
+
+
+class BudgetStatementError(LedgerError):
+    """A public statement of cumulative loss that is not the format, or cannot be written."""
+
+
 class IdempotencyKeyError(LedgerError):
     """Text that cannot be an idempotency key."""
 

@@ -1,16 +1,19 @@
-"""The tables of a ledger file, and the rules that the database itself enforces.
+"""The tables of a ledger, the same on SQLite and on Postgres; `casehaven.ledger._triggers` has the rules that the database itself enforces.
 
 1. Every amount is an integer; no column holds a float (privacy rule 13).
-2. Triggers refuse what no code path may do: lower a balance, change a cap, edit or delete a charge, un-reveal a result (privacy rule 14).
-3. A check on every account refuses a balance above its cap, whatever the code above it believes.
+2. A check on every account refuses a balance above its cap, whatever the code above it believes.
+3. What happened is a chain of entries, one after the other: `entry`. An earlier copy of the ledger has fewer of them (privacy rule 20).
+4. Answers are text that is protected by noise already. No table holds a case record or a count of people.
 """
 
 from __future__ import annotations
 
 from sqlalchemy import (
+    BigInteger,
     CheckConstraint,
     Column,
     ForeignKey,
+    Index,
     Integer,
     MetaData,
     Table,
@@ -19,26 +22,45 @@ from sqlalchemy import (
 )
 
 APPLICATION_ID = 0x43484C31
-"""Marks the file as a ledger in its header: `CHL1`."""
+"""Marks a SQLite file as a ledger in its header: `CHL1`."""
 
-SCHEMA_VERSION = 2
-"""Raised when the tables change; a file of a version that is not known is refused, never guessed at."""
+SCHEMA_VERSION = 3
+"""Raised when the tables change; a ledger of a later version is refused, never guessed at."""
 
-UPGRADES: dict[int, tuple[str, ...]] = {1: ("decision", "unbounded")}
-"""An older version that is brought to this one on opening, and the tables that it lacks; nothing that it has changes."""
+SCHEMA = "casehaven_ledger"
+"""The Postgres schema of the tables, so that a ledger may share a database with a vault."""
+
+Number = BigInteger().with_variant(Integer, "sqlite")
+"""A whole number of 63 bits."""
 
 metadata = MetaData()
+
+version = Table(
+    "alembic_version",
+    metadata,
+    Column("version_num", Text, primary_key=True, nullable=False),
+    sqlite_strict=True,
+)
 
 ledger = Table(
     "ledger",
     metadata,
-    Column("id", Integer, CheckConstraint("id = 1"), primary_key=True),
+    Column("id", Integer, CheckConstraint("id = 1"), primary_key=True, autoincrement=False),
     Column("ledger_id", Text, nullable=False),
     Column("epsilon", Text, nullable=False),  # decimal text
-    Column("delta_units", Integer, nullable=False),
-    Column("additive_delta_units", Integer, nullable=False),
+    Column("delta_units", Number, nullable=False),
+    Column("additive_delta_units", Number, nullable=False),
     Column("max_tokens_per_person", Integer),
     Column("created_at", Text, nullable=False),
+    sqlite_strict=True,
+)
+
+anchoring = Table(
+    "anchoring",
+    metadata,
+    Column("id", Integer, CheckConstraint("id = 1"), primary_key=True, autoincrement=False),
+    Column("place", Text, nullable=False),  # of the anchor file; relative to the ledger's folder where it is below it
+    Column("secret", Text, nullable=False),  # 64 hexadecimal digits; the anchor is authenticated with it
     sqlite_strict=True,
 )
 
@@ -47,9 +69,9 @@ dataset = Table(
     metadata,
     Column("dataset_id", Text, primary_key=True, nullable=False),
     Column("epsilon", Text, nullable=False),
-    Column("delta_units", Integer, nullable=False),
-    Column("additive_delta_units", Integer, nullable=False),
-    Column("cap_nano_rho", Integer, CheckConstraint("cap_nano_rho > 0"), nullable=False),  # of each of its accounts
+    Column("delta_units", Number, nullable=False),
+    Column("additive_delta_units", Number, nullable=False),
+    Column("cap_nano_rho", Number, CheckConstraint("cap_nano_rho > 0"), nullable=False),  # when it was opened
     Column("opened_at", Text, nullable=False),
     sqlite_strict=True,
 )
@@ -57,16 +79,25 @@ dataset = Table(
 account = Table(
     "account",
     metadata,
-    Column("account_id", Integer, primary_key=True),
+    Column("account_id", Number, primary_key=True),
     Column("dataset_id", Text, ForeignKey("dataset.dataset_id"), nullable=False),
     Column("block", Text, nullable=False),
-    Column("cap_nano_rho", Integer, nullable=False),
-    Column("cap_delta_units", Integer, nullable=False),
-    Column("spent_nano_rho", Integer, nullable=False),
-    Column("spent_delta_units", Integer, nullable=False),
+    Column("cap_nano_rho", Number, nullable=False),
+    Column("cap_delta_units", Number, nullable=False),
+    Column("spent_nano_rho", Number, nullable=False),
+    Column("spent_delta_units", Number, nullable=False),
     UniqueConstraint("dataset_id", "block"),
     CheckConstraint("spent_nano_rho BETWEEN 0 AND cap_nano_rho"),
     CheckConstraint("spent_delta_units BETWEEN 0 AND cap_delta_units"),
+    sqlite_strict=True,
+)
+
+ceiling = Table(
+    "ceiling",
+    metadata,
+    Column("account_id", Number, ForeignKey("account.account_id"), primary_key=True, autoincrement=False),
+    Column("nano_rho", Number, nullable=False),  # what the anchor allows to be spent; none: nothing
+    Column("delta_units", Number, nullable=False),
     sqlite_strict=True,
 )
 
@@ -76,13 +107,14 @@ charge = Table(
     Column("charge_id", Text, primary_key=True, nullable=False),
     Column("idempotency_key", Text, nullable=False, unique=True),
     Column("request_sha256", Text, nullable=False),
-    Column("nano_rho", Integer, CheckConstraint("nano_rho > 0"), nullable=False),
-    Column("delta_units", Integer, CheckConstraint("delta_units >= 0"), nullable=False),
+    Column("nano_rho", Number, CheckConstraint("nano_rho > 0"), nullable=False),
+    Column("delta_units", Number, CheckConstraint("delta_units >= 0"), nullable=False),
     Column("purpose", Text, nullable=False),
     Column("charged_at", Text, nullable=False),
     Column("draws", Integer, CheckConstraint("draws BETWEEN 0 AND 2"), nullable=False),
     Column("result_sha256", Text),
     Column("shown", Integer, CheckConstraint("shown IN (0, 1)"), nullable=False),
+    Column("analyst", Text),  # who asked; none for a release
     CheckConstraint("result_sha256 IS NULL OR draws > 0"),
     CheckConstraint("shown = 0 OR result_sha256 IS NOT NULL"),
     sqlite_strict=True,
@@ -92,14 +124,14 @@ charge_line = Table(
     "charge_line",
     metadata,
     Column("charge_id", Text, ForeignKey("charge.charge_id"), primary_key=True, nullable=False),
-    Column("account_id", Integer, ForeignKey("account.account_id"), primary_key=True, nullable=False),
+    Column("account_id", Number, ForeignKey("account.account_id"), primary_key=True, nullable=False),
     sqlite_strict=True,
 )
 
 decision = Table(
     "decision",
     metadata,
-    Column("decision_id", Integer, primary_key=True),
+    Column("decision_id", Number, primary_key=True),
     Column("charge_id", Text, ForeignKey("charge.charge_id"), nullable=False),
     Column("kind", Text, CheckConstraint("kind IN ('published', 'withheld', 'report_opened')"), nullable=False),
     Column("decided_at", Text, nullable=False),
@@ -116,45 +148,83 @@ unbounded = Table(
     sqlite_strict=True,
 )
 
-
-def _refuse(name: str, event: str, table: str, when: str, why: str) -> str:
-    condition = f" WHEN {when}" if when else ""
-    return f"CREATE TRIGGER {name} BEFORE {event} ON {table}{condition} BEGIN SELECT RAISE(ABORT, '{why}'); END"
-
-
-def _differs(*columns: str) -> str:
-    return " OR ".join(f"NEW.{column} IS NOT OLD.{column}" for column in columns)
-
-
-TRIGGERS: tuple[str, ...] = (
-    *(
-        _refuse(f"{table}_stays", "DELETE", table, "", f"a {table} row is never deleted")
-        for table in ("ledger", "dataset", "account", "charge", "charge_line", "decision", "unbounded")
-    ),
-    *(
-        _refuse(f"{table}_fixed", "UPDATE", table, "", f"a {table} row never changes")
-        for table in ("ledger", "dataset", "charge_line", "decision", "unbounded")
-    ),
-    _refuse(
-        "account_never_falls",
-        "UPDATE",
-        "account",
-        "NEW.spent_nano_rho < OLD.spent_nano_rho OR NEW.spent_delta_units < OLD.spent_delta_units OR "
-        + _differs("account_id", "dataset_id", "block", "cap_nano_rho", "cap_delta_units"),
-        "a balance never falls and a cap never changes",
-    ),
-    _refuse(
-        "charge_only_advances",
-        "UPDATE",
-        "charge",
-        "NEW.draws < OLD.draws OR NEW.draws > OLD.draws + 1 "
-        "OR NEW.shown < OLD.shown OR (OLD.result_sha256 IS NOT NULL AND NEW.draws <> OLD.draws) "
-        "OR (OLD.result_sha256 IS NOT NULL AND NEW.result_sha256 IS NOT OLD.result_sha256 "
-        "AND (OLD.shown = 1 OR NEW.result_sha256 IS NOT NULL)) OR "
-        + _differs(
-            "charge_id", "idempotency_key", "request_sha256", "nano_rho", "delta_units", "purpose", "charged_at"
-        ),
-        "a charge only advances",
-    ),
+allowance = Table(
+    "allowance",
+    metadata,
+    Column("allowance_id", Number, primary_key=True),
+    Column("analyst", Text, nullable=False),
+    Column("dataset_id", Text, ForeignKey("dataset.dataset_id"), nullable=False),
+    Column("limit_nano_rho", Number, CheckConstraint("limit_nano_rho >= 0")),  # none: no limit
+    Column("spent_nano_rho", Number, CheckConstraint("spent_nano_rho >= 0"), nullable=False),
+    UniqueConstraint("analyst", "dataset_id"),
+    sqlite_strict=True,
 )
-"""SQL of the triggers, one statement each."""
+
+budget_raise = Table(
+    "budget_raise",
+    metadata,
+    Column("request_sha256", Text, primary_key=True, nullable=False),
+    Column("dataset_id", Text, ForeignKey("dataset.dataset_id")),  # none: the odometer's cap
+    Column("epsilon", Text, nullable=False),
+    Column("cap_nano_rho", Number, CheckConstraint("cap_nano_rho > 0"), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("approvers", Text, nullable=False),  # two fingerprints of keys, with a space between
+    Column("raised_at", Text, nullable=False),
+    sqlite_strict=True,
+)
+
+resume = Table(
+    "resume",
+    metadata,
+    Column("resume_id", Text, primary_key=True, nullable=False),
+    Column("position", Number, nullable=False),  # of its entry
+    Column("resumed_at", Text, nullable=False),
+    sqlite_strict=True,
+)
+
+resume_line = Table(
+    "resume_line",
+    metadata,
+    Column("resume_id", Text, ForeignKey("resume.resume_id"), primary_key=True, nullable=False),
+    Column("account_id", Number, ForeignKey("account.account_id"), primary_key=True, nullable=False),
+    Column("nano_rho", Number, CheckConstraint("nano_rho >= 0"), nullable=False),
+    Column("delta_units", Number, CheckConstraint("delta_units >= 0"), nullable=False),
+    sqlite_strict=True,
+)
+
+entry = Table(
+    "entry",
+    metadata,
+    Column("position", Number, CheckConstraint("position > 0"), primary_key=True, autoincrement=False),
+    Column("subject", Text, nullable=False),  # what happened, and the id of it
+    Column("chain", Text, nullable=False),  # SHA-256 over the chain before and the subject
+    Index("entry_of_subject", "subject"),
+    sqlite_strict=True,
+)
+
+answer = Table(
+    "answer",
+    metadata,
+    Column("answer_id", Number, primary_key=True),
+    Column("plan_sha256", Text, nullable=False),
+    Column("snapshot", Text, nullable=False),
+    Column("mechanism", Text, nullable=False),
+    Column("noise_scale", Number, CheckConstraint("noise_scale > 0"), nullable=False),  # 1e-9 people
+    Column("document", Text, nullable=False),
+    Column("document_sha256", Text, nullable=False),
+    Column("stored_at", Number, nullable=False),  # seconds since 1970
+    Column("visible_at", Number, nullable=False),
+    UniqueConstraint("plan_sha256", "snapshot", "mechanism", "noise_scale"),
+    Index("answer_of_document", "document_sha256"),
+    Index("answer_of_snapshot", "snapshot"),
+    sqlite_strict=True,
+)
+
+odometer_cap = Table(
+    "odometer_cap",
+    metadata,
+    Column("id", Integer, CheckConstraint("id = 1"), primary_key=True, autoincrement=False),
+    Column("epsilon", Text, nullable=False),
+    Column("cap_nano_rho", Number, CheckConstraint("cap_nano_rho > 0"), nullable=False),  # when the ledger was created
+    sqlite_strict=True,
+)

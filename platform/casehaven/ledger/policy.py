@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation
 from fractions import Fraction
 
@@ -94,8 +94,17 @@ class LedgerPolicy:
     """The policy of every account whose dataset names none, and the most that a dataset's own policy may allow."""
     max_tokens_per_person: int | None = None
     """In how many datasets one person may be. None: in every dataset of the ledger, which is never too low."""
+    odometer_epsilon: Decimal | None = None
+    """The most that one person in `max_tokens_per_person` datasets may lose in all, at the account policy's delta; None: no cap beside the accounts'."""
+
+    def odometer_policy(self) -> BudgetPolicy:
+        """The cap for one person as a policy; only where there is one."""
+        return replace(self.account, epsilon=self.odometer_epsilon or self.account.epsilon)
 
     def __post_init__(self) -> None:
+        self.odometer_policy()
+        if self.odometer_epsilon is not None and self.account.additive_delta_units:
+            raise BudgetPolicyError("a cap for one person is not defined where mechanisms add a delta of their own")
         tokens = self.max_tokens_per_person
         if tokens is not None and (isinstance(tokens, bool) or not isinstance(tokens, int) or not 1 <= tokens <= 1000):
             raise BudgetPolicyError(f"max_tokens_per_person must be a whole number from 1 to 1000, got {tokens}")

@@ -1,57 +1,57 @@
 """The ledger: what every release and question pays from, before any record is opened.
 
-1. An account belongs to a dataset and a block of first-registration years. Its cap is fixed when it is opened and never changes (privacy rule 12).
+1. An account belongs to a dataset and a block of first-registration years. Only a raise that two people approved changes its cap (privacy rules 12 and 19).
 2. A charge debits all blocks named of all datasets named in one transaction: all of them, or none (privacy rules 14 and 18).
 3. A charge is on disk before `charge` returns its receipt, and nothing lowers it afterwards, whatever becomes of the result (privacy rule 14).
 4. A request carries an idempotency key. The same request again gets the same receipt at no charge; another request under the same
    key is refused (privacy rule 16).
-5. A charge pays for one result. `begin_draw` is asked, and its answer is on disk, before noise is drawn: it allows a first draw, and one redraw if
-   nothing was revealed, and refuses a third. `begin_writing` is on disk before the first byte of a result is; after it nothing is drawn again,
-   unless `withdraw_writing` says that every byte was removed. `mark_revealed` is on disk before the result is shown to anyone, and is final.
-
-Not here yet: allowances per analyst, raises by two people, a ceiling outside the file. A copy that is put back rewinds it; see docs/spec/ledger.md.
+5. A charge pays for one result. `begin_draw` is asked, and its answer is on disk, before noise is drawn; see `casehaven.ledger.draws`. An answer is
+   stored with `store_answer` before it is shown, and found again at no charge (privacy rule 17).
+6. Spending stays below a ceiling that an anchor outside knows; every step of a charge is on disk there before it is acknowledged. Without the
+   anchor, or behind it, the ledger reads and spends nothing (privacy rule 20).
 """
 
 from __future__ import annotations
 
+import os
 import secrets
-from collections.abc import Callable, Collection, Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, insert, select
 
-from casehaven.ledger import models, unbounded
-from casehaven.ledger._store import Connector, Store, connect, create_file
-from casehaven.ledger.accounts import (
-    charged_accounts,
-    policy_columns,
-    refuse_exhausted,
-    stored_ledger_policy,
-    stored_policy,
-)
+from casehaven.core.db import is_postgres
+from casehaven.ledger import answers, draws, models, raises, unbounded
+from casehaven.ledger._postgres import PostgresStore
+from casehaven.ledger._store import Connector, SqliteStore, Store, connect, create_file
+from casehaven.ledger.accounts import open_accounts, policy_columns
+from casehaven.ledger.allowances import AllowanceState, AnalystId, allowance_of, set_allowance
+from casehaven.ledger.anchor import LedgerAnchor
+from casehaven.ledger.anchored import AnchoredState, stored_state
+from casehaven.ledger.anchoring import default_place, move_anchor, stored_anchor, stored_place
+from casehaven.ledger.answers import AnswerKey, StoredAnswer
+from casehaven.ledger.ceilings import check_not_behind, confirm, resume
+from casehaven.ledger.chain import FIRST, Head, append, head
 from casehaven.ledger.charges import (
     ChargeRecord,
-    ChargeState,
+    ChargeRequest,
     charge_record,
     check_digest,
+    distinct,
     issued_charge,
-    request_digest,
-    revealed_already,
+    write_charge,
 )
+from casehaven.ledger.clock import now
 from casehaven.ledger.decisions import DecisionKind, ReleaseDecision, record_step, release_decisions
-from casehaven.ledger.errors import (
-    BudgetPolicyError,
-    ChargeRequestError,
-    DrawRefusedError,
-    IdempotencyConflictError,
-)
+from casehaven.ledger.errors import LedgerAnchorMissingError
 from casehaven.ledger.policy import BudgetPolicy, IdempotencyKey, LedgerPolicy, parse_block, parse_dataset_id
 from casehaven.ledger.statement import Statement, stored_statement
 from casehaven.ledger.unbounded import UnboundedMark
 from casesynth.canonical import JsonValue
 from casesynth.privacy import PrivacyLoss, Receipt
+from casesynth.signing import TrustStore
 
 Step = Literal[
     "charge.begun",
@@ -65,6 +65,12 @@ Step = Literal[
     "withdraw.committed",
     "reveal.written",
     "reveal.committed",
+    "ceiling.raised",
+    "anchor.begun",
+    "answer.written",
+    "answer.committed",
+    "resume.written",
+    "resume.committed",
 ]
 """The moments at which a test may end the process, to show that the ledger survives it."""
 
@@ -74,7 +80,7 @@ def _no_failpoint(step: Step) -> None:
 
 
 class Ledger:
-    """An open ledger file. Safe to share between threads and processes; each call is one transaction."""
+    """An open ledger. Safe to share between threads and processes; each call is one transaction."""
 
     def __init__(self, store: Store, failpoint: Callable[[Step], None]) -> None:
         self._store = store
@@ -82,57 +88,114 @@ class Ledger:
 
     @property
     def path(self) -> Path:
-        """The file."""
-        return self._store.path
+        """The file; of a ledger on a server, its anchor: what stands for it on this machine."""
+        return self._store.path or self.anchor_path or Path(models.SCHEMA)
+
+    @property
+    def where(self) -> str:
+        """The file, or the server without a password."""
+        return self._store.where
+
+    @property
+    def anchor_path(self) -> Path | None:
+        """The anchor file; None for a ledger of an earlier version that has none yet."""
+        with self._store.transaction(writes=False) as connection:
+            return stored_place(connection, self._store.path)
 
     @staticmethod
-    def create(path: Path, policy: LedgerPolicy) -> Ledger:
-        """Create a ledger file that only its owner may read and write.
+    def create(
+        place: Path | str, policy: LedgerPolicy, *, anchor: Path | None = None, keep_open: bool = False
+    ) -> Ledger:
+        """Create a ledger that only its owner may read and write, and its anchor.
 
         Args:
-            path: where; nothing may be there.
+            place: a file, where nothing may be; or `postgresql://user@host/name`, where no ledger may be.
             policy: of every account, for good.
+            anchor: the anchor file, best on other storage; None for one beside the file, `NAME.anchor`. A ledger on a server needs one named.
+            keep_open: as for `open`.
 
         Raises:
-            LedgerExistsError: something is there already.
-            LedgerStorageError: the file cannot be written.
+            LedgerExistsError: something is there already, a ledger or the anchor of one.
+            LedgerStorageError, LedgerAnchorMissingError: the file or the anchor cannot be written.
         """
         policy.account.cap_nano_rho()  # a policy that allows nothing is refused before there is a file
+        path = None if is_postgres(place) else Path(place)
+        if path is None and anchor is None:
+            raise LedgerAnchorMissingError(
+                "a ledger on a server needs the place of its anchor, on another machine's storage"
+            )
+        ledger_id, secret = secrets.token_hex(16), secrets.token_hex(32)
+        anchored = LedgerAnchor(
+            (default_place(path) if path else Path()) if anchor is None else anchor, ledger_id, secret
+        )
+        made = False
 
         def fill(connection: Connection) -> None:
+            nonlocal made
             connection.execute(
                 insert(models.ledger).values(
                     id=1,
-                    ledger_id=secrets.token_hex(16),
+                    ledger_id=ledger_id,
                     max_tokens_per_person=policy.max_tokens_per_person,
-                    created_at=_now(),
+                    created_at=now(),
                     **policy_columns(policy.account),
                 )
             )
+            if policy.odometer_epsilon is not None:
+                cap = policy.odometer_policy().cap_nano_rho()
+                connection.execute(
+                    insert(models.odometer_cap).values(id=1, epsilon=str(policy.odometer_epsilon), cap_nano_rho=cap)
+                )
+            move_anchor(connection, path, anchored.path, secret)
+            anchored.create(AnchoredState(), Head(position=0, chain=FIRST))
+            made = True
 
-        create_file(path, fill)
-        return Ledger.open(path)
+        try:
+            if path is None:
+                PostgresStore(str(place)).create(fill)
+            else:
+                create_file(path, fill)
+        except BaseException:
+            if made:
+                anchored.path.unlink(missing_ok=True)
+            raise
+        return Ledger.open(place, keep_open=keep_open)
 
     @staticmethod
     def open(
-        path: Path, *, failpoint: Callable[[Step], None] = _no_failpoint, connector: Connector = connect
+        place: Path | str,
+        *,
+        failpoint: Callable[[Step], None] = _no_failpoint,
+        connector: Connector = connect,
+        keep_open: bool = False,
     ) -> Ledger:
         """Open a ledger after reading and checking all of it.
 
         Args:
-            path: an existing ledger.
+            place: an existing ledger: a file, or `postgresql://user@host/name`.
             failpoint: called at each `Step`; for tests that end the process there.
-            connector: opens a database connection; for tests that limit the space.
+            connector: opens a database connection to a file; for tests that limit the space.
+            keep_open: keep connections between calls until `close`; much faster for a process that charges all day, but a file must not be copied meanwhile.
 
         Raises:
             LedgerMissingError: there is none.
             NotALedgerError: the file is something else.
             LedgerVersionError: the format is another one.
-            DamagedLedgerError: it was damaged; restore a whole copy, with a ceiling no lower than what was spent since.
+            DamagedLedgerError: it was damaged; restore a whole copy, and resume it from the ceiling.
         """
-        store = Store(path, connector)
+        store: Store = (
+            PostgresStore(str(place), keep_open=keep_open)
+            if is_postgres(place)
+            else SqliteStore(Path(place), connector, keep_open=keep_open)
+        )
         store.check()
         return Ledger(store, failpoint)
+
+    def close(self) -> None:
+        """Close the connections that were kept; the next call opens them again."""
+        self._store.close()
+
+    # --- accounts and charges ---------------------------------------------------------------------------------------------
 
     def open_dataset(self, dataset: str, blocks: Sequence[str], policy: BudgetPolicy | None = None) -> int:
         """Open the accounts of a dataset, or accounts for new blocks of a dataset that has some; accounts that exist stay as they are.
@@ -147,46 +210,11 @@ class Ledger:
 
         Raises:
             AccountNameError: a name is not written as it must be.
-            BudgetPolicyError: the policy allows more than the ledger's, or is not the one that the dataset was opened with.
+            BudgetPolicyError: the policy allows more than the ledger's, or is not the one that the dataset has.
         """
-        dataset, years = parse_dataset_id(dataset), _distinct(blocks, parse_block)
+        dataset, years = parse_dataset_id(dataset), distinct(blocks, parse_block)
         with self._store.transaction(writes=True) as connection:
-            opened = connection.execute(select(models.dataset).where(models.dataset.c.dataset_id == dataset)).first()
-            allowed = stored_ledger_policy(connection).account
-            if opened is None:
-                policy = policy or allowed
-                if policy.epsilon > allowed.epsilon or policy.delta_units > allowed.delta_units:
-                    raise BudgetPolicyError(
-                        f"{dataset} asks for epsilon {policy.epsilon} at delta {float(policy.delta):g}; "
-                        f"the ledger allows epsilon {allowed.epsilon} at delta {float(allowed.delta):g}"
-                    )
-                cap = policy.cap_nano_rho()
-                values = {
-                    "dataset_id": dataset,
-                    "cap_nano_rho": cap,
-                    "opened_at": _now(),
-                    **policy_columns(policy),
-                }
-                connection.execute(insert(models.dataset).values(**values))
-            elif policy is not None and policy != stored_policy(opened):
-                raise BudgetPolicyError(
-                    f"{dataset} was opened with epsilon {opened.epsilon} at {opened.delta_units} units of delta; its cap never changes"
-                )
-            else:
-                policy, cap = stored_policy(opened), opened.cap_nano_rho
-            existing = select(models.account.c.block).where(models.account.c.dataset_id == dataset)
-            for block in sorted(set(years) - set(connection.scalars(existing))):
-                connection.execute(
-                    insert(models.account).values(
-                        dataset_id=dataset,
-                        block=block,
-                        cap_nano_rho=cap,
-                        cap_delta_units=policy.additive_delta_units,
-                        spent_nano_rho=0,
-                        spent_delta_units=0,
-                    )
-                )
-        return cap
+            return open_accounts(connection, dataset, years, policy, now())
 
     def charge(
         self,
@@ -197,6 +225,7 @@ class Ledger:
         blocks: Sequence[str],
         loss: PrivacyLoss,
         purpose: str,
+        analyst: AnalystId | None = None,
     ) -> Receipt:
         """Charge one loss to every named block of every named dataset, and return when that is on disk.
 
@@ -206,62 +235,41 @@ class Ledger:
             datasets: every dataset that the result will read.
             blocks: every block that it will read, the same in each dataset.
             loss: for one person token.
-            purpose: what for: `synthetic_release`, `pooled_statistics` and the like.
+            purpose: what for: `synthetic_release`, `question` and the like.
+            analyst: who asks, and whose allowances pay too; None for a steward's release.
 
         Returns:
             The receipt; the very same one when the request is a replay, at no further charge.
 
         Raises:
             BudgetExhaustedError: an account has less left; no balance changed.
+            AllowanceExhaustedError, OdometerExhaustedError: the analyst's allowance, or the cap for one person, has less left; no balance changed.
             IdempotencyConflictError: the key stands for another request.
             UnknownAccountError: an account was never opened.
             UnboundedAccountError: a dataset was released without differential privacy.
             ChargeRequestError: nothing is named, or the amount is not a privacy loss.
+            LedgerAnchorMissingError, BrokenLedgerAnchorError, LedgerBehindAnchorError: nothing is spent without the anchor.
             LedgerBusyError, LedgerStorageError, DamagedLedgerError: nothing that could be spent twice was charged.
         """
-        names, years = _distinct(datasets, parse_dataset_id), _distinct(blocks, parse_block)
-        digest = request_digest(body, names, years, loss, purpose)
+        request = ChargeRequest.of(key, body, datasets, blocks, loss, purpose, analyst)
         with self._store.transaction(writes=True) as connection:
             self._failpoint("charge.begun")
-            known = connection.execute(select(models.charge).where(models.charge.c.idempotency_key == key.text)).first()
-            if known is not None:
-                if known.request_sha256 != digest:  # privacy rule 16: the same key with another body
-                    raise IdempotencyConflictError(
-                        f"the key {key.text} was used for another request, charged {known.charged_at}"
-                    )
-                return charge_record(known).receipt
-            unbounded.refuse_unbounded(connection, names)  # privacy rule 34
-            accounts = charged_accounts(connection, names, years)
-            refuse_exhausted(accounts, loss, stored_ledger_policy(connection).account)
-            charge_id = secrets.token_hex(16)
-            connection.execute(
-                insert(models.charge).values(
-                    charge_id=charge_id,
-                    idempotency_key=key.text,
-                    request_sha256=digest,
-                    nano_rho=loss.nano_rho,
-                    delta_units=loss.delta_units,
-                    purpose=purpose,
-                    charged_at=_now(),
-                    draws=0,
-                    shown=0,
-                )
+            receipt = write_charge(
+                connection, request, self._anchor(connection), ceiling=lambda: self._failpoint("ceiling.raised")
             )
-            for account in accounts:
-                connection.execute(
-                    insert(models.charge_line).values(charge_id=charge_id, account_id=account.account_id)
-                )
-                connection.execute(
-                    update(models.account)
-                    .where(models.account.c.account_id == account.account_id)
-                    .values(
-                        spent_nano_rho=models.account.c.spent_nano_rho + loss.nano_rho,
-                        spent_delta_units=models.account.c.spent_delta_units + loss.delta_units,
-                    )
-                )
             self._failpoint("charge.written")
         self._failpoint("charge.committed")
-        return Receipt(charge_id=charge_id, loss=loss)
+        return receipt
+
+    def accepts(self, datasets: Sequence[str]) -> None:
+        """Return when questions about datasets can be paid for at all; reads no balance.
+
+        Raises:
+            UnknownAccountError: one has no account.
+            UnboundedAccountError: one was released without differential privacy.
+        """
+        with self._store.transaction(writes=False) as connection:
+            unbounded.refuse_closed(connection, distinct(datasets, parse_dataset_id))
 
     def find(self, key: IdempotencyKey) -> ChargeRecord | None:
         """The charge that a key stands for, or None."""
@@ -278,8 +286,33 @@ class Ledger:
         with self._store.transaction(writes=False) as connection:
             return issued_charge(connection, receipt)
 
+    def allowance(self, analyst: AnalystId, dataset: str) -> AllowanceState:
+        """How an analyst stands with a dataset; for that analyst."""
+        with self._store.transaction(writes=False) as connection:
+            return allowance_of(connection, analyst, parse_dataset_id(dataset))
+
+    def set_allowance(self, analyst: AnalystId, dataset: str, nano_rho: int | None) -> AllowanceState:
+        """Set what an analyst may charge to a dataset in all, or lift it; for fairness only.
+
+        Raises:
+            UnknownAccountError, ChargeRequestError: no account, or no amount.
+        """
+        with self._store.transaction(writes=True) as connection:
+            return set_allowance(connection, analyst, parse_dataset_id(dataset), nano_rho)
+
+    def raise_cap(self, approvals: Sequence[raises.RaiseApproval], trust: TrustStore) -> raises.RaiseRequest:
+        """Raise the cap of a dataset's accounts, or the cap for one person, as two people approved; visible for good (privacy rule 19).
+
+        Raises:
+            BudgetRaiseError: two people who are known here did not approve it, it is of another ledger, or the cap is another one by now.
+        """
+        with self._spending() as (connection, anchor):
+            return raises.apply(connection, anchor, approvals, trust, now())
+
+    # --- the life of a charge ---------------------------------------------------------------------------------------------
+
     def begin_draw(self, receipt: Receipt) -> ChargeRecord:
-        """Ask to draw noise under a charge; the permission is on disk when this returns (privacy rule 14).
+        """Ask to draw noise under a charge; the permission is on disk, here and in the anchor, when this returns (privacy rule 14).
 
         Returns:
             The charge, in state `DRAWN` for the first draw and `REDRAWN` for the one that may follow a failure.
@@ -290,28 +323,8 @@ class Ledger:
             UnboundedAccountError: a dataset of the charge was released without differential privacy since.
             UnknownChargeError: this ledger did not issue the receipt.
         """
-        with self._store.transaction(writes=True) as connection:
-            found = issued_charge(connection, receipt)
-            unbounded.refuse_unbounded_charge(connection, receipt.charge_id)  # privacy rule 34
-            if found.state is ChargeState.WRITING:
-                raise DrawRefusedError(
-                    f"a result of charge {receipt.charge_id} was being written; it may have been seen, so nothing is drawn again"
-                )
-            if found.result_digest is not None:
-                raise revealed_already(found.result_digest)
-            if found.state is ChargeState.REDRAWN:
-                raise DrawRefusedError(
-                    f"charge {receipt.charge_id} was drawn and redrawn and revealed nothing; it is spent, and a new draw needs a new charge"
-                )
-            connection.execute(
-                update(models.charge)
-                .where(models.charge.c.charge_id == receipt.charge_id)
-                .values(draws=models.charge.c.draws + 1)
-            )
-            advanced = issued_charge(connection, receipt)
-            self._failpoint("draw.written")
-        self._failpoint("draw.committed")
-        return advanced
+        with self._spending("draw.written", "draw.committed") as (connection, _):
+            return draws.draw(connection, receipt)
 
     def begin_writing(self, receipt: Receipt, result_digest: str) -> ChargeRecord:
         """Record which result is about to be written; it is on disk when this returns, and only then may the first byte be.
@@ -327,17 +340,8 @@ class Ledger:
             UnknownChargeError: this ledger did not issue the receipt.
         """
         check_digest(result_digest)
-        with self._store.transaction(writes=True) as connection:
-            found = issued_charge(connection, receipt)
-            if found.state is ChargeState.REVEALED:
-                raise revealed_already(found.result_digest or "")
-            if found.state is ChargeState.CHARGED or found.result_digest not in (None, result_digest):
-                raise DrawRefusedError(f"charge {receipt.charge_id} has no draw with this result to write")
-            _set(connection, receipt, result_sha256=result_digest)
-            advanced = issued_charge(connection, receipt)
-            self._failpoint("writing.written")
-        self._failpoint("writing.committed")
-        return advanced
+        with self._spending("writing.written", "writing.committed") as (connection, _):
+            return draws.write(connection, receipt, result_digest)
 
     def withdraw_writing(self, receipt: Receipt) -> ChargeRecord:
         """Record that nothing is left of a result that was being written: the caller has seen that every byte of it is gone.
@@ -347,17 +351,8 @@ class Ledger:
             DrawRefusedError: nothing was being written.
             UnknownChargeError: this ledger did not issue the receipt.
         """
-        with self._store.transaction(writes=True) as connection:
-            found = issued_charge(connection, receipt)
-            if found.state is ChargeState.REVEALED:
-                raise revealed_already(found.result_digest or "")
-            if found.state is not ChargeState.WRITING:
-                raise DrawRefusedError(f"no result of charge {receipt.charge_id} was being written")
-            _set(connection, receipt, result_sha256=None)
-            advanced = issued_charge(connection, receipt)
-            self._failpoint("withdraw.written")
-        self._failpoint("withdraw.committed")
-        return advanced
+        with self._spending("withdraw.written", "withdraw.committed") as (connection, _):
+            return draws.withdraw(connection, receipt)
 
     def mark_revealed(self, receipt: Receipt, result_digest: str) -> ChargeRecord:
         """Record which result is about to be shown; it is on disk when this returns, and only then may the result leave.
@@ -373,19 +368,50 @@ class Ledger:
             UnknownChargeError: this ledger did not issue the receipt.
         """
         check_digest(result_digest)
-        with self._store.transaction(writes=True) as connection:
+        with self._spending("reveal.written", "reveal.committed") as (connection, _):
+            return draws.reveal(connection, receipt, result_digest)
+
+    # --- answers ----------------------------------------------------------------------------------------------------------
+
+    def store_answer(self, receipt: Receipt, key: AnswerKey, *, document: str, visible_at: int) -> StoredAnswer:
+        """Store the answer of a charge before its tick, and mark the charge as revealed, in one transaction (privacy rule 14).
+
+        Args:
+            receipt: of the charge that paid for it, with the purpose `ANSWER_PURPOSE`.
+            key: under which it is found again.
+            document: canonical JSON; protected numbers only.
+            visible_at: the tick, in seconds since 1970.
+
+        Returns:
+            What is shown: this answer, or the one that was stored first under the same key.
+
+        Raises:
+            DrawRefusedError, AlreadyRevealedError, ChargeRequestError, UnknownChargeError: as for `mark_revealed`.
+        """
+        with self._spending("answer.written", "answer.committed") as (connection, _):
+            return draws.store(connection, receipt, key, document, visible_at)
+
+    def cached_answer(self, key: AnswerKey) -> StoredAnswer | None:
+        """The strongest stored answer of the same plan, snapshot and mechanism that is at least as strong as the key's; None where there is none."""
+        with self._store.transaction(writes=False) as connection:
+            return answers.cached_answer(connection, key)
+
+    def answer_of(self, receipt: Receipt) -> StoredAnswer | None:
+        """The answer that a charge revealed, or None.
+
+        Raises:
+            UnknownChargeError: this ledger did not issue the receipt.
+        """
+        with self._store.transaction(writes=False) as connection:
             found = issued_charge(connection, receipt)
-            if found.state is ChargeState.REVEALED and found.result_digest == result_digest:
-                return found
-            if found.result_digest not in (None, result_digest):
-                raise revealed_already(found.result_digest or "")
-            if found.state is ChargeState.CHARGED:
-                raise DrawRefusedError(f"nothing was drawn under charge {receipt.charge_id}")
-            _set(connection, receipt, result_sha256=result_digest, shown=1)
-            advanced = issued_charge(connection, receipt)
-            self._failpoint("reveal.written")
-        self._failpoint("reveal.committed")
-        return advanced
+            return answers.answer_of(connection, found.result_digest)
+
+    def answers(self, snapshot: str | None = None, analyst: AnalystId | None = None) -> tuple[StoredAnswer, ...]:
+        """Stored answers, oldest first: of one snapshot, paid for by one analyst, where these are named. Those before their tick are not to be shown."""
+        with self._store.transaction(writes=False) as connection:
+            return answers.stored_answers(connection, snapshot, analyst)
+
+    # --- decisions and marks ----------------------------------------------------------------------------------------------
 
     def decide(self, charge_id: str, kind: DecisionKind, *, before_decision: bool = False) -> ReleaseDecision:
         """Record a step about a drawn release, for good; it is on disk when this returns. See `casehaven.ledger.decisions`.
@@ -398,8 +424,10 @@ class Ledger:
         Raises:
             UnknownChargeError, DecisionError, DecisionNeededError: as `record_step`; nothing was written.
         """
-        with self._store.transaction(writes=True) as connection:
-            return record_step(connection, charge_id, kind, now=_now(), before_decision=before_decision)
+        with self._spending() as (connection, _):
+            decided = record_step(connection, charge_id, kind, now=now(), before_decision=before_decision)
+            append(connection, f"decide {charge_id} {kind.value}")
+            return decided
 
     def release(self, charge_id: str) -> ReleaseDecision | None:
         """Return what was decided about the release of a charge; None where this ledger knows none."""
@@ -417,8 +445,11 @@ class Ledger:
             UnknownAccountError, UnboundedRequestUsedError, ChargeRequestError: no account, a request used before, no digest.
         """
         check_digest(request_digest)
-        with self._store.transaction(writes=True) as connection:
-            return unbounded.write_mark(connection, parse_dataset_id(dataset), request_digest, _now()[:10])
+        with self._spending() as (connection, anchor):
+            mark = unbounded.write_mark(connection, parse_dataset_id(dataset), request_digest, now()[:10])
+            append(connection, f"unbounded {request_digest}")
+            anchor.raise_state(stored_state(connection))
+            return mark
 
     def unknown(self, charges: Collection[str]) -> frozenset[str]:
         """Return those of some ids of receipts that this ledger never issued."""
@@ -431,20 +462,86 @@ class Ledger:
             return unbounded.pooled_with(connection, parse_dataset_id(dataset))
 
     def statement(self) -> Statement:
-        """What has been spent, per dataset and block, and the worst total for one person."""
+        """What has been spent, per dataset and block, and the worst total for one person; exact, for the people who keep the ledger."""
         with self._store.transaction(writes=False) as connection:
             return stored_statement(connection)
 
+    def statement_before(self, day: str) -> Statement:
+        """The same, of what was charged before the beginning of a day (ISO 8601, UTC); for the public statement."""
+        with self._store.transaction(writes=False) as connection:
+            return stored_statement(connection, before=day)
 
-def _distinct(names: Sequence[str], parse: Callable[[str], str]) -> tuple[str, ...]:
-    if isinstance(names, str):
-        raise ChargeRequestError("expected a list of names, got one text")
-    return tuple(sorted({parse(name) for name in names}))
+    # --- the anchor -------------------------------------------------------------------------------------------------------
 
+    def check_anchor(self) -> None:
+        """Return when the ledger may spend as far as its anchor is concerned.
 
-def _set(connection: Connection, receipt: Receipt, **values: str | int | None) -> None:
-    connection.execute(update(models.charge).where(models.charge.c.charge_id == receipt.charge_id).values(**values))
+        Raises:
+            LedgerAnchorMissingError, BrokenLedgerAnchorError, LedgerBehindAnchorError: it may not.
+        """
+        with self._store.transaction(writes=False) as connection:
+            check_not_behind(connection, self._anchor(connection))
 
+    def set_anchor(self, place: Path) -> None:
+        """Give a ledger of an earlier version its first anchor, move the anchor to another place, or say where it was moved to.
 
-def _now() -> str:
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        Raises:
+            LedgerExistsError: another file is there.
+            LedgerAnchorMissingError, BrokenLedgerAnchorError: the present anchor cannot be read.
+        """
+        with self._store.transaction(writes=True) as connection:
+            known = stored_place(connection, self._store.path)
+            if known is None:
+                secret = secrets.token_hex(32)
+                fresh = LedgerAnchor(place, stored_statement(connection).ledger_id, secret)
+                fresh.create(stored_state(connection), head(connection))
+                move_anchor(connection, self._store.path, place, secret)
+                return
+            old = self._anchor(connection)
+            moved = old.at(place)
+            if place.exists() and not known.exists():
+                check_not_behind(connection, moved)  # somebody moved the file
+            else:
+                check_not_behind(connection, old)
+                moved.create(old.state(), old.end())
+            move_anchor(connection, self._store.path, place, None)
+        if known.exists() and not os.path.samefile(known, place):
+            old.remove()
+
+    def resume(self) -> bool:
+        """Take an earlier copy into use: count everything up to the anchored ceilings as spent (privacy rule 20).
+
+        Returns:
+            Whether there was anything to resume.
+
+        Raises:
+            LedgerAnchorMissingError, BrokenLedgerAnchorError: there is no ceiling to resume from.
+        """
+        with self._store.transaction(writes=True) as connection:
+            anchor = self._anchor(connection)
+            resumed = resume(connection, anchor, now())
+            last = head(connection)
+            self._failpoint("resume.written")
+        self._failpoint("resume.committed")
+        if resumed:
+            with anchor.alone():
+                anchor.write_end(last)
+        return resumed
+
+    def _anchor(self, connection: Connection) -> LedgerAnchor:
+        return stored_anchor(connection, self._store.path)
+
+    @contextmanager
+    def _spending(self, *steps: Step) -> Iterator[tuple[Connection, LedgerAnchor]]:
+        """Run a transaction of a ledger that is not behind its anchor; the new end is in the anchor, on disk, when this ends."""
+        with self._store.transaction(writes=True) as connection:
+            anchor = self._anchor(connection)
+            check_not_behind(connection, anchor)
+            yield connection, anchor
+            for step in steps[:1]:
+                self._failpoint(step)
+        with anchor.alone(), self._store.transaction(writes=False) as connection:
+            self._failpoint("anchor.begun")
+            confirm(connection, anchor)
+        for step in steps[1:]:
+            self._failpoint(step)

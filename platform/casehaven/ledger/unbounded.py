@@ -63,6 +63,20 @@ def refuse_unbounded(connection: Connection, datasets: Iterable[str]) -> None:
             )
 
 
+def refuse_closed(connection: Connection, datasets: tuple[str, ...]) -> None:
+    """Return only when every dataset has accounts, and none is marked.
+
+    Raises:
+        UnknownAccountError: one has no account.
+        UnboundedAccountError: one is marked.
+    """
+    known = set(connection.scalars(select(models.dataset.c.dataset_id)))
+    for dataset in datasets:
+        if dataset not in known:
+            raise UnknownAccountError(f"no account was opened for {dataset}")
+    refuse_unbounded(connection, datasets)
+
+
 def refuse_unbounded_charge(connection: Connection, charge_id: str) -> None:
     """Return only when none of the datasets that a charge touches is marked.
 
