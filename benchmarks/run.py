@@ -55,7 +55,7 @@ RUNS: dict[str, tuple[str, tuple[tuple[str, ...], ...]]] = {
     "vault": ("The vault, beside plain SQLite and plain Parquet", (("vault.py", "--full"),)),
     "kmode": ("The k-synthetic mode, which is not differentially private", (("kmode.py", "--full"),)),
     "intake": ("Intake: a Kobo export, read, mapped and checked", (("intake.py", "--seal"),)),
-    "readers": ("Reading files from outside", (("readers.py", "--full"),)),
+    "readers": ("Reading files from outside", (("readers.py", "--full"), ("readers.py", "--hostile"))),
     "generate": ("The generator", (("generate.py", "--full"),)),
 }
 """Name of a section: its title, and the scripts with their arguments."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import random
 import struct
 import subprocess
 import sys
@@ -24,6 +25,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import pyzipper  # type: ignore[import-untyped]  # it ships no types
+
+from casehaven.intake.errors import CaseFileError
+from casehaven.intake.readers import open_source
 
 if TYPE_CHECKING:
     from tests.conftest import SafeHouse
@@ -866,6 +870,25 @@ def test_no_hostile_file_shows_a_cell_in_a_message_or_leaves_a_file(outcomes: Ou
         assert part not in outcomes.spoken
     assert "Traceback" not in outcomes.spoken
     assert outcomes.left == []
+
+
+def test_any_damage_to_a_parquet_file_gets_an_answer(tmp_path: Path) -> None:
+    """Its decoder is no code of ours, so it is tried where it runs: in the process with bounds. Half of the damage falls on the footer."""
+    whole = _parquet({"name": [f"{CANARY} {n % 7}" for n in range(300)], "age": list(range(300))})
+    draw, read = random.Random(7), 0
+    for number in range(24):
+        data = bytearray(whole)
+        for _ in range(draw.randint(1, 3)):
+            at = draw.randrange(len(data)) if number % 2 else len(data) - 1 - draw.randrange(len(data) // 2)
+            data[at] = draw.randrange(256)
+        path = tmp_path / f"damaged-{number}.parquet"
+        path.write_bytes(data)
+        try:
+            source = open_source(path)
+            read += sum(len(batch.rows) for batch in source.batches([column.name for column in source.columns]))
+        except CaseFileError as error:
+            assert not any(part in str(error) for part in CANARY.split())
+    assert read % 300 == 0, "a file is read whole or refused"
 
 
 # --- the command ------------------------------------------------------------------------------------------------------------

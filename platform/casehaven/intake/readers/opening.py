@@ -1,6 +1,6 @@
 """Opening a file from outside: what it holds is said first, its rows are read on demand.
 
-1. A Parquet file is told by its first bytes and read in this process; everything else is parsed in a process of its own.
+1. Every file is parsed in a process of its own, whatever it is.
 2. Every reading starts a process anew, and checks that the file holds the columns that were described.
 """
 
@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from casehaven.intake.errors import CaseFileError, ChangedCaseFileError, FileKindError
-from casehaven.intake.readers.parquet import MARK, open_parquet
 from casehaven.intake.readers.process import reading
 from casehaven.intake.sandbox.limits import LIMITS, Limits
 from casehaven.intake.sandbox.request import TOOLS, Request
@@ -49,9 +48,6 @@ def open_source(
         CaseFileError: it cannot be read as it is; says what to do, and shows no cell.
     """
     _refuse_absent(path)
-    with path.open("rb") as file:
-        if file.read(len(MARK)) == MARK:
-            return open_parquet(path, limits)
     if tool is not None and tool.value not in TOOLS:
         raise FileKindError(f"{path.name}: not a {tool.value} file")
     request = Request(

@@ -1,7 +1,7 @@
 """The parsing process, seen from outside: started without an environment, fed one request, listened to, and ended.
 
 1. It is an interpreter of its own, isolated and without site packages: the standard library and `casehaven.intake.sandbox`, nothing more. With a password it also gets
-   `cryptography`, for ZIPs under AES.
+   `cryptography`, for ZIPs under AES, and for a Parquet file `pyarrow`.
 2. It gets the file as an open descriptor and the request on its standard input. A password is neither in its arguments nor in its environment.
 3. What it says is checked: sizes of frames, offsets, UTF-8. A process that is silent for too long is killed; so is one whose reader stops listening.
 4. Nothing that it says is run or unpickled.
@@ -27,6 +27,7 @@ import pyarrow as pa
 from casehaven.intake.readers.errors import BY_KIND, ReaderStoppedError
 from casehaven.intake.sandbox.frames import COUNTS, HEADER
 from casehaven.intake.sandbox.limits import Limits
+from casehaven.intake.sandbox.parquet_rows import MARK
 from casehaven.intake.sandbox.request import Request
 from casehaven.intake.source import SourceBatch
 
@@ -54,11 +55,15 @@ class Reader:
     """One running parsing process."""
 
     def __init__(
-        self, path: Path, file: IO[bytes], process: subprocess.Popen[bytes], pipe: IO[bytes], limits: Limits
+        self,
+        path: Path,
+        process: subprocess.Popen[bytes],
+        pipe: IO[bytes],
+        limits: Limits,
+        file: IO[bytes] | None = None,
     ) -> None:
         self._name = path.name
         self._file = file
-        self._size = max(os.fstat(file.fileno()).st_size, 1)
         self._share = 0.0
         self._process = process
         self._pipe = pipe
@@ -89,10 +94,12 @@ class Reader:
                 raise self._stopped()
             yield self._batch(data, columns)
 
-    def _read_so_far(self) -> float:
+    def _read_so_far(self) -> float | None:
         """Part of the file that the process is past: both ends hold one open file, and it has one position."""
-        at = os.lseek(self._file.fileno(), 0, os.SEEK_CUR)
-        self._share = max(self._share, min(at / self._size, 1.0))  # the parts of a ZIP are not read in their order
+        if self._file is None:
+            return None
+        at, size = os.lseek(self._file.fileno(), 0, os.SEEK_CUR), os.fstat(self._file.fileno()).st_size
+        self._share = max(self._share, min(at / max(size, 1), 1.0))  # the parts of a ZIP are not read in their order
         return self._share
 
     def _batch(self, data: bytes, columns: Sequence[str]) -> SourceBatch:
@@ -150,9 +157,9 @@ class Reader:
 @contextmanager
 def reading(path: Path, request: Request) -> Iterator[Reader]:
     """Start a parsing process for one file and one request; it ends with the block."""
-    packages = str(Path(cryptography.__file__).parents[1]) if request.password is not None else ""
     read_end, write_end = os.pipe()
     with os.fdopen(read_end, "rb", buffering=0) as pipe, path.open("rb") as file:
+        packages = _packages(file, request)
         try:
             process = subprocess.Popen(
                 [
@@ -179,7 +186,14 @@ def reading(path: Path, request: Request) -> Iterator[Reader]:
             assert process.stdin is not None
             process.stdin.write(json.dumps(request.document()).encode())
             process.stdin.close()
-            yield Reader(path, file, process, pipe, request.limits)
+            yield Reader(path, process, pipe, request.limits, file)
         finally:
             process.send_signal(signal.SIGKILL)
             process.wait()
+
+
+def _packages(file: IO[bytes], request: Request) -> str:
+    """Return the folder of packages that the process may import from; empty: none (rule 1)."""
+    if os.pread(file.fileno(), len(MARK), 0) == MARK:
+        return str(Path(pa.__file__).parents[1])
+    return str(Path(cryptography.__file__).parents[1]) if request.password is not None else ""

@@ -16,17 +16,19 @@ import sys
 import zipfile
 import zlib
 from collections.abc import Callable
+from contextlib import suppress
 from itertools import islice
 
-from casehaven.intake.sandbox import aes_zip
+from casehaven.intake.sandbox import aes_zip, parquet_rows
 from casehaven.intake.sandbox.columns import PlanColumn
 from casehaven.intake.sandbox.contents import Contents
 from casehaven.intake.sandbox.delimited import ENCODINGS
 from casehaven.intake.sandbox.faults import FaultError
 from casehaven.intake.sandbox.frames import FrameWriter
 from casehaven.intake.sandbox.lockdown import bound, close_doors, end_with_parent
+from casehaven.intake.sandbox.parquet_rows import ParquetRows
 from casehaven.intake.sandbox.request import Request, request_of
-from casehaven.intake.sandbox.source_plan import form_in, source_of
+from casehaven.intake.sandbox.source_plan import NO_FORM, form_in, source_of
 
 BLOCK_ROWS = 4_096
 _CODECS = ("utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "cp1252", "cp437", "idna")
@@ -55,17 +57,30 @@ def main(file: int, out: int) -> None:
         codecs.lookup(codec)  # loads it, while files can be opened
     if request.password is not None:
         aes_zip.prepare()
+    parquet = os.pread(file, len(parquet_rows.MARK), 0) == parquet_rows.MARK
+    if parquet:
+        with suppress(ImportError):
+            parquet_rows.prepare()
     seconds = request.limits.cpu_seconds(os.fstat(file).st_size, locked=request.password is not None)
     bound(request.limits.memory_bytes, seconds)
     close_doors()
     writer = FrameWriter(out)
-    answer(lambda: Contents(io.FileIO(file, "rb", closefd=False), request), request, writer)
+    opened = io.FileIO(file, "rb", closefd=False)
+    answer(
+        lambda: ParquetRows(opened, request.limits) if parquet else Contents(opened, request),
+        request,
+        writer,
+    )
 
 
-def answer(contents: Callable[[], Contents], request: Request, writer: FrameWriter) -> None:
+def answer(contents: Callable[[], Contents | ParquetRows], request: Request, writer: FrameWriter) -> None:
     """Say what was asked, or why it cannot be said."""
     try:
-        _answer(contents(), request, writer)
+        found = contents()
+        if isinstance(found, ParquetRows):
+            _answer_parquet(found, request, writer)
+        else:
+            _answer(found, request, writer)
         writer.end()
     except FaultError as fault:
         writer.fault(fault)
@@ -75,6 +90,15 @@ def answer(contents: Callable[[], Contents], request: Request, writer: FrameWrit
         writer.fault(FaultError("large", "values lie too deep inside each other; no tool writes such a file"))
     except _DAMAGED:
         writer.fault(FaultError("damaged", "the file is damaged, or not what its name says; export it again"))
+
+
+def _answer_parquet(rows: ParquetRows, request: Request, writer: FrameWriter) -> None:
+    if request.do == "form":
+        raise FaultError("form", NO_FORM)
+    writer.description(rows.document())
+    if request.do == "read":
+        for numbers, columns in rows.batches(request.columns):
+            writer.texts(numbers, columns)
 
 
 def _answer(contents: Contents, request: Request, writer: FrameWriter) -> None:

@@ -40,6 +40,13 @@ class FrameWriter:
             parts += [array("i", accumulate(lengths, initial=0)).tobytes(), data]
         self._frame(b"B", b"".join(parts))
 
+    def texts(self, rows: Sequence[int], columns: Sequence[tuple[bytes, bytes]]) -> None:
+        """Say some rows whose cells lie as a batch has them: offsets, and text."""
+        parts = [COUNTS.pack(len(rows), len(columns)), array("q", rows).tobytes()]
+        for offsets, data in columns:
+            parts += [offsets, data]
+        self._frame(b"B", b"".join(parts))
+
     def fault(self, fault: FaultError) -> None:
         """Say why there is no more."""
         self._frame(b"F", json.dumps([fault.kind, fault.sentence]).encode())

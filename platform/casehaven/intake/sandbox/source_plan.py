@@ -21,6 +21,7 @@ from casehaven.intake.sandbox.xlsform import SHEETS, Form, form_of, read_form
 
 _LOOKED_AT = 12
 _TABLE_CELLS = 3
+NO_FORM = "not an XLSForm: expected a workbook with the sheets survey and choices"
 _FORM = (
     "this is a form (XLSForm), not the records collected with it; export the records from Kobo or ODK Central and give that file; "
     "the form can be given beside it, with --form"
@@ -54,7 +55,7 @@ def form_in(contents: Contents) -> Form:
         FaultError: it is none.
     """
     if contents.workbook is None or not _is_form(contents.workbook):
-        raise FaultError("form", "not an XLSForm: expected a workbook with the sheets survey and choices")
+        raise FaultError("form", NO_FORM)
     sheets = {sheet.name.lower(): sheet for sheet in contents.workbook.sheets}
     tables = [contents.workbook.table(sheets[name]).rows for name in ("survey", "choices")]
     return read_form(*tables)
