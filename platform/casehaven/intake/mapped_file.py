@@ -57,6 +57,7 @@ class MappedFile:
     schema: CaseSchema
     again: bool = False
     """Take it in although the very file was taken in under another mapping."""
+    _arrays: dict[str, pa.Array] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         absent = sorted(set(self.mapping.read) - {column.name for column in self.held.columns})
@@ -114,6 +115,11 @@ class MappedFile:
         }
 
     def _array(self, name: str) -> pa.Array:
+        if name not in self._arrays:
+            self._arrays[name] = self._made(name)
+        return self._arrays[name]
+
+    def _made(self, name: str) -> pa.Array:
         if name == RECORD_KEY:
             return self._record_keys
         if name == self.schema.person_key:

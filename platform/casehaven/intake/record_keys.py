@@ -29,6 +29,7 @@ from casehaven.vault import models
 from casehaven.vault.context import prefixed
 from casehaven.vault.datasets import Dataset
 from casehaven.vault.keystore import OrganisationKeys
+from casehaven.vault.mac import MacKey
 from casehaven.vault.store import Vault, token_index
 from casesynth.encode import person_tokens
 
@@ -60,7 +61,7 @@ class RecordKeys:
 
     def __post_init__(self) -> None:
         name = prefixed(self.dataset.name.encode("utf-8"))
-        self._key, self._content = (self.keys.index_key(field) for field in ("record-key", "record-content"))
+        self._key, self._content = (MacKey(self.keys.index_key(field)) for field in ("record-key", "record-content"))
         self._named, self._token = name, self.keys.index_key("person-token")
 
     def new_rows(self, keys: Sequence[str], tokens: Sequence[str], texts: Sequence[str]) -> NDArray[np.int64]:
@@ -155,11 +156,11 @@ class RecordKeys:
             connection.execute(statement.values(superseded_by=bindparam("new")), changes)
 
     def _index(self, key: str) -> bytes:
-        return hmac.digest(self._key, self._named + key.encode("utf-8"), "sha256")[:INDEX_BYTES]
+        return self._key.digest(self._named + key.encode("utf-8"))[:INDEX_BYTES]
 
     def _content_of(self, index: bytes, token: str, text: str) -> bytes:
         said = index + prefixed(token.encode("utf-8")) + text.encode("utf-8")
-        return hmac.digest(self._content, said, "sha256")[:INDEX_BYTES]
+        return self._content.digest(said)[:INDEX_BYTES]
 
     def _look_up(self, indices: Sequence[bytes]) -> dict[bytes, tuple[int, bytes, bytes]]:
         table, person = models.record_key.c, models.person.c

@@ -17,7 +17,6 @@
 
 from __future__ import annotations
 
-import hmac
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -44,9 +43,10 @@ from casehaven.vault.chunks import ROWS_FULL, TOKEN_BYTES, ChunkRows, join
 from casehaven.vault.datasets import Dataset, now, this_month
 from casehaven.vault.errors import SchemaDiffersError
 from casehaven.vault.keystore import OrganisationKeys
-from casehaven.vault.records import json_texts, random_ids, seal_record, stored_columns
+from casehaven.vault.mac import MacKey
+from casehaven.vault.records import json_texts_of, random_ids, seal_record, stored_columns
 from casehaven.vault.sealed import KEY_BYTES
-from casehaven.vault.store import Vault, token_index
+from casehaven.vault.store import Vault, token_indices
 from caseschemas import CaseSchema
 from casesynth.encode import encode, text_column
 from casesynth.persons import PeopleCapError, PersonKeyError, first_without_token
@@ -93,7 +93,7 @@ class _Intake:
     persons: list[tuple[int, int, bytes, bytes, str, str]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.linkage_key = self.vault.keystore.linkage_key()
+        self.linkage_mac = MacKey(self.vault.keystore.linkage_key())
         self.token_key = self.keys.index_key("person-token")
         self.consents = FileConsents.of(self.dataset.schema, self.file.columns)
         self.index_keys = _CachedKeys(self.keys)
@@ -137,16 +137,20 @@ class _Intake:
             raise PersonKeyError(f"{self.file.path.name}: row {row + 1 + blank} has no person key")
         persons, columns = coded.persons, coded.columns
         if self.record_keys is not None:
-            texts = json_texts(table, {*self.stored, *self.identifying})
+            told, texts = json_texts_of(table, (self.stored, {*self.stored, *self.identifying}))
             keys = table.column(RECORD_KEY).to_pylist()
             kept = self.record_keys.new_rows(keys, persons.to_pylist(), texts)
-            table, persons = table.take(pa.array(kept)), persons.take(pa.array(kept))
-            columns = tuple(column[kept] for column in columns)
+            if len(kept) < len(persons):
+                table, persons = table.take(pa.array(kept)), persons.take(pa.array(kept))
+                columns = tuple(column[kept] for column in columns)
+                told = [told[place] for place in kept.tolist()]
+        else:
+            (told,) = json_texts_of(table, (self.stored,))
         tokens = pc.dictionary_encode(persons)
         places = self._places(tokens.dictionary.to_pylist())[np.asarray(tokens.indices)]
         if not len(places):
             return
-        records = self._seal(table, places)
+        records = self._seal(told, places)
         self.waiting.append(
             ChunkRows(
                 persons=np.array(self.people.numbers, np.int64)[places],
@@ -165,7 +169,7 @@ class _Intake:
     def _places(self, tokens: Sequence[str]) -> Numbers:
         """Return each token's person, and add those who are new."""
         people = self.people
-        indices = [token_index(self.token_key, self.dataset, token) for token in tokens]
+        indices = token_indices(self.token_key, self.dataset, tokens)
         unseen = [place for place, index in enumerate(indices) if index not in people.places]
         there = self._stored([indices[place] for place in unseen]) if self.known else {}
         ids = os.urandom(8 * len(unseen))
@@ -181,7 +185,7 @@ class _Intake:
                 people.fresh.append(len(people.numbers))
             people.numbers.append(number)
             people.deks.append(dek)
-            people.linkage.append(hmac.digest(self.linkage_key, tokens[place].encode(), "sha256")[:TOKEN_BYTES])
+            people.linkage.append(self.linkage_mac.digest(tokens[place].encode())[:TOKEN_BYTES])
         if self.known + len(people.fresh) > self.dataset.people_cap:
             raise PeopleCapError(
                 f"{self.dataset.id} would hold more than {self.dataset.people_cap} people, the people_cap that was declared"
@@ -192,7 +196,7 @@ class _Intake:
         """Hear the refusals of persons whom the dataset knows, and none of whose rows is taken in (rule 4)."""
         people, key = self.people, self.token_key
         for name, tokens in refusals.items():
-            there = self._stored([token_index(key, self.dataset, token) for token in tokens])
+            there = self._stored(token_indices(key, self.dataset, tokens))
             for index, (number, dek) in there.items():
                 people.places[index] = people.places.get(index, len(people.numbers))
                 if people.places[index] == len(people.numbers):
@@ -216,12 +220,12 @@ class _Intake:
                     found[bytes(index)] = number, dek
         return found
 
-    def _seal(self, table: pa.Table, places: Numbers) -> Numbers:
+    def _seal(self, texts: Sequence[str], places: Numbers) -> Numbers:
         """Seal each record under its person's key, and return their numbers."""
         self.chunk_id = self.chunk_id or os.urandom(16).hex()
         numbers = random_ids(len(places))
         dataset, version, chunk_id, dataset_id = self.dataset, self.version, self.chunk_id, self.dataset.dataset_id
-        people, deks, texts = self.people.numbers, self.people.deks, json_texts(table, self.stored)
+        people, deks = self.people.numbers, self.people.deks
         for place, number, text in zip(places.tolist(), numbers, texts, strict=True):
             sealed = seal_record(deks[place], dataset, version, number, text)
             self.records.append((number, people[place], dataset_id, version, chunk_id, sealed))
@@ -295,14 +299,13 @@ class _Intake:
         """Rows of new persons. The organisation is held, so the epoch that wraps their keys is not retired before they are stored."""
         people, month = self.people, this_month()
         indices = list(people.places)
-        for place in people.fresh:
-            number = people.numbers[place]
-            context = person_key_context(self.dataset, number, indices[place])
-            epoch, wrapped = self.keys.wrap_dek_with_epoch(people.deks[place], context)
-            yield number, self.dataset.dataset_id, indices[place], wrapped, epoch, month
+        contexts = (person_key_context(self.dataset, people.numbers[place], indices[place]) for place in people.fresh)
+        epoch, wrapped = self.keys.wrap_deks(zip((people.deks[place] for place in people.fresh), contexts, strict=True))
+        for place, key in zip(people.fresh, wrapped, strict=True):
+            yield people.numbers[place], self.dataset.dataset_id, indices[place], key, epoch, month
 
     def _entries(self, new: set[tuple[str, bytes, int]]) -> Iterator[tuple[int, str, bytes, int, bytes]]:
-        key, dataset_id = self.keys.index_key(ENTRY_KEY), self.dataset.dataset_id
+        key, dataset_id = MacKey(self.keys.index_key(ENTRY_KEY)), self.dataset.dataset_id
         for name, value, number in new:
             yield dataset_id, name, value, number, entry_mac(key, dataset_id, name, value, number)
 
@@ -374,7 +377,7 @@ def take_in(
     if unknown:
         raise SchemaDiffersError(f"{schema.id} has no attribute {', '.join(unknown)[:200]}")
     key = _key(schema)
-    needed = {attribute.name for attribute in schema.analysis} | {key}
+    needed = {attribute.name for attribute in schema.recorded} | {key}
     file = open_case_file(source, schema, needed=needed, ignored=ignored) if isinstance(source, Path) else source
     with vault.locked(dataset) as held:
         vault.sweep(held)

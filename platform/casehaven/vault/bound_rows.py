@@ -19,6 +19,7 @@ from casehaven.vault.context import SealContext, prefixed
 from casehaven.vault.datasets import Dataset, dataset_of_row
 from casehaven.vault.errors import SealBrokenError
 from casehaven.vault.keystore import Keystore, OrganisationKeys
+from casehaven.vault.mac import MacKey
 
 DATASET_KEY: Final = "row/dataset"
 ENTRY_KEY: Final = "row/blind-index"
@@ -33,10 +34,11 @@ def dataset_mac(keys: OrganisationKeys, dataset: Dataset) -> bytes:
     return hmac.digest(keys.index_key(DATASET_KEY), bound, "sha256")
 
 
-def entry_mac(key: bytes, dataset_id: int, field: str, value: bytes, person_id: int) -> bytes:
+def entry_mac(key: bytes | MacKey, dataset_id: int, field: str, value: bytes, person_id: int) -> bytes:
     """Return what an entry of the blind index carries (rule 2); the key is the organisation's `ENTRY_KEY`."""
     bound = _number(dataset_id) + prefixed(field.encode("utf-8")) + prefixed(value) + _number(person_id)
-    return hmac.digest(key, bound, "sha256")[:ENTRY_MAC_BYTES]
+    mac = MacKey(key) if isinstance(key, bytes) else key
+    return mac.digest(bound)[:ENTRY_MAC_BYTES]
 
 
 def verify_entry(key: bytes, row: Row[Any]) -> None:

@@ -10,7 +10,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
@@ -101,6 +101,21 @@ class OrganisationKeys:
         entry = self._entry
         epoch = next(reversed(entry.epochs))
         return epoch, wrap_key(self._keystore.key_below(self.organisation, entry, "epoch-key", epoch), dek, context)
+
+    def wrap_deks(self, deks: Iterable[tuple[bytes, SealContext]]) -> tuple[str, list[bytes]]:
+        """Wrap many data keys under the epoch in use, and return that epoch with them.
+
+        Raises:
+            SealContextError: a context is not one of a data key of this organisation.
+        """
+        entry = self._entry
+        epoch = next(reversed(entry.epochs))
+        key = self._keystore.key_below(self.organisation, entry, "epoch-key", epoch)
+        wrapped = []
+        for dek, context in deks:
+            self._check(context, _DEK_KINDS)
+            wrapped.append(wrap_key(key, dek, context))
+        return epoch, wrapped
 
     def unwrap_dek(self, wrapped: bytes, epoch: str, context: SealContext) -> bytes:
         """Unwrap a data key of an epoch.

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from json.encoder import encode_basestring
 from typing import Final
 
@@ -47,20 +47,30 @@ def json_texts(table: pa.Table, columns: Collection[str]) -> list[str]:
     >>> json_texts(pa.table({"age": ["22", ""], "sex": ["f", None]}), ["age", "sex"])
     ['{"age":"22","sex":"f"}', '{}']
     """
-    parts = []
+    return json_texts_of(table, (columns,))[0]
+
+
+def json_texts_of(table: pa.Table, several: Sequence[Collection[str]]) -> list[list[str]]:
+    """`json_texts` for several choices of columns, each column read once."""
+    parts: dict[str, pa.Array] = {}
+    wanted = {name for columns in several for name in columns}
     for name in table.column_names:
-        if name in columns:
+        if name in wanted:
             encoded = text_column(table.column(name), name)
             head = f"{encode_basestring(name)}:"
             cells = [
                 None if cell is None or not cell.strip() else head + encode_basestring(cell)
                 for cell in encoded.dictionary.to_pylist()
             ]
-            parts.append(pa.array(cells, pa.large_string()).take(encoded.indices))
+            parts[name] = pa.array(cells, pa.large_string()).take(encoded.indices)
     comma = pa.scalar(",", pa.large_string())
     first = pa.repeat(pa.scalar("", pa.large_string()), table.num_rows)  # Arrow 26 loses rows in which all is null
-    joined = pc.binary_join_element_wise(first, *parts, comma, null_handling="skip")
-    return [f"{{{text[1:]}}}" for text in joined.to_pylist()]
+    texts = []
+    for columns in several:
+        chosen = [part for name, part in parts.items() if name in columns]
+        joined = pc.binary_join_element_wise(first, *chosen, comma, null_handling="skip")
+        texts.append([f"{{{text[1:]}}}" for text in joined.to_pylist()])
+    return texts
 
 
 def padded(text: str) -> bytes:

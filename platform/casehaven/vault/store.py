@@ -12,7 +12,7 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,7 @@ from casehaven.vault.errors import (
     VaultBusyError,
 )
 from casehaven.vault.folder import VaultFolder
+from casehaven.vault.mac import MacKey
 from casehaven.vault.records import json_texts, open_record, random_ids, seal_record, stored_columns
 from casehaven.vault.rootkeys import RootKey
 from casesynth.encode import encode
@@ -385,8 +386,13 @@ class Vault(DatasetStore):
 
 def token_index(key: bytes, dataset: Dataset, token: str) -> bytes:
     """`Vault.token_index` with the key at hand."""
-    named = prefixed(dataset.name.encode("utf-8")) + token.encode("utf-8")
-    return hmac.digest(key, named, "sha256")[: models.TOKEN_INDEX_BYTES]
+    return token_indices(key, dataset, [token])[0]
+
+
+def token_indices(key: bytes, dataset: Dataset, tokens: Iterable[str]) -> list[bytes]:
+    """`token_index` of many tokens."""
+    mac, named = MacKey(key), prefixed(dataset.name.encode("utf-8"))
+    return [mac.digest(named + token.encode("utf-8"))[: models.TOKEN_INDEX_BYTES] for token in tokens]
 
 
 def _names(dataset: Dataset) -> list[str]:
