@@ -9,7 +9,6 @@ from pathlib import Path
 import click
 
 from casehaven.errors import CasehavenError
-from casehaven.releases.named_tables import named_tables
 from caseschemas import load_schema
 from casesynth._files import write_whole
 from casesynth.domain import Domain
@@ -24,6 +23,7 @@ from casesynth.feasibility import (
 )
 from casesynth.feasibility.advice import SIZE
 from casesynth.feasibility.page import summary, years_sentences
+from casesynth.named_tables import named_tables
 from casesynth.plan import ReleasePlan
 from casesynth.report.precision import LENGTH_NAMES
 

@@ -24,11 +24,11 @@ from typing import TYPE_CHECKING, Final, Literal, Protocol
 from casehaven.errors import CasehavenError
 from casehaven.intake import snapshot
 from casehaven.ledger import AlreadyRevealedError, ChargeRecord, ChargeState, IdempotencyKey, Ledger
-from casehaven.releases.named_tables import named_tables
 from casehaven.releases.request import request_body
 from caseschemas import CaseSchema
 from casesynth.bundle import BundleExistsError, stated_measurements, write_bundle
 from casesynth.domain import Domain
+from casesynth.named_tables import named_tables
 from casesynth.notes import ReleaseNotes
 from casesynth.persons import PersonTable
 from casesynth.plan import ReleasePlan
