@@ -42,6 +42,7 @@ AFTER_MEASURE = (
     "answers.plan",
     "answers.question",
     "answers.ratios",
+    "answers.reuse",
     "balance",
     "bundle",
     "contrasts",

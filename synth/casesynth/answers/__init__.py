@@ -4,8 +4,8 @@ from casesynth.answers.answer import AnswerRow, answer_rows
 from casesynth.answers.counted import NoisyTable, RecordTable, measure_answer
 from casesynth.answers.document import answer_document, read_stored, stored_document
 from casesynth.answers.grammar import QuestionError, parse_question
-from casesynth.answers.plan import AnswerPlan, AnswerPlanError, CountTable, plan_answer, question_digest
-from casesynth.answers.question import Question
+from casesynth.answers.plan import AnswerPlan, AnswerPlanError, helping, plan_answer, question_digest
+from casesynth.answers.question import CountTable, Question
 
 __all__ = [
     "AnswerPlan",
@@ -18,6 +18,7 @@ __all__ = [
     "RecordTable",
     "answer_document",
     "answer_rows",
+    "helping",
     "measure_answer",
     "parse_question",
     "plan_answer",

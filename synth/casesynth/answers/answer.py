@@ -1,6 +1,6 @@
 """An answer: what a question shows, with 95 % intervals. All of it is post-processing of noisy tables (privacy rule 10).
 
-1. Every table that was paid for on the same snapshot under the same condition goes into one estimate (`casesynth.answers.grid`), so one question's
+1. Every table that was paid for on the same snapshot and says something about the question goes into one estimate (`casesynth.answers.reuse`), so one question's
    numbers agree, and earlier answers sharpen later ones.
 2. A count whose estimate is below the larger of 10 and 2.5 standard deviations of its noise is hidden, whatever its true number is; so are percentages,
    means, quantiles and changes that rest on such counts (privacy rule 25). Hidden does not mean nobody.
@@ -20,11 +20,13 @@ import numpy as np
 
 from casesynth.answers.families import Shown, differences, shown_families
 from casesynth.answers.grid import Family, Floats, GridEstimate
-from casesynth.answers.plan import NORMAL, CountTable, Integers, grid_of
+from casesynth.answers.plan import NORMAL, grid_of
 from casesynth.answers.question import (
     ALL,
     Changes,
+    CountTable,
     FactAxis,
+    Integers,
     Mean,
     Percentages,
     Quantiles,
@@ -101,7 +103,7 @@ def _numbers(estimate: GridEstimate, family: Family) -> _Numbers:
 
 
 def _counts(question: Question, shown: Shown, tables: Tables) -> Iterator[AnswerRow]:
-    found = _numbers(grid_of(shown, tables), shown.rows)
+    found = _numbers(grid_of(shown, tables, question.where), shown.rows)
     halves, visible = NORMAL * np.sqrt(found.variances), found.shown
     cells = [
         [(ALL, True)] if total else [(part.label, part.answered) for part in split.parts]
@@ -155,7 +157,7 @@ def _percentages(question: Question, tables: Tables) -> Iterator[AnswerRow]:
 def _ratios(
     question: Question, shown: Shown, tables: Tables, part: Family, whole: Family, labels: Sequence[str]
 ) -> Iterator[AnswerRow]:
-    estimate = grid_of(shown, tables)
+    estimate = grid_of(shown, tables, question.where)
     parts, wholes = _numbers(estimate, part), _numbers(estimate, whole)
     shared = estimate.covariance(part, whole)
     others = shown.splits if len(labels) == 1 and shown.lonely else shown.splits[:-1]
@@ -196,7 +198,7 @@ def _groups(question: Question, shown: Shown) -> list[tuple[tuple[tuple[str, str
 
 def _means(question: Question, show: Mean, tables: Tables) -> Iterator[AnswerRow]:
     shown, _, answered = _last(question)
-    estimate = grid_of(shown, tables)
+    estimate = grid_of(shown, tables, question.where)
     ends = np.array([(0.0, 0.0) if pair is None else pair for pair in show.bounds])
     known = ends[answered > 0]
     middle = float((known.min() + known.max()) / 2)
@@ -230,7 +232,7 @@ def _within(number: float, known: Floats) -> float:
 
 def _quantiles(question: Question, show: Quantiles, tables: Tables) -> Iterator[AnswerRow]:
     shown, last, answered = _last(question)
-    estimate = grid_of(shown, tables)
+    estimate = grid_of(shown, tables, question.where)
     places = np.flatnonzero(answered)
     base = _numbers(estimate, (*shown.rows[:-1], answered[None, :])).shown.ravel()
     labels = [last.parts[place].label for place in places]
@@ -261,7 +263,7 @@ def _changes(question: Question, show: Changes, tables: Tables) -> Iterator[Answ
     axis = next(place for place, split in enumerate(shown.splits) if split.attribute == show.attribute)
     parts = shown.splits[axis].parts
     places = [place for place, part in enumerate(parts) if part.answered]
-    estimate = grid_of(shown, tables)
+    estimate = grid_of(shown, tables, question.where)
     rows = [*shown.rows]
     rows[axis] = differences(len(parts), places)
     found = _numbers(estimate, rows)

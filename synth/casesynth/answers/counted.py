@@ -15,8 +15,8 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from casesynth.answers.plan import AnswerPlan, CountTable
-from casesynth.answers.question import Condition, Every, Fact, Split, Where
+from casesynth.answers.plan import AnswerPlan
+from casesynth.answers.question import Condition, CountTable, Every, Fact, Split, Where
 from casesynth.codes import Codes
 from casesynth.domain import Domain
 from casesynth.errors import CasesynthError

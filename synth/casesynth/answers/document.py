@@ -15,8 +15,8 @@ import numpy as np
 
 from casesynth.answers.answer import AnswerRow, answer_rows
 from casesynth.answers.counted import NoisyTable
-from casesynth.answers.plan import AnswerPlan, CountTable, Integers
-from casesynth.answers.question import Fact, Part, Split, WithinPeople
+from casesynth.answers.plan import AnswerPlan
+from casesynth.answers.question import CountTable, Fact, Integers, Part, Split, WithinPeople, stored_where
 from casesynth.canonical import JsonValue, canonical_json, parse_json
 from casesynth.errors import CasesynthError
 
@@ -97,7 +97,13 @@ def _table(entry: Mapping[str, Any]) -> tuple[CountTable, Integers]:
         Fact(label="", holds=tuple((name, frozenset(positions)) for name, positions in holds))
         for holds in facts["facts"]
     )
-    table = CountTable(splits=splits, facts=held, nano_rho=facts["nano_rho"], spread=facts["spread"])
+    table = CountTable(
+        splits=splits,
+        facts=held,
+        nano_rho=facts["nano_rho"],
+        where=stored_where(facts["where"]),
+        spread=facts["spread"],
+    )
     return table, np.array(entry["values"], np.int64).reshape(table.shape)
 
 

@@ -17,14 +17,12 @@ import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Final, TypeAlias
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Final
 
 from casesynth.answers.families import Shown, shown_families
-from casesynth.answers.grid import GridError, GridEstimate, GridTable, Use, combine
-from casesynth.answers.question import Fact, Question, Split, WithinPeople
+from casesynth.answers.grid import GridError, GridEstimate, GridTable, combine
+from casesynth.answers.question import CountTable, Fact, Integers, Question, Split, Where, WithinPeople
+from casesynth.answers.reuse import reused
 from casesynth.canonical import JsonValue, canonical_json
 from casesynth.errors import CasesynthError
 from casesynth.privacy.accounting import check_delta, default_delta, epsilon_for, rho_for
@@ -42,60 +40,11 @@ NORMAL: Final = 1.959963984540054
 PRICE_MAX: Final = 10**13
 """Nano-rho of the dearest answer: beyond it there is no protection to speak of."""
 
-Integers: TypeAlias = NDArray[np.int64]
-
-Key: TypeAlias = tuple[tuple[object, ...], ...]
-"""What a table is over: the keys of its splits and facts."""
+_UNIT_SCALE: Final = gaussian_scale(1)
 
 
 class AnswerPlanError(CasesynthError):
     """A question that cannot be planned from its public facts; says what to change."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class CountTable:
-    """One table that is counted: its cells cross the splits, and each person counts with the product of their signs."""
-
-    splits: tuple[Split, ...]
-    facts: tuple[Fact, ...]
-    nano_rho: int
-    """Share at sensitivity one."""
-    spread: int = 1
-    """How far one person moves it: by so many records at most."""
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Number of parts of each split."""
-        return tuple(len(split.parts) for split in self.splits)
-
-    @property
-    def cells(self) -> int:
-        """Number of noisy cells."""
-        return math.prod(self.shape)
-
-    @property
-    def scale(self) -> float:
-        """Scale of the noise on each cell."""
-        return gaussian_scale(self.nano_rho)
-
-    @property
-    def cost(self) -> int:
-        """Nano-rho that it costs."""
-        return self.nano_rho * self.spread**2
-
-    @property
-    def key(self) -> Key:
-        """What it is over, whatever its labels."""
-        return tuple(split.key for split in self.splits) + tuple(fact.key for fact in self.facts)
-
-    def facts_of_it(self) -> JsonValue:
-        """Return it as JSON, for charges and stored answers."""
-        return {
-            "splits": [[split.attribute, [sorted(part.positions) for part in split.parts]] for split in self.splits],
-            "facts": [[[name, sorted(positions)] for name, positions in fact.holds] for fact in self.facts],
-            "nano_rho": self.nano_rho,
-            "spread": self.spread,
-        }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,7 +118,7 @@ def plan_answer(
         people_cap: public bound on the number of people.
         delta: default the smaller of 1e-6 and 1 / (10 people_cap).
         tokens: how many person tokens one person may have.
-        paid: tables under the same condition, of the same unit, that were paid for before on the same snapshot.
+        paid: tables of the same unit that were paid for before on the same snapshot (`helping`).
         price: nano-rho that were charged for this very question; its shares then follow from it, whatever was paid for since.
 
     Raises:
@@ -184,12 +133,12 @@ def plan_answer(
             f"the question has {cells} cells in {len(unit)} tables, expected at most {CELLS_MAX} in {TABLES_MAX}"
         )
     families = shown_families(question)
+    expected = _Expected.of(families, question.where, unit, paid)
     spread, asked = unit[0].spread, question.accuracy
     if price is not None:
         budget = price // spread**2
     elif isinstance(asked, WithinPeople):
-        known = _told(families, paid) <= asked.people
-        budget = 0 if known else _price(unit, families, paid, asked.people)
+        budget = 0 if _follows(expected, asked.people) else _price(unit, families, expected, asked.people)
     else:
         budget = rho_for(asked.epsilon, used) // spread**2
     tables = _priced(unit, families, budget) if budget else ()
@@ -200,55 +149,89 @@ def plan_answer(
         people_cap=people_cap,
         delta=used,
         tokens=tokens,
-        within=expected_within(families, [*tables, *paid]),
+        within=expected.within(tables),
     )
 
 
-def _told(families: Sequence[Shown], paid: Sequence[CountTable]) -> float:
-    """Return how exact the answer is from what is paid for alone; infinity where that does not tell it."""
-    try:
-        return expected_within(families, paid) if paid else math.inf
-    except GridError:
-        return math.inf
+def helping(question: Question, paid: Sequence[tuple[CountTable, Integers]]) -> list[tuple[CountTable, Integers]]:
+    """Return those of some noisy tables, of one unit and snapshot, that make an answer more exact."""
+    families = shown_families(question)
+    spread = 1 if question.unit is None else question.unit.at_most
+    return [
+        (table, values)
+        for table, values in paid
+        if table.spread == spread and any(reused(table, None, _axes(shown), question.where) for shown in families)
+    ]
 
 
-def expected_within(families: Sequence[Shown], tables: Sequence[CountTable]) -> float:
-    """Return the half width of the widest interval of a count that is shown.
-
-    Raises:
-        GridError: no table tells a part of a count.
-    """
-    worst: dict[object, float] = {}
-    for shown in families:
-        if not shown.counts:
-            continue
-        sizes, found = _over(shown, [(table, None) for table in tables])
-        alike = (shown.total, tuple(sizes), tuple(sorted((table.uses, table.variance) for table in found)))
-        if alike not in worst:  # families of other facts, measured alike
-            worst[alike] = float(combine(sizes, found).covariance(shown.rows, shown.rows).max())
-    return NORMAL * math.sqrt(max(worst.values()))
+def grid_of(shown: Shown, tables: Sequence[tuple[CountTable, Integers]], where: Where) -> GridEstimate:
+    """Return the estimate of a family's grid from all tables that say something about it."""
+    axes = _axes(shown)
+    found = [reused(table, values, axes, where) for table, values in tables]
+    return combine(_sizes(shown), [table for table in found if table is not None])
 
 
-def grid_of(shown: Shown, tables: Sequence[tuple[CountTable, Integers | None]]) -> GridEstimate:
-    """Return the estimate of a family's grid from all tables that are over it; the others are left out."""
-    return combine(*_over(shown, tables))
+def _axes(shown: Shown) -> tuple[Split | Fact, ...]:
+    return (*shown.splits, *shown.facts)
 
 
-def _over(shown: Shown, tables: Sequence[tuple[CountTable, Integers | None]]) -> tuple[list[int], list[GridTable]]:
-    axes = [split.key for split in shown.splits] + [fact.key for fact in shown.facts]
-    sizes = [len(split.parts) for split in shown.splits] + [2] * len(shown.facts)
-    found = []
-    for table, values in tables:
-        if not set(table.key) <= set(axes):
-            continue
-        whole, signs = {split.key for split in table.splits}, {fact.key for fact in table.facts}
-        uses: tuple[Use, ...] = tuple("whole" if axis in whole else "sign" if axis in signs else "sum" for axis in axes)
-        turned = None
-        if values is not None:
-            order = sorted(range(len(table.splits)), key=lambda place: axes.index(table.splits[place].key))
-            turned = values.transpose(order).astype(np.float64)
-        found.append(GridTable(uses=uses, values=turned, variance=table.scale**2))
-    return sizes, found
+def _sizes(shown: Shown) -> list[int]:
+    return [len(split.parts) for split in shown.splits] + [2] * len(shown.facts)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Family:
+    """One family of counts, for all that are measured alike."""
+
+    shown: Shown
+    own: tuple[tuple[int, GridTable], ...]
+    """Which of the question's tables say something about it, and how."""
+    paid: tuple[GridTable, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Expected:
+    """How exact a question's counts are, for any shares of its tables."""
+
+    families: tuple[_Family, ...]
+
+    @classmethod
+    def of(
+        cls, families: Sequence[Shown], where: Where, unit: Sequence[CountTable], paid: Sequence[CountTable]
+    ) -> _Expected:
+        """Look once at what each table says about each family."""
+        alike: dict[object, _Family] = {}
+        for shown in families:
+            if not shown.counts:
+                continue
+            axes = _axes(shown)
+            own = [(place, reused(table, None, axes, where)) for place, table in enumerate(unit)]
+            told = [(place, table) for place, table in own if table is not None]
+            before = [found for found in (reused(table, None, axes, where) for table in paid) if found is not None]
+            kind = (
+                shown.total,
+                tuple(_sizes(shown)),
+                tuple((unit[place].cells, len(unit[place].facts), table.uses) for place, table in told),
+                tuple(sorted((table.uses, table.variance) for table in before)),
+            )
+            alike.setdefault(kind, _Family(shown=shown, own=tuple(told), paid=tuple(before)))
+        return cls(families=tuple(alike.values()))
+
+    def within(self, tables: Sequence[CountTable]) -> float:
+        """Return the half width of the widest interval of a count, with these tables; none of them, or all, priced.
+
+        Raises:
+            GridError: no table tells a part of a count.
+        """
+        worst = 0.0
+        for family in self.families:
+            own = [
+                replace(table, variance=table.variance * (tables[place].scale / _UNIT_SCALE) ** 2)
+                for place, table in (family.own if tables else ())
+            ]
+            estimate = combine(_sizes(family.shown), [*own, *family.paid])
+            worst = max(worst, float(estimate.covariance(family.shown.rows, family.shown.rows).max()))
+        return NORMAL * math.sqrt(worst)
 
 
 def _unit_tables(question: Question) -> list[CountTable]:
@@ -263,7 +246,11 @@ def _unit_tables(question: Question) -> list[CountTable]:
             for some in itertools.combinations(shown.facts, length):
                 if not (shown.lonely and length > 1):
                     facts[some] = None
-    return [CountTable(splits=part, facts=some, nano_rho=1, spread=spread) for part in chosen for some in facts]
+    return [
+        CountTable(splits=part, facts=some, nano_rho=1, where=question.where, spread=spread)
+        for part in chosen
+        for some in facts
+    ]
 
 
 def _priced(tables: Sequence[CountTable], families: Sequence[Shown], budget: int) -> tuple[CountTable, ...]:
@@ -284,26 +271,31 @@ def _priced(tables: Sequence[CountTable], families: Sequence[Shown], budget: int
     )
 
 
-def _price(unit: Sequence[CountTable], families: Sequence[Shown], paid: Sequence[CountTable], people: float) -> int:
-    """Return the smallest budget at which every count shown is within so many people."""
+def _follows(expected: _Expected, people: float) -> bool:
+    """Whether every count is that exact from what is paid for alone."""
+    try:
+        return expected.within(()) <= people
+    except GridError:
+        return False
+
+
+def _price(unit: Sequence[CountTable], families: Sequence[Shown], expected: _Expected, people: float) -> int:
+    """Return the smallest budget at which every count shown is within so many people, to a millionth."""
 
     def enough(budget: int) -> bool:
-        return expected_within(families, [*_priced(unit, families, budget), *paid]) <= people
+        return expected.within(_priced(unit, families, budget)) <= people
 
     low, high = len(unit) - 1, PRICE_MAX
     if not enough(high):
         raise AnswerPlanError(f"no price buys an answer within {people:g}")
-    alone = 1.0 if paid else 0.0
-    if not alone:  # variances of one's own tables fall as one over the budget: one look tells about where it is
-        probe = 10**12
-        at_probe = expected_within(families, _priced(unit, families, probe))
-        guess = math.ceil(probe * (at_probe / people) ** 2)
-        low, high = (
-            max(low, min(high, guess - guess // 1000) - len(unit) * 50),
-            min(high, guess + guess // 1000 + len(unit) * 50),
-        )
-        if enough(low + 1) or not enough(high):
-            low, high = len(unit) - 1, PRICE_MAX
+    alone = math.ceil(PRICE_MAX * (expected.within(_priced(unit, families, PRICE_MAX)) / people) ** 2)
+    guess = (
+        alone + alone // 100_000 + 50 * len(unit)
+    )  # variances fall as one over the budget: without earlier tables this is it
+    if guess < high and enough(guess):
+        high = guess
+        if not enough(guess - guess // 20_000 - 100 * len(unit)):
+            low = max(guess - guess // 20_000 - 100 * len(unit), low)
     while high - low > max(1, high // 1_000_000):
         middle = (low + high) // 2
         low, high = (low, middle) if enough(middle) else (middle, high)

@@ -9,10 +9,15 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
 
 from casesynth.canonical import JsonValue
+from casesynth.privacy.mechanisms import gaussian_scale
 
 QUESTION_FORMAT = "casehaven-question/1"
 
@@ -194,3 +199,73 @@ class Question:
     def counted(self) -> Literal["people", "records"]:
         """What is counted."""
         return NOUN[self.unit is None]
+
+
+Integers: TypeAlias = NDArray[np.int64]
+
+Key: TypeAlias = tuple[tuple[object, ...], ...]
+"""What a table is over: the keys of its splits and facts."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CountTable:
+    """One table that is counted: its cells cross the splits, and each person counts with the product of their signs."""
+
+    splits: tuple[Split, ...]
+    facts: tuple[Fact, ...]
+    nano_rho: int
+    """Share at sensitivity one."""
+    where: Where = EVERYBODY
+    """Who is counted."""
+    spread: int = 1
+    """How far one person moves it: by so many records at most."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Number of parts of each split."""
+        return tuple(len(split.parts) for split in self.splits)
+
+    @property
+    def cells(self) -> int:
+        """Number of noisy cells."""
+        return math.prod(self.shape)
+
+    @property
+    def scale(self) -> float:
+        """Scale of the noise on each cell."""
+        return gaussian_scale(self.nano_rho)
+
+    @property
+    def cost(self) -> int:
+        """Nano-rho that it costs."""
+        return self.nano_rho * self.spread**2
+
+    @property
+    def key(self) -> Key:
+        """What it is over, whatever its labels."""
+        return tuple(split.key for split in self.splits) + tuple(fact.key for fact in self.facts)
+
+    def facts_of_it(self) -> JsonValue:
+        """Return it as JSON, for charges and stored answers."""
+        return {
+            "splits": [[split.attribute, [sorted(part.positions) for part in split.parts]] for split in self.splits],
+            "where": _where_facts(self.where),
+            "facts": [[[name, sorted(positions)] for name, positions in fact.holds] for fact in self.facts],
+            "nano_rho": self.nano_rho,
+            "spread": self.spread,
+        }
+
+
+def _where_facts(where: Where) -> JsonValue:
+    """Return a condition by positions, as JSON."""
+    if isinstance(where, Condition):
+        return [where.attribute, sorted(where.positions)]
+    return {"all" if isinstance(where, Every) else "any": [_where_facts(part) for part in where.parts]}
+
+
+def stored_where(facts: Any) -> Where:
+    """Return a condition from its JSON by positions."""
+    if isinstance(facts, list):
+        return Condition(attribute=facts[0], positions=frozenset(facts[1]))
+    ((word, parts),) = facts.items()
+    return (Every if word == "all" else Some)(parts=tuple(stored_where(part) for part in parts))
