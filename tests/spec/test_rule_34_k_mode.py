@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import csv
+import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterator
@@ -69,9 +70,18 @@ class Office:
         assert result.exit_code == 0, result.output
         return result
 
-    def request(self, name: str = "request.json", *extra: str | Path, dataset: str = "north/shelter") -> Path:
+    def request(self, name: str = "request.json", *extra: str | Path, source: str = "a register") -> Path:
         path = self.folder / name
-        fixed = ("--dataset", dataset, "--schema", self.folder / "shelter.json", "--people-cap", "10000")
+        fixed = (
+            "--dataset",
+            "north/shelter",
+            "--source",
+            source,
+            "--schema",
+            self.folder / "shelter.json",
+            "--people-cap",
+            "10000",
+        )
         why = ("--reason", "a partner without a computer reads it on paper")
         self.ok("k-release", "request", *fixed, *why, *self.ledger, "-o", path, *extra)
         return path
@@ -192,6 +202,8 @@ def test_k_below_ten_cannot_be_asked_for(office: Office) -> None:
     fixed = (
         "--dataset",
         "north/shelter",
+        "--source",
+        "a register",
         "--schema",
         office.folder / "shelter.json",
         "--people-cap",
@@ -374,7 +386,19 @@ def test_a_dataset_of_a_vault_goes_the_same_way(office: Office, house: SafeHouse
     house.take_in([*everyone[:60], *({**record, "mayRelease": "no"} for record in everyone[60:])])
     schema = house.folder / "house.json"
     schema.write_text(json.dumps(house.open().dataset("north", "cases").schema.document()), encoding="utf-8")
-    fixed = ("--dataset", "north/cases", "--schema", schema, "--people-cap", "10000", "--reason", "r")
+    source = f"vault:{house.open().vault_id}"
+    fixed = (
+        "--dataset",
+        "north/cases",
+        "--source",
+        source,
+        "--schema",
+        schema,
+        "--people-cap",
+        "10000",
+        "--reason",
+        "r",
+    )
     request = office.folder / "house-request.json"
     office.ok("k-release", "request", *fixed, *office.ledger, "-o", request)
     approvals = [part for steward in STEWARDS for part in ("--approval", office.approve(request, steward))]
@@ -384,6 +408,39 @@ def test_a_dataset_of_a_vault_goes_the_same_way(office: Office, house: SafeHouse
     assert office.marked() == {"north/cases"}
     genders = Counter(row["gender"] for row in _rows(office.folder / "k"))
     assert genders["woman"] == 30 and genders["man"] == 10  # 30 and 15 of the 60 who agreed, rounded down
+
+
+def test_records_come_from_where_two_people_approved(office: Office, house: SafeHouse, people: MakePeople) -> None:
+    cases = office.shelter.write("north.csv", people(50))
+    for number, source in enumerate((f"vault:{house.open().vault_id}", "vault:")):
+        request = office.request(f"{number}.json", source=source)
+        refused = office.make([cases], [office.approve(request, steward) for steward in STEWARDS])
+        assert refused.exit_code == 1 and "these are case files" in refused.output
+    house.take_in([{**record, "mayCare": "yes", "mayCount": "yes", "mayPool": "yes"} for record in people(60)])
+    fixed = ("--dataset", "north/cases", "--schema", office.folder / "shelter.json", "--people-cap", "100")
+    for number, source in enumerate(("a register", "vault:another")):
+        request = office.folder / f"vault-{number}.json"
+        office.ok("k-release", "request", *fixed, "--source", source, "--reason", "r", *office.ledger, "-o", request)
+        named = [part for steward in STEWARDS for part in ("--approval", office.approve(request, steward))]
+        places = (*office.ledger, "--trust", office.store, "--key", office.key("Amal"), "--open-accounts")
+        refused = house.run("k-release", "make", "--from-vault", "--out", office.folder / "k", *named, *places)
+        assert refused.exit_code == 1 and "does not name this vault" in refused.output
+    assert office.marked() == set()
+    assert not (office.folder / "k").exists()
+
+
+def test_the_request_and_the_bundle_name_the_source_and_hold_nothing_of_the_files(
+    office: Office, people: MakePeople
+) -> None:
+    """A digest of the case files would let whoever knows all records but one confirm a guess of that one."""
+    bundle = office.made(people(60))
+    facts = parse_manifest((bundle / "manifest.json").read_bytes()).facts
+    assert facts["source"] == "a register"
+    asked = json.loads((office.folder / "request.json").read_text(encoding="utf-8"))
+    assert asked["source"] == "a register"
+    cases = (office.folder / "north.csv").read_bytes()
+    said = "".join((bundle / name).read_text(encoding="utf-8") for name in ("approvals.json", "datasheet.md"))
+    assert hashlib.sha256(cases).hexdigest() not in said + json.dumps(facts) + json.dumps(asked)
 
 
 def _imports(path: Path) -> Iterator[str]:

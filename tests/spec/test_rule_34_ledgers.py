@@ -69,6 +69,7 @@ class Desk:
         return KRequest.draw_up(
             ledger=Ledger.open(ledger).statement().ledger_id,
             dataset="north/cases",
+            source=f"vault:{self.house.open().vault_id}",
             schema_sha256=self.house.open().dataset("north", "cases").schema.digest(),
             k=10,
             mode="seeded",
@@ -262,7 +263,18 @@ def test_of_case_files_the_screen_says_that_only_the_ledger_carries_the_mark(
     cases, ledger = shelter.write("north.csv", people(60)), shelter.folder / "ledger.sqlite"
     schema = shelter.folder / "shelter.json"
     asked, key = shelter.folder / "r.json", shelter.folder / "key.pem"
-    fixed = ("--dataset", "north/shelter", "--people-cap", "10000", "--reason", "r", "--ledger", ledger)
+    fixed = (
+        "--dataset",
+        "north/shelter",
+        "--source",
+        "a register",
+        "--people-cap",
+        "10000",
+        "--reason",
+        "r",
+        "--ledger",
+        ledger,
+    )
     assert _run("k-release", "request", "--schema", schema, *fixed, "-o", asked).exit_code == 0
     signed: list[str | Path] = []
     trust = TrustStore.load(_trusting(shelter.folder, key))

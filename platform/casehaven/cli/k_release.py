@@ -16,6 +16,7 @@ from casehaven.ledger import Ledger
 from casehaven.releases.k_mode import make_k_synthetic_of_files, make_k_synthetic_of_vault
 from casehaven.releases.k_mode_request import (
     K_LEAST,
+    VAULT,
     KRequest,
     approve,
     read_approval,
@@ -43,6 +44,12 @@ def command() -> None:
 
 @command.command("request")
 @click.option("--dataset", required=True, metavar="ORGANISATION/DATASET", help="One dataset of one organisation.")
+@click.option(
+    "--source",
+    required=True,
+    help="Where records are read from: vault:ID, with the id that `casehaven vault status` prints, or the name of the case files in your words. It is published: "
+    "no number of people, nothing of a record.",
+)
 @click.option("--schema", "schema_name", required=True, help="Id of a shipped schema, or a schema file.")
 @click.option("--k", type=int, default=K_LEAST, show_default=True, help="How many people at least state each record.")
 @click.option(
@@ -62,6 +69,7 @@ def command() -> None:
 @out_file
 def request_command(
     dataset: str,
+    source: str,
     schema_name: str,
     k: int,
     mode: Mode,
@@ -82,6 +90,7 @@ def request_command(
     made = KRequest.draw_up(
         ledger=Ledger.open(path).statement().ledger_id,
         dataset=dataset,
+        source=source,
         schema_sha256=schema.digest(),
         k=k,
         mode=mode,
@@ -220,8 +229,8 @@ def in_words(asked: KRequest) -> list[str]:
         f"ledger     {_shown(asked.ledger)}",
         "           the mark goes into the ledger of this id, which was made with it; compare the id with the one that `casehaven ledger show`",
         "           prints for the ledger that pays for this dataset. If they differ, do not approve: your ledger would go on as if nothing was made",
-        "records    of the vault or of case files, the request does not say which. The vault keeps a mark of its own; of case files",
-        "           nothing but the ledger above will know, and under another ledger or another name they can be released again",
+        f"records    {_shown(asked.source)}",
+        *_whose_mark(asked.source),
         f"schema     {_schema(asked.schema_sha256)}",
         f"file       k {asked.k}, {asked.mode}",
         f"title      {_shown(asked.title)}",
@@ -235,6 +244,19 @@ def in_words(asked: KRequest) -> list[str]:
 def _shown(text: str) -> str:
     """Text of a file that somebody else wrote: nothing in it can change how the screen is read."""
     return text if text.isprintable() else ascii(text)
+
+
+def _whose_mark(source: str) -> tuple[str, str]:
+    """Who will know, beside the ledger, that a k-synthetic file was made."""
+    if source.startswith(VAULT):
+        return (
+            "           the vault of this id, and no case files. It keeps a mark of its own. Compare the id with the one that",
+            "           `casehaven vault status` prints for the vault that keeps this dataset",
+        )
+    return (
+        "           case files, in the words of whoever asks; nobody checks which. Nothing but the ledger above will know,",
+        "           and under another ledger or another name they can be released again",
+    )
 
 
 def _schema(digest: str) -> str:

@@ -3,7 +3,7 @@
 The order is the rule:
 
 1. What is never done is refused first: more than one organisation or dataset, a dataset under an agreement. `refuse_pooled` is the one place that decides it.
-2. Two people approved the very request that is carried out.
+2. Two people approved the very request that is carried out; records come from where it says: the vault of that id, or case files.
 3. The files are checked by structure; nothing is read for its values yet.
 4. The ledger marks the dataset, for good; a dataset of a vault is marked in the vault too. Then, not before, records are opened.
 5. The file is made, checked against its promises, labelled, signed and placed whole.
@@ -25,7 +25,7 @@ from casehaven.errors import CasehavenError
 from casehaven.intake import snapshot
 from casehaven.ledger import Ledger
 from casehaven.releases.k_mode_bundle import write_k_bundle
-from casehaven.releases.k_mode_request import Approval, KRequest, KRequestError, two_people
+from casehaven.releases.k_mode_request import VAULT, Approval, KRequest, KRequestError, two_people
 from caseschemas import CaseSchema
 from casesynth.bundle import BundleExistsError
 from casesynth.domain import Domain
@@ -114,6 +114,8 @@ def make_k_synthetic_of_files(
         UnboundedRequestUsedError: the request was used before.
     """
     request = _approved(approvals)
+    if request.source.startswith(VAULT):
+        raise KRequestError("two people approved that records are read from a vault, and these are case files")
 
     def checked() -> tuple[Open, bool]:
         opened = snapshot(
@@ -155,6 +157,8 @@ def make_k_synthetic_of_vault(
 
     request = _approved(approvals)
     dataset = vault.dataset(*parse_dataset_id(request.dataset))
+    if request.source != f"{VAULT}{vault.vault_id}":
+        raise KRequestError(f"the request does not name this vault as its source; expected {VAULT}{vault.vault_id}")
     if request.person_key is None or request.legal_basis is not None:
         raise KRequestError("a vault keeps records by person and knows what each agreed to; the request says otherwise")
 

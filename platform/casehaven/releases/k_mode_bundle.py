@@ -103,6 +103,7 @@ def k_facts(
         "people_cap": request.people_cap,
         "organisations": 1,
         "reason": request.reason,
+        "source": request.source,
         "request_sha256": request.digest(),
         "approved_by": sorted(approval.public_key.fingerprint for approval in approvals),
         "consent_applied": consent_applied,

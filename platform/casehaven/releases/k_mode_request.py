@@ -1,6 +1,6 @@
 """The request to make a k-synthetic file, and its approval by two people (privacy rule 34).
 
-1. A request states everything that is chosen: dataset, k, mode, cap, ground, and why. It has a random number, so that no two are alike.
+1. A request states everything that is chosen: dataset, where its records are read from, k, mode, cap, ground, and why. It has a random number, so that no two are alike.
 2. An approval is an Ed25519 signature over the canonical bytes of a request, with a prefix that makes it good for nothing else.
 3. Two people are two names of the trust store, with two keys, over the same request. One request is good for one attempt: the ledger remembers it.
 """
@@ -41,6 +41,9 @@ APPROVERS = 2
 K_LEAST = 10
 """The smallest k that a request may name: the minimum count of every other release (privacy rule 25)."""
 
+VAULT = "vault:"
+"""What the source of a request begins with where records are read from a vault."""
+
 _LIMIT = 65_536
 _TEXT_LIMIT = 2_000
 
@@ -65,6 +68,9 @@ class KRequest:
     """Id of the ledger that will hold the mark."""
     dataset: str
     """`organisation/dataset`: one, of one organisation."""
+    source: str
+    """`vault:` and the vault's id, or the name of the case files in the steward's words; published, so it holds no count and nothing of a record. A digest of
+    case files would let somebody who knows all records but one confirm a guess of that one."""
     schema_sha256: str
     k: int
     mode: Mode
@@ -105,6 +111,7 @@ class KRequest:
         *,
         ledger: str,
         dataset: str,
+        source: str,
         schema_sha256: str,
         k: int,
         mode: Mode,
@@ -124,6 +131,7 @@ class KRequest:
             created=datetime.now(UTC).date().isoformat(),
             ledger=ledger,
             dataset=dataset,
+            source=source,
             schema_sha256=schema_sha256,
             k=k,
             mode=mode,
