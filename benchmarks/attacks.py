@@ -13,13 +13,9 @@ a person with values that nobody else has, and an attacker who knows everybody e
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
-import platform
 import subprocess
-import sys
 import tempfile
-import venv
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +23,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from engine import codes_of, people_of
+from environments import NotInstalled, environment
 
 from casesynth.api import EACH_ROW, release
 from casesynth.codes import Codes
@@ -49,10 +46,6 @@ K = 10
 SLOWLY_ATTACKED = {"ours, epsilon 4": 1 << 20, "broken: every second record copied": 2000}
 """Files that anonymeter attacks, too, and how many people at most: of a file that fails by far a few show it."""
 LIMIT_SECONDS = 3600
-
-
-class NotInstalled(Exception):
-    """Why anonymeter has no numbers."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,30 +104,13 @@ def our_verdicts(there: World, synthetic: Sequence[Codes]) -> list[Verdict]:
     ]  # fmt: skip
 
 
-def environment() -> Path:
+def interpreter() -> Path:
     """Return the interpreter of anonymeter's environment, installing it when it is not there.
 
     Raises:
         NotInstalled: it cannot be installed here.
     """
-    pinned = HERE / f"{ATTACKER}.txt"
-    version = platform.python_version()
-    folder = CACHE / f"{ATTACKER}-{version}-{hashlib.sha256(pinned.read_bytes()).hexdigest()[:12]}"
-    python = folder / "bin" / "python"
-    if not (folder / "installed").exists():
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            venv.create(folder, with_pip=True, clear=True)
-        except subprocess.CalledProcessError:
-            raise NotInstalled("no environment can be made here: Python's venv or ensurepip is missing") from None
-        options = ["--quiet", "--disable-pip-version-check", "--no-deps", "--only-binary=:all:"]
-        command = [python, "-m", "pip", "install", *options, "--requirement", pinned]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode:
-            print(done.stderr, file=sys.stderr)
-            raise NotInstalled(f"benchmarks/attackers/{pinned.name} does not install with Python {version} here")
-        (folder / "installed").touch()
-    return python
+    return environment(HERE / f"{ATTACKER}.txt", CACHE)
 
 
 def shown(codes: Sequence[Codes], domain: Domain) -> pd.DataFrame:
@@ -148,27 +124,45 @@ def shown(codes: Sequence[Codes], domain: Domain) -> pd.DataFrame:
 
 
 def anonymeter_verdicts(
-    there: World, synthetic: Sequence[Codes], *, attacks: int = 2000, queries: int = 2000
+    there: World,
+    synthetic: Sequence[Codes],
+    *,
+    attacks: int = 2000,
+    queries: int = 2000,
+    secrets: Sequence[str] = SECRETS,
 ) -> list[Verdict]:
     """Attack a file with anonymeter.
+
+    Args:
+        there: the people.
+        synthetic: the file.
+        attacks: people whom linkability and inference attack, and as many control people.
+        queries: combinations that singling out tries.
+        secrets: columns that are inferred from all others, one by one.
 
     Raises:
         NotInstalled: it cannot be installed here.
     """
-    python = environment()
+    python = interpreter()
     with tempfile.TemporaryDirectory(dir=CACHE) as work:
-        return _attacked(python, Path(work), there, synthetic, attacks=attacks, queries=queries)
+        return _attacked(python, Path(work), there, synthetic, attacks, queries, secrets)
 
 
 def _attacked(
-    python: Path, work: Path, there: World, synthetic: Sequence[Codes], *, attacks: int, queries: int
+    python: Path,
+    work: Path,
+    there: World,
+    synthetic: Sequence[Codes],
+    attacks: int,
+    queries: int,
+    secrets: Sequence[str],
 ) -> list[Verdict]:
     names = [column.name for column in there.domain.columns]
     for name, codes in (("real", there.real), ("synthetic", synthetic), ("control", there.control)):
         shown(codes, there.domain).to_csv(work / f"{name}.csv", index=False)
     task = {
         "attacks": attacks, "queries": queries, "widths": [3], "halves": [names[::2], names[1::2]],
-        "secrets": [name for name in SECRETS if name in names], "seed": 1,
+        "secrets": [name for name in secrets if name in names], "seed": 1,
     }  # fmt: skip
     (work / "task.json").write_text(json.dumps(task), encoding="utf-8")
     files = [work / name for name in ("real.csv", "synthetic.csv", "control.csv", "task.json")]

@@ -12,14 +12,12 @@ goes on where it was.
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import math
 import platform
 import signal
 import subprocess
 import sys
-import venv
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +27,7 @@ import numpy as np
 import pandas as pd
 from draw import Line, chart
 from engine import MEASURES, codes_of, engine_row, exact_tables, mean_of, people_of, scores_of
+from environments import NotInstalled, environment
 from rows import NotMeasuredError, engine_digest, kept_row, sources_digest
 
 from casesynth.codes import Codes
@@ -66,26 +65,16 @@ class LeftOut(Exception):
     """Why a peer has no numbers."""
 
 
-def environment(script: str) -> Path:
-    """Return the interpreter of a peer's environment, installing it when it is not there."""
-    pinned = HERE / f"{script}.txt"
-    version = platform.python_version()
-    digest = hashlib.sha256(pinned.read_bytes()).hexdigest()[:12]
-    folder = CACHE / f"{script}-{version}-{digest}"
-    python = folder / "bin" / "python"
-    if not (folder / "installed").exists():
-        try:
-            venv.create(folder, with_pip=True, clear=True)
-        except subprocess.CalledProcessError:
-            raise LeftOut("no environment can be made here: Python's venv or ensurepip is missing") from None
-        options = ["--quiet", "--disable-pip-version-check", "--no-deps", "--only-binary=:all:"]
-        command = [python, "-m", "pip", "install", *options, "--requirement", pinned]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode:
-            print(done.stderr, file=sys.stderr)
-            raise LeftOut(f"benchmarks/peers/{pinned.name} does not install with Python {version} here")
-        (folder / "installed").touch()
-    return python
+def interpreter_of(peer: Peer) -> Path:
+    """Return the interpreter of a peer's environment, installing it when it is not there.
+
+    Raises:
+        LeftOut: it cannot be installed here.
+    """
+    try:
+        return environment(HERE / f"{peer.script}.txt", CACHE)
+    except NotInstalled as why:
+        raise LeftOut(str(why)) from None
 
 
 def run_within(command: list[Path | str], *, cpu: float, clock: float) -> str:
@@ -137,7 +126,7 @@ def peer_records(
 ) -> tuple[tuple[Codes, ...], dict[str, float]]:
     """Return a peer's synthetic records as codes, and its cost."""
     peer = PEERS[name]
-    python = environment(peer.script)
+    python = interpreter_of(peer)
     source, target, task = CACHE / "people.csv", CACHE / "records.csv", CACHE / "task.json"
     target.unlink(missing_ok=True)
     shown_to_peers(codes, domain).to_csv(source, index=False)
@@ -185,7 +174,7 @@ def peer_row(
     def measure() -> dict[str, Any]:
         if known_only:
             raise NotMeasuredError("not measured")
-        environment(peer.script)
+        interpreter_of(peer)
         real, domain, _ = exact_tables(data)
         codes = codes_of(people_of(data, seed=1)[0], domain)
         try:
