@@ -78,6 +78,7 @@ def page_data(
             "classes": len(quantised.weights),
             "weights": quantised.weights_text(),
             "codes": quantised.codes_text(),
+            "links": quantised.links_facts(),
             "floor": FLOOR,
             "step": STEP,
             "largest": CODES,

@@ -4,6 +4,7 @@
    becomes zero. Weights are kept exactly.
 2. A factor is then off by at most a factor `exp(STEP / 2)`. Terms are positive, so an estimate of a combination of L values is off by at
    most `exp(L STEP / 2) - 1` of itself (0.053 % for three values, 0.071 % for four), and by what falls below the floor.
+3. The tables of links (`casesynth.links`) are kept exactly.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 
 from casesynth.aggregates import ABSENT, AggregateTable
 from casesynth.contrasts import Floats
+from casesynth.links import Link, joint, related
 from casesynth.model import LatentClassModel
 
 FLOOR = 1e-10
@@ -38,11 +40,14 @@ class QuantisedModel:
     """Shape (K,)."""
     codes: tuple[NDArray[np.uint16], ...]
     """Per column, one code per value and class, shape (C, K)."""
+    links: tuple[Link, ...] = ()
+    """Columns that follow from another one."""
 
     @classmethod
     def of(cls, model: LatentClassModel) -> QuantisedModel:
         """Return the nearest quantised model."""
-        return cls(people=model.people, weights=model.weights, codes=tuple(_codes(part) for part in model.shares))
+        codes = tuple(_codes(part) for part in model.shares)
+        return cls(people=model.people, weights=model.weights, codes=codes, links=model.links)
 
     def shares(self) -> tuple[Floats, ...]:
         """Return the shares that a reader of the codes gets."""
@@ -55,6 +60,22 @@ class QuantisedModel:
     def codes_text(self) -> str:
         """Return the codes as base64 of little-endian 16-bit integers, column by column, value by value."""
         return base64.b64encode(np.concatenate(self.codes).astype("<u2").tobytes()).decode()
+
+    def links_facts(self) -> list[dict[str, object]]:
+        """Return the links: of a declared one the value that goes with each value of the source, else the table as base64 of 64-bit floats."""
+        return [
+            {
+                "column": link.column,
+                "source": link.source,
+                "values": link.table.shape[1],
+                **(
+                    {"places": link.table.argmax(axis=1).tolist()}
+                    if link.declared
+                    else {"table": base64.b64encode(link.table.astype("<f8").tobytes()).decode()}
+                ),
+            }
+            for link in self.links
+        ]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,10 +107,29 @@ def closeness(quantised: QuantisedModel, aggregates: AggregateTable) -> Closenes
         for axis in range(1, part.shape[1]):
             product = product * stacked[part[:, axis]]
         exact = aggregates.estimate[first : first + 4096]
-        gap = np.abs(product @ weights - exact)
+        found = product @ weights
+        _relate(found, first, quantised, shares, aggregates)
+        gap = np.abs(found - exact)
         people = max(people, float(gap.max()))
         relative = max(relative, float((gap / exact).max()))
     return Closeness(people=people, relative=relative, combinations=len(rows))
+
+
+def _relate(
+    found: Floats, first: int, quantised: QuantisedModel, shares: tuple[Floats, ...], aggregates: AggregateTable
+) -> None:
+    """Put right, in place, what the combinations from `first` on come to where their columns hang together."""
+    if not quantised.links:
+        return
+    columns = aggregates.columns[first : first + len(found)]
+    values = aggregates.values[first : first + len(found)]
+    weights = quantised.weights * quantised.people
+    for clique in np.unique(columns, axis=0):
+        used = [int(column) for column in clique if column != ABSENT]
+        if related(used, quantised.links):
+            inside = (columns == clique).all(axis=1)
+            table = joint(used, shares, quantised.links) @ weights
+            found[inside] = table[tuple(values[inside][:, : len(used)].T)]
 
 
 def _codes(shares: Floats) -> NDArray[np.uint16]:

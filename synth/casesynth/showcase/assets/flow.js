@@ -9,14 +9,16 @@ function pairsOf(view) {
   const held = (dimension) => view.facts.find((fact) => fact[0] === dimension.facts[0][0]);
   const length = view.facts.length + (held(from) ? 0 : 1) + (held(to) ? 0 : 1);
   if (length > longest()) return { tooLong: length };
-  const sources = reach(from).filter(({ fact, row }) => (held(from) ? sameFact(held(from), fact) : sumWith(view.people, row) >= DATA.scale.minimum));
-  const targets = reach(to).filter(({ fact, row }) => (held(to) ? sameFact(held(to), fact) : sumWith(view.people, row) >= DATA.scale.minimum));
+  const sources = reach(from).filter(({ fact }) => (held(from) ? sameFact(held(from), fact) : sumWithFact(view.people, view.facts, fact) >= DATA.scale.minimum));
+  const targets = reach(to).filter(({ fact }) => (held(to) ? sameFact(held(to), fact) : sumWithFact(view.people, view.facts, fact) >= DATA.scale.minimum));
   const pairs = [];
-  const product = new Float64Array(view.people.length);
+  let product = new Float64Array(view.people.length);
   for (const source of sources) {
-    for (let k = 0; k < product.length; k += 1) product[k] = held(from) ? view.people[k] : view.people[k] * source.row[k];
+    const both = held(from) ? view.facts : [...view.facts, source.fact];
+    if (!held(from) && related(view.facts, source.fact)) product = peopleWith(both);
+    else for (let k = 0; k < product.length; k += 1) product[k] = held(from) ? view.people[k] : view.people[k] * source.row[k];
     for (const target of targets) {
-      const estimate = held(to) ? sum(product) : sumWith(product, target.row);
+      const estimate = held(to) ? sum(product) : sumWithFact(product, both, target.fact);
       const number = numberOf(estimate, halfWidth(length, estimate));
       if (number.shown) pairs.push({ from: source.fact, to: target.fact, number });
     }

@@ -2,10 +2,11 @@
 
    The estimate of a combination of facts is people * sum over classes of weight * product of shares: one number for any combination,
    never larger than for a part of it. Its 95 % interval comes from the release's own scale, by length and size. What rule 25 hides has
-   `shown: false`. A fact is [column, place of the value]. */
+   `shown: false`. A fact is [column, place of the value]. A column may follow from another one, its source, by a link: the share of its values
+   for each value of the source, the same in every class. */
 
 let DATA = null;
-const MODEL = { weights: null, shares: [] };
+const MODEL = { weights: null, shares: [], links: new Map() };
 
 function bytesOf(base64) {
   const text = atob(base64);
@@ -15,6 +16,7 @@ function bytesOf(base64) {
 }
 
 function readModel() {
+  readLinks();
   const { people, classes, weights, codes, floor, step, largest } = DATA.model;
   const weightView = bytesOf(weights);
   MODEL.weights = Float64Array.from({ length: classes }, (_, k) => people * weightView.getFloat64(8 * k, true));
@@ -31,6 +33,25 @@ function readModel() {
   );
 }
 
+function readLinks() {
+  for (const { column, source, values, places, table } of DATA.model.links) {
+    const view = table === undefined ? null : bytesOf(table);
+    const share = view ? (from, value) => view.getFloat64(8 * (from * values + value), true) : (from, value) => (places[from] === value ? 1 : 0);
+    MODEL.links.set(column, { source, share });
+  }
+}
+
+/* The column that stands for all that hang together with this one. */
+function family(column) {
+  const link = MODEL.links.get(column);
+  return link ? link.source : column;
+}
+
+/* Whether a fact hangs together with another one of the facts. */
+function related(facts, [column]) {
+  return facts.some((fact) => fact[0] !== column && family(fact[0]) === family(column));
+}
+
 /* The facts without repetition; null where two of them cannot be true of one person. */
 function distinct(facts) {
   const values = new Map();
@@ -44,11 +65,29 @@ function distinct(facts) {
 /* People of each class who have all these facts. */
 function peopleWith(facts) {
   const people = Float64Array.from(MODEL.weights);
-  for (const [column, value] of facts) {
-    const row = MODEL.shares[column][value];
+  const families = new Map();
+  for (const fact of facts) families.set(family(fact[0]), [...(families.get(family(fact[0])) || []), fact]);
+  for (const [source, members] of families) {
+    const row = members.length === 1 ? MODEL.shares[members[0][0]][members[0][1]] : together(source, members);
     for (let k = 0; k < people.length; k += 1) people[k] *= row[k];
   }
   return people;
+}
+
+/* Share of each class that has all these facts of one family. */
+function together(source, members) {
+  const shares = new Float64Array(MODEL.weights.length);
+  MODEL.shares[source].forEach((row, from) => {
+    let all = 1;
+    for (const [column, value] of members) all *= column === source ? Number(value === from) : MODEL.links.get(column).share(from, value);
+    if (all > 0) for (let k = 0; k < shares.length; k += 1) shares[k] += all * row[k];
+  });
+  return shares;
+}
+
+/* How many people of a view have one more fact. */
+function sumWithFact(people, facts, fact) {
+  return related(facts, fact) ? sum(peopleWith([...facts, fact])) : sumWith(people, MODEL.shares[fact[0]][fact[1]]);
 }
 
 function sumWith(people, row) {
@@ -105,7 +144,7 @@ function total(facts) {
 function counted(people, facts, [column, value]) {
   const chosen = facts.find((fact) => fact[0] === column);
   if (chosen) return chosen[1] === value ? total(facts) : { estimate: 0, half: 0, low: 0, high: 0, shown: true };
-  const estimate = sumWith(people, MODEL.shares[column][value]);
+  const estimate = sumWithFact(people, facts, [column, value]);
   return numberOf(estimate, halfWidth(facts.length + 1, estimate));
 }
 
@@ -115,14 +154,15 @@ function answeredOf(people, facts, answered) {
   if (!answered) return total(facts);
   const unanswered = (columns, k) => {
     let share = 1;
-    for (const column of columns) {
+    for (const column of columns.filter((each, place) => columns.findIndex((other) => family(other) === family(each)) === place)) {
       let missing = 0;
       for (const place of DATA.columns[column].missing) missing += MODEL.shares[column][place][k];
       share *= missing;
     }
     return share;
   };
-  const held = new Set(facts.map((fact) => fact[0]));
+  const known = new Set(facts.map((fact) => family(fact[0])));
+  const held = { has: (column) => known.has(family(column)) };
   if (answered.every ? answered.sets.every((set) => set.some((c) => held.has(c))) : answered.sets.flat().some((c) => held.has(c)))
     return total(facts);
   let estimate = 0;
