@@ -22,8 +22,11 @@ import click
 from casehaven.errors import EXIT_INTERRUPTED, EXIT_REFUSED, EXIT_USAGE, outcome_of
 
 SUBCOMMANDS: dict[str, tuple[str, str]] = {
+    "answers": ("casehaven.cli.answers", "List what was asked before, and show it again at no charge."),
+    "ask": ("casehaven.cli.ask", "Ask a question about people, and get a private answer."),
     "audit": ("casehaven.cli.audit", "Verify the audit log, write its checkpoints, and say who did what."),
     "backup": ("casehaven.cli.backup", "Write a sealed backup of the vault."),
+    "budget": ("casehaven.cli.budget", "Say what may be spent, and what the public is told of it."),
     "compare": ("casehaven.cli.compare", "Set two releases side by side and say which changes are real."),
     "decide": ("casehaven.cli.decide", "Publish or withhold a drawn release, for good."),
     "demo": ("casehaven.cli.demo", "Show the whole way once, with made-up people."),
@@ -39,6 +42,7 @@ SUBCOMMANDS: dict[str, tuple[str, str]] = {
     "person": ("casehaven.cli.person", "Find, show, correct and erase one person, and record consent."),
     "plan": ("casehaven.cli.plan", "Say what a release would be worth, before it is made."),
     "prepare": ("casehaven.cli.prepare", "Seal records at the organisation, without names and free text."),
+    "quote": ("casehaven.cli.quote", "Say what a question would cost, before it is asked."),
     "refused": ("casehaven.cli.refused", "Show the rows that an intake refused, with a reason."),
     "release": ("casehaven.cli.release", "Turn case files, or the vault's, into a protected, signed bundle."),
     "restore": ("casehaven.cli.restore", "Make a vault from a backup, with every erasure done again."),

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import chain
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -42,6 +42,9 @@ from caseschemas import CaseSchema, Purpose
 from casesynth.encode import CodedTable
 from casesynth.persons import PeopleCapError, PersonTable, PersonTableBuilder
 from casesynth.privacy import Receipt
+
+if TYPE_CHECKING:
+    from casesynth.answers.counted import RecordTable
 
 Check = Callable[[], None]
 Tokens = Literal["shared", "separate"]
@@ -77,6 +80,41 @@ class VaultSnapshot:
             SnapshotChangedError: a dataset is not at the version that was checked.
             DamagedChunkError, SealBrokenError: a chunk is not what was written.
         """
+        self._announce(receipt)
+        return self._people(check)
+
+    def open_records(self, receipt: Receipt, *, at_most: int, check: Check = lambda: None) -> RecordTable:
+        """Open the datasets and return the records of consenting persons, of each at most so many.
+
+        Args:
+            receipt: proof of the charge that pays for this reading.
+            at_most: records of one person.
+            check: called per chunk; raises to cancel.
+
+        Raises:
+            Whatever `open` raises.
+        """
+        from casesynth.answers.records import RecordTableBuilder  # the engine's noise is loaded for questions alone
+
+        self._announce(receipt)
+        builder = RecordTableBuilder(self.datasets[0].domain, at_most=at_most)
+        for dataset, rows, permitted in self._rows(check):
+            builder.add(self._coded(dataset, rows, permitted), rows.records)
+        return builder.build(people_cap=self.people_cap)
+
+    def announce_again(self, receipt: Receipt) -> None:
+        """Say in the audit log that people who are held open are counted again, for another receipt.
+
+        Raises:
+            SnapshotChangedError: a dataset changed since; they must not be counted.
+        """
+        with self.vault.database.transaction(writes=False) as connection:
+            for dataset in self.datasets:
+                self._same(connection, dataset)
+        self._announce(receipt)
+
+    def _announce(self, receipt: Receipt) -> None:
+        """Write the audit log's entries for an opening (rule 6)."""
         if not isinstance(receipt, Receipt):
             raise TypeError("a snapshot opens under a receipt only")
         with self.vault.database.transaction(writes=False) as connection:
@@ -91,7 +129,6 @@ class VaultSnapshot:
                     organisation=dataset.organisation,
                     reason=f"{self.purpose}, charge {receipt.charge_id}",
                 )
-        return self._people(check)
 
     def open_own(self, *, check: Check = lambda: None) -> PersonTable:
         """Open one organisation's own people for its own statistics (rule 7); the caller writes the audit log's entry.
@@ -107,11 +144,14 @@ class VaultSnapshot:
     def _people(self, check: Check) -> PersonTable:
         builder = PersonTableBuilder(self.datasets[0].domain)
         for dataset, rows, permitted in self._rows(check):
-            tokens: pa.Array = rows.tokens
-            if self.tokens_are == "separate":
-                tokens = _issued(tokens, sorted({d.organisation for d in self.datasets}).index(dataset.organisation))
-            builder.add(CodedTable(columns=rows.columns, persons=tokens, permitted=permitted))
+            builder.add(self._coded(dataset, rows, permitted))
         return builder.build(people_cap=self.people_cap)
+
+    def _coded(self, dataset: Dataset, rows: ChunkRows, permitted: NDArray[np.int8]) -> CodedTable:
+        tokens: pa.Array = rows.tokens
+        if self.tokens_are == "separate":
+            tokens = _issued(tokens, sorted({d.organisation for d in self.datasets}).index(dataset.organisation))
+        return CodedTable(columns=rows.columns, persons=tokens, permitted=permitted)
 
     def _rows(self, check: Check) -> Iterator[tuple[Dataset, ChunkRows, NDArray[np.int8]]]:
         """Yield the rows of every chunk that may count, and what each record's person said about the purpose."""

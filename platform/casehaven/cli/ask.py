@@ -1,0 +1,111 @@
+"""`casehaven ask`: the answer to a question, charged first."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import click
+
+from casehaven.cli._queries import opened_queries, source_options
+from casehaven.cli._question import QuestionOptionsError, question_document, question_options
+from casehaven.cli.keys import load_trust_store, trust_option
+from casehaven.queries.screen import answer_lines, guarantee_lines
+
+
+@click.command("ask")
+@source_options
+@question_options
+@click.option(
+    "--bundle",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Ask a released bundle in place of a vault: it costs nothing.",
+)
+@trust_option
+@click.option("--open-accounts", is_flag=True, help="The datasets are new to this ledger: open their accounts.")
+@click.option(
+    "--idempotency-key", "request", help="The key of an attempt that did not finish: try again at no further charge."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the answer as `casehaven-answer/1`, for programs.")
+def command(
+    sources: tuple[str, ...],
+    tokens_are: Literal["shared", "separate"],
+    analyst: str | None,
+    vault_path: Path,
+    root_spec: str,
+    path: Path,
+    bundle: Path | None,
+    trust_path: Path,
+    open_accounts: bool,
+    request: str | None,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Ask datasets of the vault a question, or a released bundle.
+
+    The charge is committed to the ledger before a record is opened, and it stands whatever happens after. Counted are people whose latest consent to
+    pooled statistics is a yes. Every count gets noise; what is shown has a 95 % interval.
+    """
+    if bundle is not None:
+        if sources or request:
+            raise QuestionOptionsError("a bundle is asked by itself: leave --from and --idempotency-key away")
+        _ask_bundle(bundle, trust_path, options, as_json)
+        return
+    from casehaven.ledger import IdempotencyKey
+
+    queries = opened_queries(sources, tokens_are, analyst, vault_path, root_spec, path)
+    question = queries.parse(question_document(queries.facts.schema, options))
+    if open_accounts:
+        for dataset in queries.facts.datasets:
+            queries.ledger.open_dataset(dataset.id, queries.facts.blocks)
+    key = IdempotencyKey.create() if request is None else IdempotencyKey(text=request)
+    click.echo(f"request    {key.text} (to finish it after a crash: --idempotency-key {key.text})", err=True)
+    found = queries.ask(question, key)
+    _show(found.answer, as_json)
+    if as_json:
+        return
+    if found.charged is None:
+        click.echo(f"charge     none: {_FREE.get(found.free or '', found.free)}")
+    else:
+        click.echo(f"charge     {found.charged.nano_rho / 1e9:.9f} rho for one person token")
+    for line in guarantee_lines(found.answer):
+        click.echo(line)
+
+
+_FREE = {
+    "stored": "this was asked before, and the answer is stored",
+    "from earlier answers": "it follows from answers that are paid for",
+    "asked before under this key": "this request was answered before",
+}
+
+
+def _show(answer: Mapping[str, Any], as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps(answer, ensure_ascii=False, indent=2))
+        return
+    for line in answer_lines(answer["rows"]):
+        click.echo(line)
+    click.echo()
+
+
+def _ask_bundle(bundle: Path, trust_path: Path, options: dict[str, Any], as_json: bool) -> None:
+    from casehaven.cli.verify import advising_how_to_trust
+    from casehaven.queries.public_facts import public_numbers
+    from casehaven.queries.released import released_rows
+    from casehaven.releases.published import open_release, verified_facts
+    from casesynth.answers import parse_question
+    from casesynth.answers.document import row_document
+
+    with advising_how_to_trust(bundle, trust_path):
+        facts = verified_facts(bundle, load_trust_store(trust_path))
+    release = open_release(facts, None)
+    document = question_document(release.schema, {**options, "within": options["within"] or 1.0})
+    question = parse_question(document, release.estimates.domain, public_numbers(release.schema))
+    rows = [row_document(row) for row in released_rows(question, release)]
+    answer = {"format": "casehaven-answer/1", "question": question.canonical, "bundle": facts.citation, "rows": rows}
+    _show(answer, as_json)
+    if not as_json:
+        click.echo("charge     none: the release is published, and was paid for when it was made")
+        click.echo(f"source     {facts.citation}")

@@ -1,0 +1,90 @@
+"""The public facts that a question rests on: what is asked about, and which numbers values stand for."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from casehaven.vault.datasets import Dataset
+from casehaven.vault.snapshots import Tokens
+from caseschemas import CaseSchema, SchemaAttribute
+from casesynth.answers.grammar import Numbers
+from casesynth.canonical import JsonValue, canonical_json
+
+PURPOSE: Final = "pooled_statistics"
+"""What people consented to who are counted in answers."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SnapshotFacts:
+    """What is asked about: datasets at their versions, for one purpose."""
+
+    datasets: tuple[Dataset, ...]
+    """In the order of their names."""
+    tokens_are: Tokens
+    people_cap: int
+
+    @staticmethod
+    def of(datasets: Sequence[Dataset], tokens_are: Tokens) -> SnapshotFacts:
+        """Return the facts of some datasets."""
+        ordered = tuple(sorted(datasets, key=lambda dataset: dataset.id))
+        return SnapshotFacts(
+            datasets=ordered, tokens_are=tokens_are, people_cap=sum(dataset.people_cap for dataset in ordered)
+        )
+
+    @property
+    def schema(self) -> CaseSchema:
+        """Of all datasets."""
+        return self.datasets[0].schema
+
+    @property
+    def tokens(self) -> int:
+        """How many person tokens one person may have: one in each organisation, linked or not (privacy rule 2)."""
+        return len({dataset.organisation for dataset in self.datasets})
+
+    @property
+    def blocks(self) -> tuple[str, ...]:
+        """Blocks that are charged: all of them. A person's block may change with a correction, so no question is cheaper for reading some years."""
+        block = self.schema.block
+        if block is None:
+            return ("",)
+        values = self.schema.attribute(block.attribute).values
+        return ("", *(value.code for value in values if value.missing is None))
+
+    def stated(self) -> dict[str, JsonValue]:
+        """Return the facts as an answer states them."""
+        return {
+            "datasets": [[dataset.id, dataset.version] for dataset in self.datasets],
+            "schema": f"{self.schema.id} {self.schema.version}",
+            "schema_sha256": self.schema.digest(),
+            "purpose": PURPOSE,
+            "person_tokens": self.tokens_are,
+            "people_cap": self.people_cap,
+        }
+
+    @property
+    def name(self) -> str:
+        """What answers are stored under: two snapshots that differ in anything public have two names."""
+        return f"snapshot-1:{hashlib.sha256(canonical_json(self.stated())).hexdigest()}"
+
+
+def public_numbers(schema: CaseSchema) -> Numbers:
+    """Return the lowest and the highest number that each value stands for: bands of numbers, and years of dates."""
+    return {attribute.name: found for attribute in schema.analysis if (found := _numbers(attribute)) is not None}
+
+
+def _numbers(attribute: SchemaAttribute) -> tuple[tuple[float, float] | None, ...] | None:
+    missing = (None,) * attribute.first_known
+    if attribute.bands:
+        ends = [
+            (-math.inf if band.low is None else float(band.low), math.inf if band.high is None else float(band.high))
+            for band in attribute.bands
+        ]
+        return (*missing, *ends)
+    if attribute.periods is not None:
+        years = [value.code[:4] for value in attribute.values[attribute.first_known :]]
+        return (*missing, *((float(year), float(year)) for year in years)) if all(y.isdigit() for y in years) else None
+    return None
