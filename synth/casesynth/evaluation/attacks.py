@@ -9,7 +9,9 @@
 5. Rates carry 95 % intervals. The bound of privacy rule 31 is held against the upper end of the risk, for all attributes together in the case of inference. An attribute that nearly everybody has alike gives a
    wide interval: then it cannot be said, and that is no proof of a risk.
 6. The distance to the closest record is never looked at as such: it says more about how common a person is than about what was learnt (privacy rule 31).
-7. Uses real people: for the private report after the decision, and for generated people in benchmarks and tests (privacy rules 31 and 33). Targets are drawn with the release's own seed.
+7. Uses real people: for the private report after the decision, and for generated people in benchmarks and tests (privacy rules 31 and 33).
+8. Which people and which columns are attacked is drawn from `casesynth.seeded`, with the release's own seed in the private report. That is a choice about the evaluation, made after the release was
+   drawn: no noise and no record of a release depends on it, and nothing that makes a release can import this module (`tests/test_imports.py`).
 """
 
 from __future__ import annotations
