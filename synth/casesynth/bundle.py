@@ -24,6 +24,7 @@ from casesynth.aggregates import MINIMUM
 from casesynth.canonical import JsonValue
 from casesynth.errors import CasesynthError
 from casesynth.manifest import MANIFEST_NAME, Manifest, file_entries, parse_manifest, sign_manifest, write_manifest
+from casesynth.near import near_pairs
 from casesynth.notes import ReleaseNotes
 from casesynth.progress import Progress, silent
 from casesynth.recordfiles import write_records
@@ -133,6 +134,11 @@ def manifest_facts(synthesis: Synthesis, notes: ReleaseNotes) -> dict[str, JsonV
         ],
         **({"named_tables": [list(t) for t in plan.named], "table_share": plan.table_share} if plan.named else {}),
         "fit": asdict(synthesis.settings),
+        **(
+            {"near_pairs": [asdict(pair) for pair in near]}
+            if (near := near_pairs(synthesis.model, plan.domain))
+            else {}
+        ),
         "people_cap": plan.people_cap,
         "people": {"estimate": estimate, "low": low, "high": high},
         "minimum_count": int(MINIMUM),

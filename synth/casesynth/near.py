@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from casesynth.contrasts import Contrasts, Floats, basis
+from casesynth.domain import Domain
 from casesynth.links import Link
 from casesynth.model import LatentClassModel
 
@@ -40,6 +41,36 @@ ROUNDS = 40
 """Of raking."""
 LEFT = 1e-6
 """Part of each row that stays as the model says, so that no combination becomes impossible by noise."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class NearPair:
+    """Two columns of which one follows from the other, and no schema says so."""
+
+    column: str
+    source: str
+    share: float
+    """Of the people, those whose value the source tells; an estimate."""
+
+    def sentence(self) -> str:
+        """Say what was found and what to do."""
+        return (
+            f"{self.column} follows from {self.source} for about {min(self.share, 0.999):.1%} of the people, and the schema does not say so. It "
+            f"was linked by noisy numbers. If there is a public table, declare {self.column} as derived: then it is exact and costs nothing."
+        )
+
+
+def near_pairs(model: LatentClassModel, domain: Domain) -> tuple[NearPair, ...]:
+    """Return the links that noisy numbers alone say, for the steward and the readers."""
+    return tuple(
+        NearPair(
+            column=domain.columns[link.column].name,
+            source=domain.columns[link.source].name,
+            share=float((model.shares[link.source] @ model.weights) @ link.table.max(axis=1)),
+        )
+        for link in model.links
+        if not link.declared
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,7 +5,8 @@
    records allow. What rounding leaves over is carried from class to class, so the totals agree too.
 3. Inside a class the values of each column are placed at random, then swapped between records of the class where that brings the
    counts of all pairs of columns closer to the model's.
-4. A linked column (`casesynth.links`) is rounded in the same way inside each value of its source, and placed at random there.
+4. A linked column (`casesynth.links`) is rounded in the same way inside each value of its source, and placed at random there. One that is
+   declared holds what its public table says, after everything else.
 5. No record breaks the public logic (`casesynth.logic`).
 6. Of more records than are balanced, each column is placed and stored by itself, in a byte or two for each record.
 """
@@ -39,6 +40,7 @@ def sample_records(
         progress: called often; raising from it cancels.
     """
     random = generator(seed, "records")
+    rules = [rule for rule in rules if rule.within(_measured(model))]
     rows = max(round(model.people), 0)
     class_sizes = _rounded(model.weights * rows, rows)
     rows_class = np.repeat(np.arange(len(class_sizes)), class_sizes)
@@ -52,7 +54,7 @@ def sample_records(
     if rules:
         obey(columns, rows_class, rules, random)
     shuffled = random.permutation(rows)
-    return tuple(column[shuffled].astype(np.uint16) for column in columns)
+    return _with_declared([column[shuffled].astype(np.uint16) for column in columns], model)
 
 
 def _many(
@@ -75,11 +77,11 @@ def _many(
         columns.append(values[shuffled])
     columns = [
         narrow(column, len(shares))
-        for column, shares in zip(_with_linked(columns, model, random), model.shares, strict=True)
+        for column, shares in zip(_with_linked(columns, model, random), model.shares, strict=False)
     ]
     if rules:
         obey(columns, np.repeat(np.arange(len(class_sizes)), class_sizes)[shuffled], rules, random)
-    return tuple(columns)
+    return _with_declared(columns, model)
 
 
 def draw_people(model: LatentClassModel, random: np.random.Generator) -> tuple[Codes, ...]:
@@ -97,7 +99,7 @@ def draw_people(model: LatentClassModel, random: np.random.Generator) -> tuple[C
         counts = random.multinomial(class_sizes, shares.T)
         values = np.repeat(np.tile(np.arange(len(shares)), len(class_sizes)), counts.ravel())
         columns.append(_placed(values, rows_class, random).astype(np.uint16))
-    return tuple(_with_linked(columns, model, random, draw=True))
+    return _with_declared(_with_linked(columns, model, random, draw=True), model)
 
 
 def _free(model: LatentClassModel) -> list[int]:
@@ -111,7 +113,7 @@ def _with_linked(
 ) -> list[NDArray[Any]]:
     """Return all columns from those that follow from no other; linked ones rounded, or drawn, inside each value of their source."""
     columns = dict(zip(_free(model), free, strict=True))
-    for link in model.links:
+    for link in (link for link in model.links if not link.declared):
         source = columns[link.source]
         sizes = np.bincount(source, minlength=len(link.table))
         if draw:
@@ -122,7 +124,19 @@ def _with_linked(
         placed = np.empty(len(source), dtype=np.uint16)
         placed[shuffled_inside(source, random)] = values
         columns[link.column] = placed
-    return [columns[column] for column in range(len(model.shares))]
+    return [columns[column] for column in range(_measured(model))]
+
+
+def _measured(model: LatentClassModel) -> int:
+    """Return how many columns are measured; declared ones come behind them."""
+    return len(model.shares) - sum(link.declared for link in model.links)
+
+
+def _with_declared(columns: Sequence[NDArray[Any]], model: LatentClassModel) -> tuple[Codes, ...]:
+    """Return the columns and those that follow by a public table."""
+    tables = {link.column: (link.source, link.table.argmax(axis=1)) for link in model.links if link.declared}
+    followed = (tables[column] for column in range(len(columns), len(model.shares)))
+    return (*columns, *(narrow(table, int(table.max()) + 1)[columns[source]] for source, table in followed))
 
 
 def _placed(values: NDArray[np.int64], rows_class: NDArray[np.int64], random: np.random.Generator) -> NDArray[np.int64]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from casesynth.aggregates import AggregateTable, aggregate
 from casesynth.codes import Codes
 from casesynth.contrasts import combine
-from casesynth.derived import derivations, with_derived
+from casesynth.derived import derivations
 from casesynth.intervals import ErrorScale, judge
 from casesynth.measure import Charge, Measurement, OpenPeople, measure
 from casesynth.model import FitSettings, LatentClassModel, fit
@@ -80,10 +80,9 @@ def recompute(
         model = fit(contrasts, seed, settings=settings, progress=progress)
         model = with_links(model, contrasts, fixed=[link.source for link in declared])
         errors = judge(model, measurements, plan, seed, settings=settings, progress=progress)
-        records = sample_records(model, seed, rules=plan.measured.rules, progress=progress)
-        records = with_derived(records, plan.domain)
         model = model.linked(declared)
         aggregates = aggregate(model, plan.domain, errors, progress=progress)
+        records = sample_records(model, seed, rules=plan.domain.rules, progress=progress)
     return Synthesis(
         plan=plan,
         receipt=receipt,

@@ -26,6 +26,7 @@ from casehaven.ledger import (
 from casehaven.releases import ReleaseDraft, release_case_files, release_vault_datasets
 from caseschemas import CaseSchema, load_schema
 from casesynth.bundle import people_interval
+from casesynth.near import near_pairs
 from casesynth.report.precision import drowned_words, typical
 from casesynth.synthesis import Synthesis
 
@@ -275,6 +276,7 @@ def _summary(synthesis: Synthesis, row_is_person: bool) -> list[tuple[str, str]]
         ("error", _expected_error(synthesis)),
         ("shown", f"{synthesis.aggregates.known:,} combinations of up to three values; smaller ones are hidden"),
         *([] if drowned is None else [("hidden", drowned)]),
+        *(("warning", pair.sentence()) for pair in near_pairs(synthesis.model, plan.domain)),
     ]
 
 

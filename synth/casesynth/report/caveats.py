@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from casesynth.aggregates import MINIMUM
+from casesynth.near import NearPair
 from casesynth.notes import ReleaseNotes
 from casesynth.report.guarantee import Guarantee
 from casesynth.report.words import counted, whole
@@ -31,9 +33,14 @@ HIDDEN = (
 )
 
 
-def reading_caveats() -> tuple[Caveat, ...]:
-    """Return what can go wrong when numbers are read."""
+def reading_caveats(near: Sequence[NearPair] = ()) -> tuple[Caveat, ...]:
+    """Return what can go wrong when numbers are read.
+
+    Args:
+        near: pairs of columns that noisy numbers link.
+    """
     return (
+        *(Caveat(head=f"{pair.column} and {pair.source} say nearly the same.", text=pair.sentence()) for pair in near),
         Caveat(
             head="Not a random sample of all victims.",
             text=(

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 from caseschemas import CaseSchema
 from casesynth.domain import Attribute, Domain
+from casesynth.near import near_pairs
 from casesynth.notes import ReleaseNotes
 from casesynth.plan import ReleasePlan
 from casesynth.report.caveats import Caveat, counted_people, privacy_caveats, reading_caveats
@@ -82,7 +83,7 @@ def datasheet_md(synthesis: Synthesis, notes: ReleaseNotes, schema: CaseSchema |
             "The complete value lists stand in `datapackage.json`. An empty cell means that nothing was recorded."
         ),
         "## Before you use the numbers",
-        _caveats(reading_caveats()),
+        _caveats(reading_caveats(near_pairs(synthesis.model, synthesis.plan.domain))),
         "## Licence and terms",
         *_terms(notes),
         "## How to check that it is genuine",
@@ -118,6 +119,8 @@ def recompute_code(plan: ReleasePlan) -> str:
     if plan.domain.source == "declared":
         if any(attribute.multi for attribute in plan.domain.attributes):
             imports = ["from casesynth.domain import Domain, Multi"]
+        if any(attribute.derived is not None for attribute in plan.domain.attributes):
+            imports[0] = imports[0].replace("import Domain", "import Domain, Function")
         domain = _declared(plan.domain)
     else:
         imports.insert(0, "from caseschemas import load_schema")
@@ -138,7 +141,7 @@ def recompute_code(plan: ReleasePlan) -> str:
             "",
             domain
             + f"plan = ReleasePlan.make(domain, epsilon={plan.epsilon!r}, delta={plan.delta!r}, people_cap={plan.people_cap}, "
-            f"max_tokens_per_person={plan.max_tokens_per_person})",
+            f"max_tokens_per_person={plan.max_tokens_per_person}{_named(plan)})",
             'measurements = read_measurements(Path("measurements.parquet"), domain)',
             'synthesis = recompute(plan, Receipt(charge_id="recomputed", loss=plan.loss), measurements)',
             "",
@@ -149,9 +152,30 @@ def recompute_code(plan: ReleasePlan) -> str:
 def _declared(domain: Domain) -> str:
     lines = []
     for attribute in domain.attributes:
+        if attribute.derived is not None:
+            lines.append(f"    {attribute.name!a}: {_function(attribute, domain)},\n")
+            continue
         values = "[" + ", ".join(ascii(value) for value in attribute.values if value) + "]"
         lines.append(f"    {attribute.name!a}: {f'Multi(values={values})' if attribute.multi else values},\n")
     return "domain = Domain.declare({\n" + "".join(lines) + "})\n"
+
+
+def _function(attribute: Attribute, domain: Domain) -> str:
+    assert attribute.derived is not None  # the caller saw it
+    source = domain.attribute(attribute.derived.source)
+    pairs = [
+        f"{value!a}: {attribute.values[place]!a}"
+        for value, place in zip(source.values, attribute.derived.places, strict=True)
+        if value
+    ]
+    return f"Function(of={source.name!a}, table={{{', '.join(pairs)}}})"
+
+
+def _named(plan: ReleasePlan) -> str:
+    if not plan.named:
+        return ""
+    tables = ", ".join("(" + "".join(f"{name!a}, " for name in table) + ")" for table in plan.named)
+    return f", tables=[{tables}], table_share={plan.table_share!r}"
 
 
 def _what(synthesis: Synthesis, notes: ReleaseNotes) -> tuple[str, ...]:

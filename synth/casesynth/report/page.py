@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 from caseschemas import CaseSchema
 from casesynth.domain import Domain
+from casesynth.near import near_pairs
 from casesynth.notes import ReleaseNotes
 from casesynth.report.agreement import EDGES, WITHIN_EXPECTED, StrayTable, compare, expected_histogram
 from casesynth.report.agreement import NAMED as STRAYS_NAMED
@@ -60,7 +61,11 @@ def report_html(synthesis: Synthesis, notes: ReleaseNotes, schema: CaseSchema | 
             "Do the synthetic records say what was measured?",
             _records(synthesis, ReportLabels(schema=schema)),
         ),
-        ("caveats", "Before you use the numbers", _caveats(reading_caveats())),
+        (
+            "caveats",
+            "Before you use the numbers",
+            _caveats(reading_caveats(near_pairs(synthesis.model, synthesis.plan.domain))),
+        ),
         ("limits", "What is not protected", _caveats(privacy_caveats(guarantee, notes))),
         ("method", "How it was made", _method(synthesis, notes)),
     )
