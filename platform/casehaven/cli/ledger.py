@@ -1,28 +1,53 @@
-"""`casehaven ledger`: create the ledger, and show what has been spent."""
+"""`casehaven ledger`: create the ledger, show what has been spent, and look after its anchor."""
 
 from __future__ import annotations
 
 import json
 import math
+from decimal import Decimal
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 import click
 
-from casehaven.ledger import BudgetPolicy, Ledger, LedgerPolicy, Odometer, ReleaseDecision, Statement, StatementRow
+from casehaven.core.db import is_postgres
+from casehaven.ledger import (
+    BudgetPolicy,
+    Ledger,
+    LedgerPolicy,
+    Odometer,
+    ReleaseDecision,
+    Statement,
+    StatementRaise,
+    StatementRow,
+)
 
 DEFAULT_LEDGER = Path("casehaven-ledger.sqlite")
 """In the working folder, when neither --ledger nor CASEHAVEN_LEDGER names another."""
 
+
+class LedgerPlace(click.Path):
+    """A ledger file, or the address of a Postgres server, which stays the text that it is."""
+
+    name = "place"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return a path for a file, and text for a server."""
+        if is_postgres(value):
+            return value
+        return super().convert(value, param, ctx)
+
+
 ledger_option = click.option(
     "--ledger",
     "path",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=LedgerPlace(path_type=Path, dir_okay=False),
     envvar="CASEHAVEN_LEDGER",
     default=DEFAULT_LEDGER,
     show_default=True,
     show_envvar=True,
-    help="The ledger file.",
+    help="The ledger file, or postgresql://user@host/name.",
 )
 """The option that every command with a ledger shares; it arrives as `path`."""
 
@@ -43,15 +68,71 @@ def command() -> None:
     type=click.IntRange(1, 1000),
     help="In how many datasets one person may be.  [default: in all of them]",
 )
-def create(path: Path, epsilon: str, delta: str, max_tokens_per_person: int | None) -> None:
-    """Create a ledger. Its policy never changes, and a ledger is never replaced."""
-    policy = LedgerPolicy(account=BudgetPolicy.of(epsilon, delta), max_tokens_per_person=max_tokens_per_person)
-    Ledger.create(path, policy)
+@click.option(
+    "--epsilon-per-person",
+    help="The most that one person in that many datasets may lose in all.  [default: what the accounts together allow]",
+)
+@click.option(
+    "--anchor",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="The anchor file, best on other storage.  [default: NAME.anchor beside the ledger]",
+)
+def create(
+    path: Path,
+    epsilon: str,
+    delta: str,
+    max_tokens_per_person: int | None,
+    epsilon_per_person: str | None,
+    anchor: Path | None,
+) -> None:
+    """Create a ledger and its anchor. A ledger is never replaced."""
+    account = BudgetPolicy.of(epsilon, delta)
+    policy = LedgerPolicy(
+        account=account,
+        max_tokens_per_person=max_tokens_per_person,
+        odometer_epsilon=None if epsilon_per_person is None else _epsilon(epsilon_per_person, delta),
+    )
+    made = Ledger.create(path, policy, anchor=anchor)
     cap = policy.account.cap_nano_rho()
-    click.echo(f"created {path}")
+    click.echo(f"created {made.where}")
+    if anchor is None:
+        click.echo(
+            f"its anchor is {made.anchor_path}; on the same storage it forgets together with the ledger: move it with `casehaven ledger anchor`"
+        )
     click.echo(
         f"every account may spend {_rho(cap)} rho in all: epsilon {epsilon} at delta {delta} for one person token"
     )
+
+
+@command.command("anchor")
+@click.argument("place", required=False, type=click.Path(path_type=Path, dir_okay=False), metavar="[FILE]")
+@ledger_option
+def anchor_command(place: Path | None, path: Path) -> None:
+    """Show where the anchor is, or move it to FILE. A ledger of an earlier version gets its first one.
+
+    The anchor remembers, outside the ledger, up to where it may have spent. Keep it on storage that is not restored together with the ledger. Where
+    somebody moved the file already, the command says to the ledger where it is now.
+    """
+    ledger = Ledger.open(path)
+    if place is not None:
+        ledger.set_anchor(place)
+    click.echo(f"anchor {ledger.anchor_path or 'none; this ledger spends nothing before it has one'}")
+    ledger.check_anchor()
+    click.echo("the ledger and its anchor agree")
+
+
+@command.command("resume")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@ledger_option
+def resume_command(yes: bool, path: Path) -> None:
+    """Take an earlier copy of the ledger into use: everything that may have been spent since counts as spent, for good."""
+    ledger = Ledger.open(path)
+    if not yes:
+        click.confirm("Everything up to the anchored ceilings counts as spent from now on. Go on?", abort=True)
+    if ledger.resume():
+        click.echo("resumed; `casehaven ledger show` says what is left")
+    else:
+        click.echo("the ledger and its anchor agree; nothing to resume")
 
 
 @command.command("show")
@@ -77,6 +158,9 @@ def statement_json(statement: Statement) -> dict[str, object]:
             "delta_units": account.delta_units,
             "additive_delta_units": account.additive_delta_units,
             "max_tokens_per_person": statement.policy.max_tokens_per_person,
+            "epsilon_per_person": None
+            if statement.policy.odometer_epsilon is None
+            else str(statement.policy.odometer_epsilon),
         },
         "accounts": [
             {
@@ -112,6 +196,18 @@ def statement_json(statement: Statement) -> dict[str, object]:
             }
             for release in statement.releases
         ],
+        "raises": [
+            {
+                "dataset": each.dataset_id,
+                "epsilon": each.epsilon,
+                "cap_nano_rho": each.cap_nano_rho,
+                "reason": each.reason,
+                "approvers": each.approvers,
+                "raised_at": each.raised_at,
+            }
+            for each in statement.raises
+        ],
+        "resumed": list(statement.resumed),
     }
 
 
@@ -131,7 +227,14 @@ def _lines(statement: Statement) -> list[str]:
         f"ledger {statement.ledger_id}",
         _odometer_line(statement.odometer),
         *(_release_line(each) for each in statement.releases),
+        *(_raise_line(each) for each in statement.raises),
+        *(f"resumed on {at[:10]} from its ceilings: an earlier copy was put back" for at in statement.resumed),
     ]
+
+
+def _raise_line(raised: StatementRaise) -> str:
+    what = raised.dataset_id or "the cap for one person"
+    return f"raised on {raised.raised_at[:10]}: {what} to epsilon {raised.epsilon}, reason: {raised.reason}"
 
 
 def _release_line(release: ReleaseDecision) -> str:
@@ -179,6 +282,10 @@ def _rho(nano_rho: int) -> str:
 def _up(epsilon: float) -> float:
     """Four decimals, rounded up: a loss is never shown smaller than it is."""
     return math.ceil(epsilon * 10_000) / 10_000
+
+
+def _epsilon(text: str, delta: str) -> Decimal:
+    return BudgetPolicy.of(text, delta).epsilon
 
 
 def _delta(units: int) -> str:

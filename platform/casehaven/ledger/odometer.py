@@ -155,9 +155,8 @@ def refuse_beyond_odometer(connection: Connection, policy: LedgerPolicy) -> None
         OdometerExhaustedError: it is not; the caller's transaction comes to nothing.
     """
     row = models.account.c
-    balances = dict(
-        connection.execute(select(row.dataset_id, func.max(row.spent_nano_rho)).group_by(row.dataset_id)).tuples()
-    )
+    most = select(row.dataset_id, func.max(row.spent_nano_rho)).group_by(row.dataset_id)
+    balances = {dataset: nano_rho for dataset, nano_rho in connection.execute(most)}
     tokens = min(policy.max_tokens_per_person or len(balances), len(balances))
     worst = worst_person_nano_rho(balances, shared_charges(connection), tokens)
     if worst > policy.odometer_policy().cap_nano_rho():

@@ -1,0 +1,149 @@
+"""`casehaven budget`: what may be spent, who may spend it, and what the public is told of it."""
+
+from __future__ import annotations
+
+import shlex
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+
+import click
+
+from casehaven.cli.keys import key_option, load_signing_key, load_trust_store, trust_option
+from casehaven.cli.ledger import ledger_option
+from casehaven.errors import EXIT_UNKNOWN_SIGNER
+from casehaven.ledger import AnalystId, Ledger, RaiseRequest
+from casehaven.ledger.public import in_words, public_statement, read_statement, sign, words_path
+from casehaven.ledger.raises import approve, read_approval, read_request, write_new
+
+out_file = click.option(
+    "-o", "--output", type=click.Path(path_type=Path, dir_okay=False), required=True, help="The file; must not exist."
+)
+
+
+@click.group("budget")
+def command() -> None:
+    """Say what may be spent, and what the public is told of it."""
+
+
+@command.command("statement")
+@ledger_option
+@key_option
+@out_file
+def statement_command(path: Path, key_path: Path, output: Path) -> None:
+    """Write the signed public statement of cumulative loss, and the same in words beside it.
+
+    It tells the state at the beginning of this month, in sixteenths of each budget. Raises, resumptions and releases are those of today.
+    """
+    signed = sign(public_statement(Ledger.open(path)), load_signing_key(key_path))
+    signed.save(output)
+    click.echo(in_words(signed.document), nl=False)
+    click.echo(f"\nstatement  {output}, in words {words_path(output)}, signed by {signed.public_key.fingerprint}")
+
+
+@command.command("verify")
+@click.argument("statement_path", type=click.Path(path_type=Path, dir_okay=False), metavar="STATEMENT")
+@trust_option
+@click.pass_context
+def verify_command(context: click.Context, statement_path: Path, trust_path: Path) -> None:
+    """Check a public statement offline: the signature, and whether you know who signed. Then show it in words."""
+    signed = read_statement(statement_path)
+    signer = load_trust_store(trust_path).lookup(signed.public_key)
+    who = f"by {signer.name}" if signer is not None else "by a signer that is not in your trust store"
+    click.echo(f"signed     {who}, {signed.public_key.fingerprint}")
+    click.echo(in_words(signed.document), nl=False)
+    if signer is None:
+        context.exit(EXIT_UNKNOWN_SIGNER)
+
+
+@command.command("allowance")
+@click.argument("analyst")
+@click.argument("dataset", metavar="ORGANISATION/DATASET")
+@click.option("--rho", help="The most that this analyst may charge to the dataset in all, as rho: a decimal number.")
+@click.option("--no-limit", is_flag=True, help="Lift the allowance.")
+@ledger_option
+def allowance_command(analyst: str, dataset: str, rho: str | None, no_limit: bool, path: Path) -> None:
+    """Show or set what one analyst may charge to one dataset. For fairness only: the budget that protects people is the dataset's."""
+    ledger, who = Ledger.open(path), AnalystId(text=analyst)
+    if rho is not None and no_limit:
+        raise click.UsageError("give --rho or --no-limit, not both")
+    if rho is not None or no_limit:
+        ledger.set_allowance(who, dataset, None if rho is None else _nano(rho))
+    state = ledger.allowance(who, dataset)
+    limit = "no limit" if state.limit_nano_rho is None else f"{state.limit_nano_rho / 10**9:.9f} rho"
+    click.echo(f"allowance  {analyst} for {dataset}: {limit}, spent {state.spent_nano_rho / 10**9:.9f} rho")
+
+
+@command.command("request-raise")
+@click.option("--dataset", metavar="ORGANISATION/DATASET", help="Whose cap.  [default: the cap for one person]")
+@click.option("--epsilon", required=True, help="The new one.")
+@click.option("--reason", required=True, help="Why; it is published.")
+@ledger_option
+@out_file
+def request_command(dataset: str | None, epsilon: str, reason: str, path: Path, output: Path) -> None:
+    """Write the request that two people are asked to approve. Nothing is raised."""
+    statement = Ledger.open(path).statement()
+    present = {row.dataset: row.cap_epsilon for row in statement.rows}
+    now = statement.policy.odometer_epsilon if dataset is None else present.get(dataset)
+    if now is None:
+        what = "this ledger has no cap for one person" if dataset is None else f"no account was opened for {dataset}"
+        raise click.UsageError(what)
+    made = RaiseRequest.draw_up(
+        ledger=statement.ledger_id, dataset=dataset, epsilon_now=str(now), epsilon=epsilon, reason=reason
+    )
+    write_new(output, made.to_bytes())
+    click.echo(f"request    {output}: {made.what} from epsilon {now} to {epsilon}")
+    click.echo(
+        f"next       two people, each with a key of their own: casehaven budget approve-raise {shlex.quote(str(output))}"
+    )
+
+
+@command.command("approve-raise")
+@click.argument("request_path", type=click.Path(path_type=Path, dir_okay=False), metavar="REQUEST")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@key_option
+@out_file
+def approve_command(request_path: Path, yes: bool, key_path: Path, output: Path) -> None:
+    """Approve a request with your own key, having read every line of what it says."""
+    asked = read_request(request_path)
+    for name, text in (
+        ("request", f"{asked.number}, of {asked.created}"),
+        ("ledger", asked.ledger),
+        ("raise", f"{asked.what}: from epsilon {asked.epsilon_now} to {asked.epsilon}"),
+        ("reason", asked.reason),
+    ):
+        click.echo(f"{name:<10} {text}")
+    click.echo("           people in this dataset lose more protection, for good; it shows in the public statement")
+    if not yes:
+        click.confirm("Do you approve this?", abort=True)
+    signed = approve(asked, load_signing_key(key_path))
+    write_new(output, signed.to_bytes())
+    click.echo(f"approved   by {signed.public_key.fingerprint}, in {output}")
+
+
+@command.command("raise")
+@click.option(
+    "--approval",
+    "approval_paths",
+    multiple=True,
+    required=True,
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Approval of one person; give two.",
+)
+@trust_option
+@ledger_option
+def raise_command(approval_paths: tuple[Path, ...], trust_path: Path, path: Path) -> None:
+    """Raise a cap as two people approved. It shows in the public statement for good."""
+    approvals = tuple(read_approval(approval) for approval in approval_paths)
+    asked = Ledger.open(path).raise_cap(approvals, load_trust_store(trust_path))
+    click.echo(f"raised     {asked.what} from epsilon {asked.epsilon_now} to {asked.epsilon}")
+
+
+def _nano(rho: str) -> int:
+    try:
+        amount = Decimal(rho) * 10**9
+        whole = int(amount)
+    except (InvalidOperation, ValueError, OverflowError):
+        raise click.UsageError("--rho is a decimal number, for example 0.05") from None
+    if whole != amount or not 0 <= whole < 1 << 62:
+        raise click.UsageError("--rho has at most nine decimals, and is 0 or more")
+    return whole
