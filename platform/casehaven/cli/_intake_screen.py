@@ -21,6 +21,7 @@ from casehaven.intake.errors import UnconfirmedMappingError
 from casehaven.intake.held import HeldSource
 from casehaven.intake.intake_mapping import AttributeMapping, IntakeMapping
 from casehaven.intake.mapped_file import TAKEN, MappedFile
+from casehaven.intake.sealed_upload import PreparedFile
 from casehaven.intake.value_proposal import DateQuestion, date_questions
 from caseschemas import CaseSchema
 
@@ -262,15 +263,28 @@ def show_report(file: MappedFile, report: CheckReport) -> None:
     _show_rows(file, report)
 
 
-def show_others(file: MappedFile, places: Sequence[int]) -> None:
+def show_prepared(file: PreparedFile, findings: Sequence[AttributeFinding]) -> None:
+    """Show what taking a prepared file in would do."""
+    when = "at a time that it does not say" if file.prepared_at is None else f"at {file.prepared_at}"
+    click.echo(f"prepared   {short(file.path.name, 60)}: {when}")
+    click.echo(f"tokens     {file.token_rule} under the linkage key {file.linkage_key}")
+    click.echo(f"{'attribute':<40}{'from column':<31}{'understood':>10}{'not':>9}{'empty':>9}")
+    for finding in findings:
+        _show_finding(finding, file.table.num_rows)
+    click.echo(f"rows       {file.table.num_rows:,} to be taken in")
+
+
+def show_others(file: MappedFile | PreparedFile, places: Sequence[int]) -> None:
     """Say which records have a record key that another person of the dataset holds: the file will be refused."""
     if not places:
         return
     what = "1 row holds a record key" if len(places) == 1 else f"{len(places):,} rows hold record keys"
     click.echo(f"others     {what} of other people of the dataset:")
-    rows = file.held.rows[file.fates == TAKEN][list(places)]
-    _lines(wrapped("", [f"row {row}" for row in rows.tolist()], most=_ROWS_SHOWN))
-    click.echo("           the file will be refused: --record-key names another column, or none")
+    if isinstance(file, MappedFile):
+        rows = file.held.rows[file.fates == TAKEN][list(places)]
+        _lines(wrapped("", [f"row {row}" for row in rows.tolist()], most=_ROWS_SHOWN))
+    click.echo("           the file will be refused; --same-people says that they are the same people in other words,")
+    click.echo("           --record-key names another column, or none")
 
 
 def _lines(lines: Iterable[str]) -> None:

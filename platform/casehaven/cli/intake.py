@@ -18,18 +18,19 @@ from casehaven.cli import _intake_screen as screen
 from casehaven.cli._mapping_options import MappingWishes, mapping_options
 from casehaven.cli._mapping_session import MappingSession, phase
 from casehaven.cli._vault import open_or_declare, open_vault, root_key_option, vault_option
-from casehaven.intake.check import CheckReport
+from casehaven.intake.check import CheckReport, check_prepared
 from casehaven.intake.errors import RefusedRowsError, UnconfirmedMappingError
 from casehaven.intake.files import file_digest
 from casehaven.intake.held import HeldSource
 from casehaven.intake.intake_mapping import IntakeMapping
 from casehaven.intake.mapped_file import MappedFile
+from casehaven.intake.prepared_history import check_prepared_order, prepared_history, remember_prepared
 from casehaven.intake.record_keys import held_by_others
 from casehaven.intake.refused_rows import write_refused_rows
 from casehaven.intake.remembered import marks, remember, remembered
 from casehaven.intake.sealed_upload import is_prepared, open_prepared
 from casehaven.intake.upload import CaseRecords, Upload, known_upload
-from casehaven.intake.uploads import take_in
+from casehaven.intake.uploads import Within, take_in
 from casehaven.vault.datasets import Dataset
 from casehaven.vault.errors import DatasetMissingError
 from casehaven.vault.store import Vault
@@ -57,6 +58,9 @@ _ANOTHER_DATASET = "for more people than that make another dataset with --datase
 @mapping_options
 @click.option("--refused", type=click.Path(path_type=Path, dir_okay=False), help="Seal refused rows into this file.")
 @click.option("--again", is_flag=True, help="The mapping was corrected: take in a file that is there already.")
+@click.option(
+    "--older-file", "older", is_flag=True, help="Take in a prepared file that is older than one that is there."
+)
 @vault_option
 @root_key_option
 def command(
@@ -68,6 +72,7 @@ def command(
     keep: tuple[str, ...],
     refused: Path | None,
     again: bool,
+    older: bool,
     vault_path: Path,
     root_spec: str,
     **options: Any,
@@ -83,7 +88,7 @@ def command(
     )
     schema = load_schema(schema_name) if dataset is None else dataset.schema
     intake = _Intake(
-        vault=vault, dataset=dataset, schema=schema, wishes=wishes, keep=keep, refused=refused, again=again
+        vault=vault, dataset=dataset, schema=schema, wishes=wishes, keep=keep, refused=refused, again=again, older=older
     )
     for path in files:
         try:
@@ -109,6 +114,7 @@ class _Intake:
     keep: tuple[str, ...]
     refused: Path | None
     again: bool
+    older: bool
 
     def take(self, path: Path) -> None:
         """Take one file in, or say what that would do."""
@@ -127,17 +133,24 @@ class _Intake:
         held = session.read(path)
         file, report = session.tried(held, session.decide(held), again=self.again)
         screen.show_others(file, [] if self.dataset is None else held_by_others(self.vault, self.dataset, file))
-        if self.wishes.dry_run or self.dataset is None:
-            click.echo(f"dry run    {path.name}: nothing was taken in")
+        if not self._confirmed(path, file, report) or self.dataset is None:
             return
-        if not (self.wishes.yes or screen.is_terminal()):
-            raise UnconfirmedMappingError(f"{path.name}: there is nobody to ask; --yes takes it in as shown")
-        self._refuse_rows(self.dataset, file, report)
-        if not self.wishes.yes and not click.confirm("Take it in?", default=False):
-            raise UnconfirmedMappingError(f"{path.name}: nobody said yes; nothing was taken in")
         upload = self._seal(file)
         remember(self.vault, self.dataset, file.mapping, marks(held))
         self._say(path, upload)
+
+    def _confirmed(self, path: Path, file: MappedFile | None = None, report: CheckReport | None = None) -> bool:
+        """Whether somebody said yes to what was shown; False in a dry run."""
+        if self.wishes.dry_run or self.dataset is None:
+            click.echo(f"dry run    {path.name}: nothing was taken in")
+            return False
+        if not (self.wishes.yes or screen.is_terminal()):
+            raise UnconfirmedMappingError(f"{path.name}: there is nobody to ask; --yes takes it in as shown")
+        if file is not None and report is not None:
+            self._refuse_rows(self.dataset, file, report)
+        if not self.wishes.yes and not click.confirm("Take it in?", default=False):
+            raise UnconfirmedMappingError(f"{path.name}: nobody said yes; nothing was taken in")
+        return True
 
     def _remembered(self, held: HeldSource) -> IntakeMapping | None:
         return None if self.dataset is None else remembered(self.vault, self.dataset, marks(held))
@@ -161,20 +174,28 @@ class _Intake:
             raise click.UsageError(f"{path.name} is a prepared file: it takes no mapping and no rule for its rows")
         if self.dataset is None:
             raise DatasetMissingError(f"{path.name} is a prepared file: a dry run needs the dataset's keys to open it")
-        prepared = open_prepared(path, self.vault.keys_of(self.dataset), self.schema)
-        click.echo(f"prepared   {path.name}: {prepared.token_rule} under the linkage key {prepared.linkage_key}")
-        if self.wishes.dry_run:
-            click.echo(f"dry run    {path.name}: nothing was taken in")
-        else:
-            self._say(path, self._seal(prepared))
+        vault, dataset = self.vault, self.dataset
+        prepared = open_prepared(path, vault.keys_of(dataset), self.schema)
+        there = known_upload(vault, dataset, prepared.digest())
+        if there is not None and not self.wishes.dry_run:
+            self._say(path, there)
+            return
+        screen.show_prepared(prepared, check_prepared(prepared, self.schema))
+        screen.show_others(prepared, held_by_others(vault, dataset, prepared))
+        check_prepared_order(prepared_history(vault, dataset), prepared, older=self.older)
+        if self._confirmed(path):
+            upload = self._seal(
+                prepared, lambda connection: remember_prepared(vault, dataset, prepared, connection, older=self.older)
+            )
+            self._say(path, upload)
 
     # --- into the vault ---
 
-    def _seal(self, source: CaseRecords) -> Upload:
+    def _seal(self, source: CaseRecords, within: Within = lambda connection: None) -> Upload:
         if self.dataset is None:
             raise DatasetMissingError("the dataset is not there yet")
         with phase("seal", source.steps if isinstance(source, MappedFile) else None) as tick:
-            return take_in(self.vault, self.dataset, source, keep=self.keep, check=tick)
+            return take_in(self.vault, self.dataset, source, keep=self.keep, check=tick, within=within)
 
     def _say(self, path: Path, upload: Upload) -> None:
         name = "" if self.dataset is None else self.dataset.id

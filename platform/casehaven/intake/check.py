@@ -12,11 +12,14 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 
 import numpy as np
+import pyarrow.compute as pc
 
 from casehaven.intake.cell_reading import BLANK, NOT_UNDERSTOOD, UNDERSTOOD
 from casehaven.intake.intake_mapping import Dropped
 from casehaven.intake.mapped_file import EMPTY, LEFT_OUT, MINOR, REFUSED, REPEATED, TAKEN, MappedFile
+from casehaven.intake.sealed_upload import PreparedFile
 from casehaven.intake.value_proposal import LETTERS_MOST, WORDS_MOST
+from caseschemas import CaseSchema, SchemaAttribute
 
 _PLACED = frozenset({"category", "multi", "flag", "country"})
 
@@ -112,6 +115,36 @@ def check_file(file: MappedFile, *, keep: Collection[str] = ()) -> CheckReport:
         new_columns=tuple(column.name for column in file.held.columns if column.name not in known),
         notes=(*file.held.source.notes, *_warnings(file)),
     )
+
+
+def check_prepared(file: PreparedFile, schema: CaseSchema) -> tuple[AttributeFinding, ...]:
+    """Look at every record of a prepared file: its cells are codes already, or what was not understood where it was prepared."""
+    findings = []
+    for attribute in schema.attributes:
+        if attribute.name not in file.columns or not attribute.values:
+            continue
+        counts = {BLANK: 0, UNDERSTOOD: 0, NOT_UNDERSTOOD: 0}
+        said = pc.value_counts(file.table.column(attribute.name).combine_chunks())
+        for cell, count in zip(said.field("values").to_pylist(), said.field("counts").to_pylist(), strict=True):
+            counts[_state(attribute, cell)] += count
+        findings.append(
+            AttributeFinding(
+                to=attribute.name,
+                source=(attribute.name,),
+                understood=counts[UNDERSTOOD],
+                not_understood=counts[NOT_UNDERSTOOD],
+                blank=counts[BLANK],
+                kept=True,
+            )
+        )
+    return tuple(findings)
+
+
+def _state(attribute: SchemaAttribute, cell: str) -> int:
+    found = attribute.codes_of(cell) if attribute.kind == "multi" else attribute.code_of(cell)
+    if found is None or (attribute.outside and cell == attribute.outside):
+        return NOT_UNDERSTOOD
+    return BLANK if found in (attribute.blank, (attribute.blank,)) else UNDERSTOOD
 
 
 def _warnings(file: MappedFile) -> list[str]:

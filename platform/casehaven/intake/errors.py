@@ -57,6 +57,14 @@ class PreparedForAnotherError(PreparedFileError):
     """A prepared file that was sealed to a key which the organisation does not have."""
 
 
+class PreparedKeyError(PreparedFileError):
+    """A prepared file whose tokens were made under another linkage key than those of the dataset."""
+
+
+class PreparedOrderError(PreparedFileError):
+    """A prepared file that is older than one that the dataset has, or says no time."""
+
+
 class PreparedSchemaError(PreparedFileError):
     """A prepared file with records of another schema."""
 

@@ -5,7 +5,8 @@
 2. It is bound to the organisation and to its own number. A changed bit, a cut, another organisation, another key: refused, and nothing of it is used.
 3. Anybody can seal to a public key, so what is inside is not trusted: the schema has to be the dataset's, the columns are among those that `prepare` writes, cells are text, and person tokens,
    record keys and references have the form of keyed hashes, and a record key has one content. What is no value of the schema becomes what any cell outside the list becomes.
-4. The digest of a prepared file is that of its records: prepared twice, the same records are known again.
+4. It says when it was prepared, so that files are taken in in their order (`prepared_history`). Files of earlier versions say nothing; they are read all the same.
+5. The digest of a prepared file is that of its records: prepared twice, the same records are known again.
 
 Layout (docs/spec/prepare.md):
 
@@ -21,6 +22,7 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -42,6 +44,8 @@ __all__ = ["FORMAT", "MAGIC", "PreparedFile", "allowed_columns", "is_prepared", 
 MAGIC: Final = b"CHPREPAR"
 FORMAT: Final = 1
 DOCUMENT: Final = "casehaven-prepared/1"
+PREPARED_AT: Final = "%Y-%m-%dT%H:%M:%SZ"
+"""How the time of preparing is written, in UTC."""
 LARGEST: Final = 512 << 20
 """Bytes of a prepared file."""
 
@@ -50,6 +54,7 @@ _NUMBER: Final = 16
 _BATCH_ROWS: Final = 1 << 17
 _LEAST_STEP: Final = 1 << 16
 _TOKEN: Final = r"^[0-9a-f]{32}$"
+_TIME: Final = re.compile("[0-9]{4}(-[0-9]{2}){2}T([0-9]{2}:){2}[0-9]{2}Z")
 _SHA256: Final = re.compile("[0-9a-f]{64}")
 
 
@@ -72,7 +77,9 @@ def is_prepared(path: Path) -> bool:
         return False
 
 
-def seal_prepared(table: pa.Table, schema: CaseSchema, rule: str, linkage: str, to: OrganisationPublicKey) -> bytes:
+def seal_prepared(
+    table: pa.Table, schema: CaseSchema, rule: str, linkage: str, to: OrganisationPublicKey, at: datetime | None = None
+) -> bytes:
     """Return a prepared file.
 
     Args:
@@ -81,6 +88,7 @@ def seal_prepared(table: pa.Table, schema: CaseSchema, rule: str, linkage: str, 
         rule: that made the person tokens.
         linkage: fingerprint of the linkage key.
         to: whose records they are, and the key that they are sealed to.
+        at: when; now by default.
     """
     records = pa.BufferOutputStream()
     pacsv.write_csv(table, records, pacsv.WriteOptions(quoting_style="all_valid"))
@@ -92,6 +100,7 @@ def seal_prepared(table: pa.Table, schema: CaseSchema, rule: str, linkage: str, 
         "token_rule": rule,
         "linkage_key": linkage,
         "records_sha256": hashlib.sha256(body).hexdigest(),
+        "prepared_at": (datetime.now(UTC) if at is None else at).strftime(PREPARED_AT),
     }
     head = json.dumps(document, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode("utf-8")
     content = prefixed(head) + len(body).to_bytes(8, "big") + body
@@ -128,10 +137,12 @@ class PreparedFile:
     """Fingerprint of the linkage key under which they were made."""
     sha256: str
     """Of the records."""
+    prepared_at: str | None = None
+    """When, in UTC; None in files of versions that did not write it."""
     table: pa.Table = field(repr=False)
 
     def digest(self) -> str:
-        """Return the SHA-256 of the records, as hex (rule 4)."""
+        """Return the SHA-256 of the records, as hex (rule 5)."""
         return self.sha256
 
     def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
@@ -186,6 +197,7 @@ def _read(path: Path, content: bytes, schema: CaseSchema) -> PreparedFile:
     if unverified.get("schema") != {"id": schema.id, "version": schema.version, "digest": schema.digest()}:
         raise PreparedSchemaError(f"{path.name} was prepared for another schema than {schema.id} {schema.version}")
     columns, rule, linkage = (unverified.get(name) for name in ("columns", "token_rule", "linkage_key"))
+    at = unverified.get("prepared_at")
     allowed, key = allowed_columns(schema), schema.person_key
     needed = {attribute.name for attribute in schema.recorded} | {RECORD_KEY, key}
     start = 4 + head_length + 8
@@ -198,6 +210,7 @@ def _read(path: Path, content: bytes, schema: CaseSchema) -> PreparedFile:
         and needed <= set(columns) <= set(allowed)
         and isinstance(rule, str)
         and isinstance(linkage, str)
+        and (at is None or _is_time(at))
         and len(body) == length
         and not any(content[start + length :])
         and unverified.get("records_sha256") == hashlib.sha256(body).hexdigest()
@@ -215,8 +228,18 @@ def _read(path: Path, content: bytes, schema: CaseSchema) -> PreparedFile:
             )
     return PreparedFile(
         path=path, columns=tuple(columns), token_rule=str(rule), linkage_key=str(linkage),
-        sha256=hashlib.sha256(body).hexdigest(), table=table,
+        sha256=hashlib.sha256(body).hexdigest(), table=table, prepared_at=at,
     )  # fmt: skip
+
+
+def _is_time(text: object) -> bool:
+    if not isinstance(text, str) or not _TIME.fullmatch(text):
+        return False
+    try:
+        datetime.strptime(text, PREPARED_AT)
+    except ValueError:
+        return False
+    return True
 
 
 def _table(path: Path, body: bytes, columns: Sequence[str]) -> pa.Table:

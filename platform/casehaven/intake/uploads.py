@@ -52,6 +52,7 @@ from casesynth.encode import encode, text_column
 from casesynth.persons import PeopleCapError, PersonKeyError, first_without_token
 
 Check = Callable[[], None]
+Within = Callable[[Connection], None]
 
 
 Numbers = NDArray[np.int64]
@@ -351,6 +352,7 @@ def take_in(
     ignored: Collection[str] = (),
     actor: str | None = None,
     check: Check = lambda: None,
+    within: Within = lambda connection: None,
 ) -> Upload:
     """Take a case file into a dataset.
 
@@ -362,6 +364,7 @@ def take_in(
         ignored: columns beside the schema's that may be there; they are not read.
         actor: who; the user of this process unless given.
         check: called per batch; raises to cancel.
+        within: called in the transaction that takes the file in; raises to cancel.
 
     Raises:
         CaseFileError: the file cannot be used as it is; says where and why.
@@ -403,6 +406,7 @@ def take_in(
                 raise ChangedCaseFileError(f"{file.path.name} changed while it was being read")
             with vault.writing() as connection:
                 intake.write(connection, upload_id, digest, started)
+                within(connection)
                 vault.audit.append(
                     connection,
                     action="upload.commit",
