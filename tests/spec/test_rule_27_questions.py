@@ -8,6 +8,7 @@ values at all, with up to six records. The sum of the squares of all changes of 
 from __future__ import annotations
 
 import itertools
+import math
 import random
 import zlib
 from collections.abc import Mapping, Sequence
@@ -141,7 +142,8 @@ def _tables(records: Sequence[Record], plan: AnswerPlan) -> list[NDArray[np.int6
 def _worst(plan: AnswerPlan, one: Sequence[NDArray[np.int64]], other: Sequence[NDArray[np.int64]]) -> float:
     """Return the largest L2 change of a table, over the bound that its noise is made for."""
     return max(
-        np.sqrt(float(((a - b) ** 2).sum())) / table.spread for a, b, table in zip(one, other, plan.tables, strict=True)
+        math.sqrt(float(((a - b) ** 2).sum())) / table.spread
+        for a, b, table in zip(one, other, plan.tables, strict=True)
     )
 
 

@@ -23,6 +23,9 @@ from casehaven.queries.screen import answer_lines, guarantee_lines
     type=click.Path(path_type=Path, file_okay=False),
     help="Ask a released bundle in place of a vault: it costs nothing.",
 )
+@click.option(
+    "--schema", "schema_name", help="Of the bundle: id of a shipped schema, or a file.  [default: as the bundle says]"
+)
 @trust_option
 @click.option("--open-accounts", is_flag=True, help="The datasets are new to this ledger: open their accounts.")
 @click.option(
@@ -37,6 +40,7 @@ def command(
     root_spec: str,
     path: Path,
     bundle: Path | None,
+    schema_name: str | None,
     trust_path: Path,
     open_accounts: bool,
     request: str | None,
@@ -51,7 +55,7 @@ def command(
     if bundle is not None:
         if sources or request:
             raise QuestionOptionsError("a bundle is asked by itself: leave --from and --idempotency-key away")
-        _ask_bundle(bundle, trust_path, options, as_json)
+        _ask_bundle(bundle, schema_name, trust_path, options, as_json)
         return
     from casehaven.ledger import IdempotencyKey
 
@@ -90,7 +94,9 @@ def _show(answer: Mapping[str, Any], as_json: bool) -> None:
     click.echo()
 
 
-def _ask_bundle(bundle: Path, trust_path: Path, options: dict[str, Any], as_json: bool) -> None:
+def _ask_bundle(
+    bundle: Path, schema_name: str | None, trust_path: Path, options: dict[str, Any], as_json: bool
+) -> None:
     from casehaven.cli.verify import advising_how_to_trust
     from casehaven.queries.public_facts import public_numbers
     from casehaven.queries.released import released_rows
@@ -100,7 +106,7 @@ def _ask_bundle(bundle: Path, trust_path: Path, options: dict[str, Any], as_json
 
     with advising_how_to_trust(bundle, trust_path):
         facts = verified_facts(bundle, load_trust_store(trust_path))
-    release = open_release(facts, None)
+    release = open_release(facts, schema_name)
     document = question_document(release.schema, {**options, "within": options["within"] or 1.0})
     question = parse_question(document, release.estimates.domain, public_numbers(release.schema))
     rows = [row_document(row) for row in released_rows(question, release)]

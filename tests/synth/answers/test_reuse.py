@@ -84,9 +84,13 @@ def _members(axis: Split | Fact) -> NDArray[np.bool_]:
     return np.array([~has, has])
 
 
+def _grid(shown: Shown) -> list[Split | Fact]:
+    return [*shown.splits, *shown.facts]
+
+
 def _expected(shown: Shown, uses: tuple[str, ...], where: NDArray[np.bool_]) -> NDArray[np.float64]:
     """Count a table over a grid, person by person."""
-    axes = [_members(axis) for axis in (*shown.splits, *shown.facts)]
+    axes = [_members(axis) for axis in _grid(shown)]
     whole = [rows for rows, use in zip(axes, uses, strict=True) if use == "whole"]
     weights = where.astype(float)
     for rows, use in zip(axes, uses, strict=True):
@@ -126,7 +130,7 @@ def test_what_is_reused_is_what_counting_again_would_give() -> None:
         earlier, asked = _random_question(draw), _random_question(draw)
         who = _who(asked)
         for shown in shown_families(asked):
-            axes = (*shown.splits, *shown.facts)
+            axes = _grid(shown)
             for table, values in _exact(earlier):
                 found = reused(table, values, axes, asked.where)
                 if found is None or found.values is None:
