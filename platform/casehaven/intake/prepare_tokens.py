@@ -21,6 +21,7 @@ from typing import Final, Literal
 
 from casehaven.intake.linkage_key import LinkageKey
 from casehaven.people.matching import MatchingField, matching_fields
+from casehaven.people.names import name_words
 from casehaven.vault.context import prefixed
 from caseschemas import CaseSchema
 from caseschemas.cells import partial_date
@@ -44,8 +45,6 @@ Numbers = Literal["own", "shared"]
 RULE_BY_NUMBER: Final = "number/1"
 _NAMES_BIRTH: Final = "names-birth/1"
 _TOKEN_BYTES: Final = 16
-_ADDED_MARKS: Final = frozenset({"LATIN", "GREEK", "CYRILLIC", "ARABIC", "HEBREW"})
-"""Scripts, as names of letters begin, whose combining marks are additions to a letter."""
 _FIELDS: Final = {_NAMES_BIRTH: "name-birth"}
 
 
@@ -73,37 +72,6 @@ def token_dates(schema: CaseSchema) -> tuple[str, ...]:
     """Return those of `token_columns` that hold a date."""
     field = _compound_field(schema)
     return () if field is None else field.dates
-
-
-def name_words(cells: Sequence[str]) -> tuple[str, ...]:
-    """Return the words of names in the order of code points, without case; empty where one cell has none.
-
-    >>> name_words(["Zoé", "da SILVA-Souza"]), name_words(["राम", "x"]) == name_words(["रोम", "x"]), name_words(["Zoé", "-"])
-    (('da', 'silva', 'souza', 'zoe'), False, ())
-    """
-    words: list[str] = []
-    for cell in cells:
-        found = _words(cell)
-        if not found:
-            return ()
-        words += found
-    return tuple(sorted(words))
-
-
-def _words(cell: str) -> list[str]:
-    """Letters, digits and marks stay together; of Latin, Greek, Cyrillic, Arabic and Hebrew letters the added marks go."""
-    kept, script = [], ""
-    for mark in unicodedata.normalize("NFKD", cell.casefold()):
-        category = unicodedata.category(mark)
-        if category[0] == "M":
-            if not (unicodedata.combining(mark) and script in _ADDED_MARKS):
-                kept.append(mark)
-        elif category[0] in "LN":
-            script = unicodedata.name(mark, "").split(" ", 1)[0]
-            kept.append(mark)
-        elif category != "Cf":  # joiners and marks of direction are no end of a word
-            kept.append(" ")
-    return "".join(kept).split()
 
 
 def _compound(field: MatchingField, cells: Mapping[str, str]) -> bytes | None:
