@@ -1,7 +1,7 @@
 """Privacy rule 9: known cases of the library that draws the noise, OpenDP 0.16, and why none of them reaches a release.
 
 Eight cases are known, and a ninth from rule 8. Those that need no more than OpenDP itself are reproduced here: when one of these tests fails, the library was changed, and the rule
-can be read anew. The others live in its Polars part, which is not installed. Either way the engine uses six names of the library and none that any of the cases
+can be read anew. The others live in its Polars part, which is not installed; `test_opendp_polars.py` reproduces them in an environment of its own. Either way the engine uses six names of the library and none that any of the cases
 is about; a list of what is allowed, not of what is forbidden, holds that.
 """
 
