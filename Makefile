@@ -3,13 +3,14 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+WORKERS ?= 2
 
 .PHONY: help demo test lint bench audit lock clean
 .DELETE_ON_ERROR:
 
 help:
 	@echo "make demo    two organisations' made-up case files, a charged ledger, a verified release (about a minute)"
-	@echo "make test    the test suite and the linters"
+	@echo "make test    the test suite, in two processes (WORKERS=n: in n), and the linters"
 	@echo "make bench   benchmarks; writes docs/benchmarks.md"
 	@echo "make audit   slow checks of privacy"
 	@echo "make lock    pins all dependencies anew (needs uv)"
@@ -39,7 +40,7 @@ lint: $(VENV)/test.stamp
 	$(BIN)/mypy
 
 test: $(VENV)/test.stamp lint
-	$(BIN)/python -m pytest --durations=15
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal --durations=15
 
 bench: $(VENV)/test.stamp
 	$(BIN)/python benchmarks/run.py

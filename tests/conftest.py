@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from hypothesis import settings
 
 from casehaven.cli._root import main
 from casehaven.intake.uploads import take_in
@@ -24,6 +25,9 @@ from caseschemas import parse_schema
 
 collect_ignore = ["attacks/fuzz_readers.py"]
 """Runs in an environment of its own, with a package that the tests do not install."""
+
+settings.register_profile("patient", settings(), deadline=None)
+settings.load_profile("patient")  # how long an example takes says nothing where two tests run side by side
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
