@@ -274,7 +274,7 @@ def show_prepared(file: PreparedFile, findings: Sequence[AttributeFinding]) -> N
     click.echo(f"rows       {file.table.num_rows:,} to be taken in")
 
 
-def show_others(file: MappedFile | PreparedFile, places: Sequence[int]) -> None:
+def show_others(file: MappedFile | PreparedFile, places: Sequence[int], *, same: bool) -> None:
     """Say which records have a record key that another person of the dataset holds: the file will be refused."""
     if not places:
         return
@@ -283,6 +283,12 @@ def show_others(file: MappedFile | PreparedFile, places: Sequence[int]) -> None:
     if isinstance(file, MappedFile):
         rows = file.held.rows[file.fates == TAKEN][list(places)]
         _lines(wrapped("", [f"row {row}" for row in rows.tolist()], most=_ROWS_SHOWN))
+    if same:
+        click.echo(
+            "           as --same-people says, they are the same people: their refusals are taken over. Records of"
+        )
+        click.echo("           theirs that are not in this file stay with the earlier person, who counts beside them")
+        return
     click.echo("           the file will be refused; --same-people says that they are the same people in other words,")
     click.echo("           --record-key names another column, or none")
 

@@ -58,6 +58,7 @@ _ANOTHER_DATASET = "for more people than that make another dataset with --datase
 @mapping_options
 @click.option("--refused", type=click.Path(path_type=Path, dir_okay=False), help="Seal refused rows into this file.")
 @click.option("--again", is_flag=True, help="The mapping was corrected: take in a file that is there already.")
+@click.option("--same-people", is_flag=True, help="A record key that another person holds is one of the same person.")
 @click.option(
     "--older-file", "older", is_flag=True, help="Take in a prepared file that is older than one that is there."
 )
@@ -72,6 +73,7 @@ def command(
     keep: tuple[str, ...],
     refused: Path | None,
     again: bool,
+    same_people: bool,
     older: bool,
     vault_path: Path,
     root_spec: str,
@@ -88,7 +90,15 @@ def command(
     )
     schema = load_schema(schema_name) if dataset is None else dataset.schema
     intake = _Intake(
-        vault=vault, dataset=dataset, schema=schema, wishes=wishes, keep=keep, refused=refused, again=again, older=older
+        vault=vault,
+        dataset=dataset,
+        schema=schema,
+        wishes=wishes,
+        keep=keep,
+        refused=refused,
+        again=again,
+        same_people=same_people,
+        older=older,
     )
     for path in files:
         try:
@@ -114,6 +124,7 @@ class _Intake:
     keep: tuple[str, ...]
     refused: Path | None
     again: bool
+    same_people: bool
     older: bool
 
     def take(self, path: Path) -> None:
@@ -132,7 +143,8 @@ class _Intake:
         session = MappingSession(schema=self.schema, wishes=self.wishes, memory=self._remembered, keep=self.keep)
         held = session.read(path)
         file, report = session.tried(held, session.decide(held), again=self.again)
-        screen.show_others(file, [] if self.dataset is None else held_by_others(self.vault, self.dataset, file))
+        others = [] if self.dataset is None else held_by_others(self.vault, self.dataset, file)
+        screen.show_others(file, others, same=self.same_people)
         if not self._confirmed(path, file, report) or self.dataset is None:
             return
         upload = self._seal(file)
@@ -181,7 +193,7 @@ class _Intake:
             self._say(path, there)
             return
         screen.show_prepared(prepared, check_prepared(prepared, self.schema))
-        screen.show_others(prepared, held_by_others(vault, dataset, prepared))
+        screen.show_others(prepared, held_by_others(vault, dataset, prepared), same=self.same_people)
         check_prepared_order(prepared_history(vault, dataset), prepared, older=self.older)
         if self._confirmed(path):
             upload = self._seal(
@@ -195,7 +207,15 @@ class _Intake:
         if self.dataset is None:
             raise DatasetMissingError("the dataset is not there yet")
         with phase("seal", source.steps if isinstance(source, MappedFile) else None) as tick:
-            return take_in(self.vault, self.dataset, source, keep=self.keep, check=tick, within=within)
+            return take_in(
+                self.vault,
+                self.dataset,
+                source,
+                keep=self.keep,
+                same_people=self.same_people,
+                check=tick,
+                within=within,
+            )
 
     def _say(self, path: Path, upload: Upload) -> None:
         name = "" if self.dataset is None else self.dataset.id

@@ -2,7 +2,8 @@
 
 1. One refusal in the file wins over every yes in it.
 2. A file may refuse for a person who had agreed; it never agrees for a person who had refused: a file that is exported again must not undo a withdrawal.
-3. A refusal is in the anchor before it is in the database, so that a restored backup does not bring the yes back.
+3. Where somebody says that a person of the file is one whom the dataset knows under another token, every refusal of the earlier one is the new one's.
+4. A refusal is in the anchor before it is in the database, so that a restored backup does not bring the yes back.
 """
 
 from __future__ import annotations
@@ -69,6 +70,26 @@ class FileConsents:
         for purpose, (column, _) in self.meanings.items():
             if column == name:
                 self.said.setdefault(purpose, []).append((places, np.full(len(places), _REFUSED, np.int8)))
+
+    def take_over(
+        self, connection: Connection, schema: CaseSchema, places: Sequence[int], before: Sequence[int]
+    ) -> None:
+        """Take in what other persons refused, for the persons at some places: they are the same people.
+
+        Args:
+            connection: of the transaction that writes them.
+            schema: names the purposes.
+            places: of persons of the file.
+            before: number of the person whom each of them was.
+        """
+        for purpose in schema.consent:
+            latest = _latest(connection, sorted(set(before)), purpose)
+            refusing = [
+                place for place, number in zip(places, before, strict=True) if latest.get(number, (0, True))[1] is False
+            ]
+            if refusing:
+                codes = np.full(len(refusing), _REFUSED, np.int8)
+                self.said.setdefault(purpose, []).append((np.array(refusing, np.int64), codes))
 
     def rows(
         self, vault: Vault, connection: Connection, persons: Sequence[int], fresh: Sequence[int]

@@ -34,6 +34,12 @@ from caseschemas import CaseSchema, SchemaAttribute
 RECORD_KEY: Final = "#record-key"
 """The column of record keys; no attribute can have this name."""
 
+FORMER_KEY: Final = "#former-record-key"
+"""The column of record keys by which earlier versions knew the records."""
+
+_ONCE_KEY: Final = {"kobo": "_uuid"}
+"""By tool: the column that earlier versions took for the record key, though it changes with every edit."""
+
 NOT_SHARED: Final = ("pooled_statistics", "synthetic_release")
 """Purposes that are refused for minors under the rule `not-shared`."""
 
@@ -84,7 +90,14 @@ class MappedFile:
         """Names of the columns, in the order of the schema; the record key last."""
         filled = {entry.to for entry in self.mapping.attributes} | {self.schema.person_key} | self._refusing
         names = (a.name for a in self.schema.attributes if a.role == "analysis" or a.name in filled)
-        return (*names, RECORD_KEY)
+        return (*names, RECORD_KEY, *([FORMER_KEY] if self._former is not None else []))
+
+    @property
+    def _former(self) -> str | None:
+        """Name of the column that earlier versions took for the record key; None where it is the record key, or there is none."""
+        name = _ONCE_KEY.get(self.held.source.tool.value)
+        there = self.mapping.record_key is not None and any(column.name == name for column in self.held.columns)
+        return name if there and name != self.mapping.record_key else None
 
     def digest(self) -> str:
         """Return the SHA-256 of the file as it was read, as hex; with the mapping, where it is taken in again."""
@@ -122,6 +135,10 @@ class MappedFile:
     def _made(self, name: str) -> pa.Array:
         if name == RECORD_KEY:
             return self._record_keys
+        if name == FORMER_KEY and self._former is not None:
+            cells = self.held.column(self._former)
+            keys = [f"key {cell.strip()}" if cell.strip() else "" for cell in cells.cells]
+            return pa.array(keys, pa.string()).take(pa.array(cells.places))
         if name == self.schema.person_key:
             return self._tokens
         refused = name in self._refusing

@@ -33,10 +33,10 @@ from casehaven.core.db import insert_many
 from casehaven.intake.errors import ChangedCaseFileError, PersonColumnError
 from casehaven.intake.file_consents import FileConsents
 from casehaven.intake.files import open_case_file, unguarded
-from casehaven.intake.mapped_file import RECORD_KEY, MappedFile
+from casehaven.intake.mapped_file import FORMER_KEY, RECORD_KEY, MappedFile
 from casehaven.intake.record_keys import RecordKeys
 from casehaven.intake.upload import CaseRecords, Upload, known_upload, upload_index
-from casehaven.people.matching import blind_values, matching_columns
+from casehaven.people.matching import CachedIndexKeys, blind_values, matching_columns
 from casehaven.vault import models
 from casehaven.vault.bound_rows import ENTRY_KEY, entry_mac, person_key_context
 from casehaven.vault.chunks import ROWS_FULL, TOKEN_BYTES, ChunkRows, join
@@ -92,12 +92,15 @@ class _Intake:
     chunk_id: str = ""
     blind: set[tuple[str, bytes, int]] = field(default_factory=set)
     persons: list[tuple[int, int, bytes, bytes, str, str]] = field(default_factory=list)
+    same_people: bool = False
+    moved: dict[int, set[int]] = field(default_factory=dict)
+    """Places of persons, and who they were under another token (`record_keys`, rule 4)."""
 
     def __post_init__(self) -> None:
         self.linkage_mac = MacKey(self.vault.keystore.linkage_key())
         self.token_key = self.keys.index_key("person-token")
         self.consents = FileConsents.of(self.dataset.schema, self.file.columns)
-        self.index_keys = _CachedKeys(self.keys)
+        self.index_keys = CachedIndexKeys(self.keys)
         with self.vault.database.transaction(writes=False) as connection:
             self.known = _people(connection, self.dataset)
         self.record_keys = (
@@ -107,6 +110,7 @@ class _Intake:
                 keys=self.keys,
                 file=self.file.path.name,
                 known=bool(self.known),
+                same_people=self.same_people,
             )
             if RECORD_KEY in self.file.columns
             else None
@@ -125,7 +129,7 @@ class _Intake:
         self.persons = sorted(self._persons())
 
     def _columns(self) -> list[str]:
-        wanted = {*self.stored, *self.identifying, *self.consents.columns, RECORD_KEY}
+        wanted = {*self.stored, *self.identifying, *self.consents.columns, RECORD_KEY, FORMER_KEY}
         wanted |= {attribute.name for attribute in self.dataset.domain.attributes} | {_key(self.dataset.schema)}
         return [name for name in self.file.columns if name in wanted]
 
@@ -140,7 +144,8 @@ class _Intake:
         if self.record_keys is not None:
             told, texts = json_texts_of(table, (self.stored, {*self.stored, *self.identifying}))
             keys = table.column(RECORD_KEY).to_pylist()
-            kept = self.record_keys.new_rows(keys, persons.to_pylist(), texts)
+            former = table.column(FORMER_KEY).to_pylist() if FORMER_KEY in table.column_names else None
+            kept = self.record_keys.new_rows(keys, persons.to_pylist(), texts, former)
             if len(kept) < len(persons):
                 table, persons = table.take(pa.array(kept)), persons.take(pa.array(kept))
                 columns = tuple(column[kept] for column in columns)
@@ -162,6 +167,9 @@ class _Intake:
         )
         if self.record_keys is not None:
             self.record_keys.add([self.people.numbers[place] for place in places.tolist()], records.tolist())
+            for place, number in zip(places.tolist(), self.record_keys.moved, strict=True):
+                if number is not None:
+                    self.moved.setdefault(place, set()).add(number)
         self.consents.add(table, places)
         self._index(table, places)
         if sum(map(len, self.waiting)) >= ROWS_FULL:
@@ -270,6 +278,9 @@ class _Intake:
         )
         self.records.sort(key=lambda record: record[0])
         insert_many(connection, models.record, _RECORD, self.records)
+        pairs = [(place, number) for place, numbers in self.moved.items() for number in sorted(numbers)]
+        if pairs:
+            self.consents.take_over(connection, dataset.schema, *map(list, zip(*pairs, strict=True)))
         consents = self.consents.rows(self.vault, connection, self.people.numbers, self.people.fresh)
         insert_many(connection, models.consent, _CONSENT, consents)
         insert_many(
@@ -324,19 +335,6 @@ class _Intake:
         return found
 
 
-class _CachedKeys:
-    """The index keys of an organisation, derived once each."""
-
-    def __init__(self, keys: OrganisationKeys) -> None:
-        self._keys = keys
-        self._made: dict[str, bytes] = {}
-
-    def index_key(self, field: str) -> bytes:
-        if field not in self._made:
-            self._made[field] = self._keys.index_key(field)
-        return self._made[field]
-
-
 _PERSON = ("person_id", "dataset_id", "token_index", "wrapped_dek", "epoch", "created_month")
 _RECORD = ("record_id", "person_id", "dataset_id", "version", "chunk_id", "sealed")
 _CONSENT = ("person_id", "purpose", "version", "given", "language", "recorded_at")
@@ -351,6 +349,7 @@ def take_in(
     keep: Collection[str] = (),
     ignored: Collection[str] = (),
     actor: str | None = None,
+    same_people: bool = False,
     check: Check = lambda: None,
     within: Within = lambda connection: None,
 ) -> Upload:
@@ -363,6 +362,7 @@ def take_in(
         keep: identifiers and columns of free text whose cells are to be kept, sealed like the rest.
         ignored: columns beside the schema's that may be there; they are not read.
         actor: who; the user of this process unless given.
+        same_people: a record key that another person holds is one of the same person, whose refusals are taken over.
         check: called per batch; raises to cancel.
         within: called in the transaction that takes the file in; raises to cancel.
 
@@ -398,6 +398,7 @@ def take_in(
             version=held.version + 1,
             stored=stored_columns(schema, keep={*keep, key}),
             identifying=matching_columns(schema),
+            same_people=same_people,
         )
         upload_id = random_ids(1)[0]
         try:

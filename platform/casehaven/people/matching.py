@@ -51,6 +51,20 @@ class IndexKeys(Protocol):
         ...
 
 
+class CachedIndexKeys:
+    """The index keys of an organisation, derived once each."""
+
+    def __init__(self, keys: IndexKeys) -> None:
+        self._keys = keys
+        self._made: dict[str, bytes] = {}
+
+    def index_key(self, field: str) -> bytes:
+        """Return the key of one index."""
+        if field not in self._made:
+            self._made[field] = self._keys.index_key(field)
+        return self._made[field]
+
+
 @dataclass(frozen=True, kw_only=True)
 class MatchingField:
     """A compound of identifiers. Records that agree in it may be of one person."""
