@@ -1,7 +1,7 @@
-"""Dates of other calendars as days of ours, by arithmetic alone.
+"""Dates of other calendars as days of ours, by arithmetic and one table.
 
 1. A calendar turns its year, month and day into a Gregorian day. What the calendar does not have is None.
-2. Only calendars that are arithmetic, in the years in which they are, are here. The Islamic calendar is the tabular one (civil epoch, leap years 2, 5, 7, 10,
+2. Calendars that are arithmetic are here in the years in which they are; that of Nepal is a table (`bikram_sambat`). The Islamic calendar is the tabular one (civil epoch, leap years 2, 5, 7, 10,
    13, 16, 18, 21, 24, 26 and 29 of 30): where the moon is sighted, a date may be off by a day or two.
 3. A year or a month alone is the span of Gregorian days that it covers: nothing finer is made up.
 """
@@ -10,10 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import date
+from functools import lru_cache
 from typing import Final, Literal, get_args
 
-Calendar = Literal["gregorian", "islamic", "solar-hijri", "ethiopian", "buddhist"]
-"""`islamic` is the tabular Hijri calendar, `solar-hijri` that of Iran and Afghanistan, `buddhist` that of Thailand."""
+from casehaven.intake import bikram_sambat
+
+Calendar = Literal["gregorian", "islamic", "solar-hijri", "ethiopian", "buddhist", "bikram-sambat"]
+"""`islamic` is the tabular Hijri calendar, `solar-hijri` that of Iran and Afghanistan, `buddhist` that of Thailand, `bikram-sambat` that of Nepal."""
 
 CALENDARS: Final[tuple[Calendar, ...]] = get_args(Calendar)
 
@@ -26,6 +29,7 @@ YEARS: Final[dict[Calendar, tuple[int, int]]] = {
     "solar-hijri": (1200, 1560),
     "ethiopian": (1793, 2190),
     "buddhist": (2484, 2740),
+    "bikram-sambat": (bikram_sambat.FIRST, bikram_sambat.LAST),
 }
 """First and last year that is read. The Thai year begins in January from 2484 on."""
 
@@ -54,6 +58,18 @@ def span(calendar: Calendar, year: int, month: int | None = None, day: int | Non
     if month is not None:
         return date.fromordinal(begin), date.fromordinal(begin + length(year, month) - 1)
     return date.fromordinal(begin), date.fromordinal(_ORDINAL[calendar](year, months, length(year, months)))
+
+
+@lru_cache(maxsize=256)
+def year_at(calendar: Calendar, day: date) -> int:
+    """Return the year of a calendar that a day of ours is in; the nearest one that is read, where it is in none.
+
+    >>> year_at("solar-hijri", date(2030, 12, 31)), year_at("bikram-sambat", date(2030, 12, 31))
+    (1409, 2080)
+    """
+    first, last = YEARS[calendar]
+    begin = _ORDINAL[calendar]
+    return max((year for year in range(first, last + 1) if begin(year, 1, 1) <= day.toordinal()), default=first)
 
 
 def _gregorian_length(year: int, month: int) -> int:
@@ -109,6 +125,7 @@ _LENGTHS: Final[dict[Calendar, Callable[[int, int], int]]] = {
     "solar-hijri": _solar_length,
     "ethiopian": _ethiopian_length,
     "buddhist": _buddhist_length,
+    "bikram-sambat": bikram_sambat.month_length,
 }
 _ORDINAL: Final[dict[Calendar, Callable[[int, int, int], int]]] = {
     "gregorian": _gregorian,
@@ -116,4 +133,5 @@ _ORDINAL: Final[dict[Calendar, Callable[[int, int, int], int]]] = {
     "solar-hijri": _solar,
     "ethiopian": _ethiopian,
     "buddhist": _buddhist,
+    "bikram-sambat": bikram_sambat.ordinal,
 }

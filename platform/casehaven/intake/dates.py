@@ -3,7 +3,8 @@
 1. A date may be partial: a year, a year and a month, or a day. What it may mean is a span of days; nothing finer is made up.
 2. Where day and month cannot be told apart and no order is declared, the span holds both readings. What lies in the same year is known all the same. Three parts of two digits may also begin
    with the year, whatever stands between them.
-3. A year of two digits needs the pivot, which is public: `30` makes `30` mean 2030 and `31` mean 1931. It is read in the Gregorian calendar alone.
+3. A year of two digits needs the pivot, which is public: `30` makes `30` mean 2030 and `31` mean 1931. In another calendar it is one of the hundred years up to the one in which the Gregorian year of
+   the pivot ends: under `30`, Solar Hijri years from 1310 to 1409.
 4. The order of a column is known when it is declared, or when it is the only one in which all of its cells are dates.
 5. Digits of every script are digits. Names of months are understood in English, French, Spanish and Arabic.
 """
@@ -14,9 +15,10 @@ import re
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import date
 from typing import Final, Literal, get_args
 
-from casehaven.intake.calendars import Calendar, Span, span
+from casehaven.intake.calendars import Calendar, Span, span, year_at
 from caseschemas.words import normal
 
 Order = Literal["day-first", "month-first", "year-first"]
@@ -73,7 +75,7 @@ class DateReading:
     """None: not declared, so both readings count."""
     calendar: Calendar = "gregorian"
     pivot: int = PIVOT
-    """Last year, of two digits, that is of the 2000s."""
+    """Last Gregorian year, of two digits, that is of the 2000s (rule 3)."""
 
     def span(self, cell: str) -> Span | None:
         """Return the days that a cell may mean; None where it is no date."""
@@ -136,9 +138,8 @@ class DateReading:
         number = int(digits)
         if len(digits) == 4:
             return number
-        if self.calendar != "gregorian":
-            return 0  # which no calendar here has: the pivot is of ours
-        return number + 2000 - (100 if number > self.pivot else 0)
+        last = year_at(self.calendar, date(2000 + self.pivot, 12, 31))
+        return last - (last - number) % 100
 
 
 def _split(cell: str) -> tuple[list[str] | None, int | None]:

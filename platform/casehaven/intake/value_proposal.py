@@ -10,8 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from datetime import date
 from typing import Final
 
+from casehaven.intake import bikram_sambat
 from casehaven.intake.calendars import Calendar
 from casehaven.intake.cell_reading import CellReader, map_column
 from casehaven.intake.dates import DateReading, ascii_digits, order_of
@@ -176,9 +178,12 @@ def _calendars(cells: tuple[str, ...]) -> tuple[Calendar, ...]:
     if not years:
         return ()
     hijri = sum(1250 <= year <= 1500 for year in years)
+    nepali = sum(date.today().year < year <= bikram_sambat.LAST + 10 for year in years)
     thai = sum(2440 <= year <= 2640 for year in years)
     if 2 * hijri > len(years):
         return ("solar-hijri", "islamic")
+    if 2 * nepali > len(years):  # years that have not come yet
+        return ("bikram-sambat",)
     return ("buddhist",) if 2 * thai > len(years) else ()
 
 

@@ -6,7 +6,9 @@ from datetime import date, timedelta
 
 import pytest
 
+from casehaven.intake import bikram_sambat
 from casehaven.intake.calendars import CALENDARS, YEARS, Calendar, span
+from casehaven.intake.dates import DateReading
 
 # Reingold and Dershowitz, Calendrical Calculations, sample data of the arithmetic Islamic, Persian and Ethiopic calendars.
 PUBLISHED = {
@@ -20,7 +22,51 @@ PUBLISHED = {
     date(2025, 3, 21): {"solar-hijri": (1404, 1, 1), "buddhist": (2568, 3, 21)},
     date(2025, 3, 20): {"solar-hijri": (1403, 12, 30)},  # 1403 was a leap year in Iran
     date(2007, 9, 12): {"ethiopian": (2000, 1, 1)},  # the Ethiopian millennium
+    # days of Nepal's history, by the names of their dates there
+    date(1951, 2, 18): {"bikram-sambat": (2007, 11, 7)},  # Democracy Day, 7 Falgun
+    date(2001, 6, 1): {"bikram-sambat": (2058, 2, 19)},  # 19 Jestha, at the palace
+    date(2006, 4, 24): {"bikram-sambat": (2063, 1, 11)},  # Loktantra Day, 11 Baisakh
+    date(2008, 5, 28): {"bikram-sambat": (2065, 2, 15)},  # Republic Day, 15 Jestha
+    date(2015, 4, 25): {"bikram-sambat": (2072, 1, 12)},  # the earthquake, 12 Baisakh
+    date(2015, 9, 20): {"bikram-sambat": (2072, 6, 3)},  # Constitution Day, 3 Asoj
 }
+
+PAUSH_AT_NEW_YEAR = (
+    "17 18 18 17 17 18 18 17 17 18 18 17 17 18 18 17 17 18 18 17 17 18 17 17 17 18 17 17 17 18 17 17 17 18 17 17 17 18 17 17 "
+    "17 18 17 17 17 18 17 17 17 17 17 17 17 17 17 17 17 17 17 17 17 17 17 17 17 17 17 17 17 17 17 17 17 17 17 17 16 17 17 17 16"
+)
+"""Day of the month Paush on which 1 January falls, of the years 2000 to 2080: from another published table than that of the month lengths."""
+
+
+def test_the_first_of_january_is_where_a_second_table_of_nepal_has_it() -> None:
+    days = [int(day) for day in PAUSH_AT_NEW_YEAR.split()]
+    assert len(days) == bikram_sambat.LAST - bikram_sambat.FIRST + 1
+    for year, day in enumerate(days, start=bikram_sambat.FIRST):
+        found = span("bikram-sambat", year, 9, day)
+        assert found is not None and found[0] == date(year - 56, 1, 1), year
+
+
+def test_a_year_of_nepal_that_no_table_agrees_on_is_no_date() -> None:
+    assert span("bikram-sambat", bikram_sambat.FIRST - 1) is None
+    assert span("bikram-sambat", bikram_sambat.LAST + 1, 1, 1) is None
+    assert DateReading(calendar="bikram-sambat").span("2081-01-01") is None
+    assert DateReading(calendar="bikram-sambat").span("२०७२/१/१२") == (date(2015, 4, 25), date(2015, 4, 25))
+
+
+@pytest.mark.parametrize(
+    ("calendar", "cell", "year"),
+    [
+        ("solar-hijri", "1/2/98", 1398), ("solar-hijri", "1/2/09", 1409), ("solar-hijri", "1/2/10", 1310),
+        ("islamic", "3/4/35", 1435), ("islamic", "3/4/52", 1452), ("islamic", "3/4/53", 1353),
+        ("buddhist", "1/2/62", 2562), ("buddhist", "1/2/73", 2573), ("ethiopian", "1/2/11", 2011),
+        ("bikram-sambat", "1/2/75", 2075), ("bikram-sambat", "1/2/01", 2001),
+    ],
+)  # fmt: skip
+def test_a_year_of_two_digits_is_of_the_hundred_years_up_to_that_of_the_pivot(
+    calendar: Calendar, cell: str, year: int
+) -> None:
+    day, month, _ = map(int, cell.split("/"))
+    assert DateReading(calendar=calendar, order="day-first").span(cell) == span(calendar, year, month, day)
 
 
 @pytest.mark.parametrize("day", PUBLISHED, ids=str)
