@@ -22,6 +22,7 @@ from casehaven.ledger import (
     StatementRaise,
     StatementRow,
 )
+from casehaven.ledger.anchoring import default_place
 
 DEFAULT_LEDGER = Path("casehaven-ledger.sqlite")
 """In the working folder, when neither --ledger nor CASEHAVEN_LEDGER names another."""
@@ -96,9 +97,8 @@ def create(
     cap = policy.account.cap_nano_rho()
     click.echo(f"created {made.where}")
     if anchor is None:
-        click.echo(
-            f"its anchor is {made.anchor_path}; on the same storage it forgets together with the ledger: move it with `casehaven ledger anchor`"
-        )
+        name = default_place(path).name
+        click.echo(f"its anchor is {name} beside it; move it to other storage with `casehaven ledger anchor`")
     click.echo(
         f"every account may spend {_rho(cap)} rho in all: epsilon {epsilon} at delta {delta} for one person token"
     )

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from sqlalchemy import insert, text
 
-from casehaven.ledger import ANSWER_PURPOSE, AnalystId, BudgetPolicy, IdempotencyKey, Ledger, LedgerPolicy
+from casehaven.ledger import ANSWER_PURPOSE, AnalystId, BudgetPolicy, IdempotencyKey, Ledger, LedgerPolicy, models
 from casesynth.privacy import PrivacyLoss, Receipt
 
 if TYPE_CHECKING:
@@ -48,6 +50,40 @@ class Desk:
             "purpose": ANSWER_PURPOSE,
         }
         return (ledger or self.open()).charge(**{**request, **changes})
+
+    def draw(self, nano_rho: int, **changes: Any) -> int:
+        """Charge and draw: a loss that really happened. Return it."""
+        receipt = self.charge(nano_rho, **changes)
+        self.open().begin_draw(receipt)
+        return nano_rho
+
+    def copy(self) -> Callable[[], None]:
+        """Copy the ledger as it is, the whole file or every row of the server; return what puts the copy back."""
+        if isinstance(self.place, Path):
+            place, kept = self.place, self.folder / f"kept-{len(list(self.folder.glob('kept-*')))}.sqlite"
+            shutil.copy(place, kept)
+
+            def put_back_file() -> None:
+                for name in ("", "-wal", "-shm"):
+                    Path(f"{place}{name}").unlink(missing_ok=True)
+                shutil.copy(kept, place)
+
+            return put_back_file
+        with self.open()._store.transaction(writes=False) as connection:
+            rows = {
+                table.name: [row._asdict() for row in connection.execute(table.select())]
+                for table in models.metadata.sorted_tables
+            }
+
+        def put_back_rows() -> None:
+            with self.open()._store.transaction(writes=True) as connection:
+                names = ", ".join(table.name for table in models.metadata.sorted_tables)
+                connection.execute(text(f"TRUNCATE {names}"))  # what a restore of the server does
+                for table in models.metadata.sorted_tables:
+                    if rows[table.name]:
+                        connection.execute(insert(table), rows[table.name])
+
+        return put_back_rows
 
     def spent(self) -> dict[tuple[str, str], int]:
         """What every account spent."""

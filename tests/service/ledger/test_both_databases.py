@@ -75,12 +75,13 @@ def test_the_same_request_is_charged_once_and_another_under_its_key_is_refused(d
     key = IdempotencyKey.create()
     first = desk.charge(50, key=key)
     assert desk.charge(50, key=key) == first
-    for changes in (
+    others: tuple[dict[str, Any], ...] = (
         {"body": {"plan": 2}},
         {"blocks": ["2022"]},
         {"loss": PrivacyLoss(nano_rho=51)},
         {"analyst": amina},
-    ):
+    )
+    for changes in others:
         with pytest.raises(IdempotencyConflictError):
             desk.charge(50, **{"key": key, **changes})
     assert desk.spent()["north/cases", "2021"] == 50
@@ -301,8 +302,12 @@ def test_a_weaker_accuracy_is_served_from_a_stronger_answer_and_never_the_other_
     assert ledger.cached_answer(replace(KEY, noise_scale=1_000)) == strong
     assert ledger.cached_answer(replace(KEY, noise_scale=999)) is None
     assert ledger.answers() == (strong, weak)
-    for other in ({"plan_sha256": "b" * 64}, {"snapshot": "north/cases@2"}, {"mechanism": "other"}):
-        assert ledger.cached_answer(replace(KEY, **other)) is None
+    for other in (
+        replace(KEY, plan_sha256="b" * 64),
+        replace(KEY, snapshot="north/cases@2"),
+        replace(KEY, mechanism="other"),
+    ):
+        assert ledger.cached_answer(other) is None
 
 
 def test_nothing_is_stored_that_was_not_paid_for_and_drawn(desk: Desk) -> None:

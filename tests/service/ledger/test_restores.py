@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from sqlalchemy import insert, text
 
 from casehaven.ledger import (
     AnswerKey,
@@ -30,7 +29,6 @@ from casehaven.ledger import (
     LedgerExistsError,
     LedgerPolicy,
     UnboundedAccountError,
-    models,
 )
 from casehaven.ledger.anchored import STEPS
 from casehaven.ledger.anchoring import stored_anchor
@@ -42,43 +40,6 @@ CAP = BudgetPolicy.of("2", "1e-6").cap_nano_rho()
 STEP = -(-CAP // STEPS)
 RESULT = "ab" * 32
 KEY = AnswerKey(plan_sha256="a" * 64, snapshot="north/cases@1", mechanism="discrete_gaussian_1", noise_scale=5_000)
-Rows = dict[str, list[dict[str, Any]]]
-
-
-def copy(desk: Desk) -> Callable[[], None]:
-    """Copy a ledger as it is, and return what puts the copy back."""
-    if isinstance(desk.place, Path):
-        kept = desk.folder / f"kept-{len(list(desk.folder.glob('kept-*')))}.sqlite"
-        shutil.copy(desk.place, kept)
-
-        def put_back_file() -> None:
-            for name in ("", "-wal", "-shm"):
-                Path(f"{desk.place}{name}").unlink(missing_ok=True)
-            shutil.copy(kept, desk.place)
-
-        return put_back_file
-    with desk.open()._store.transaction(writes=False) as connection:
-        rows: Rows = {
-            table.name: [row._asdict() for row in connection.execute(table.select())]
-            for table in models.metadata.sorted_tables
-        }
-
-    def put_back_rows() -> None:
-        with desk.open()._store.transaction(writes=True) as connection:
-            names = ", ".join(table.name for table in models.metadata.sorted_tables)
-            connection.execute(text(f"TRUNCATE {names}"))  # what a restore of the server does
-            for table in models.metadata.sorted_tables:
-                if rows[table.name]:
-                    connection.execute(insert(table), rows[table.name])
-
-    return put_back_rows
-
-
-def draw(desk: Desk, nano_rho: int, **changes: Any) -> int:
-    """Charge and draw: a loss that really happened. Return it."""
-    receipt = desk.charge(nano_rho, **changes)
-    desk.open().begin_draw(receipt)
-    return nano_rho
 
 
 @contextmanager
@@ -92,9 +53,9 @@ def refused(desk: Desk) -> Iterator[None]:
 
 
 def test_a_copy_from_before_a_draw_spends_nothing_until_it_is_resumed_from_the_ceiling(desk: Desk) -> None:
-    lost = draw(desk, 10)
-    put_back = copy(desk)
-    lost += draw(desk, STEP + 3)
+    lost = desk.draw(10)
+    put_back = desk.copy()
+    lost += desk.draw(STEP + 3)
     put_back()
     assert desk.spent()["north/cases", "2021"] == 10
     with refused(desk), pytest.raises(LedgerBehindAnchorError):
@@ -102,7 +63,7 @@ def test_a_copy_from_before_a_draw_spends_nothing_until_it_is_resumed_from_the_c
     assert desk.open().resume()
     assert desk.spent()["north/cases", "2021"] == 2 * STEP >= lost  # a sixteenth at the most is lost
     assert desk.spent()["south/cases", "2021"] == 0
-    lost += draw(desk, 5)
+    lost += desk.draw(5)
     assert desk.spent()["north/cases", "2021"] >= lost
     assert len(desk.open().statement().resumed) == 1
     assert desk.open().resume() is False
@@ -110,19 +71,19 @@ def test_a_copy_from_before_a_draw_spends_nothing_until_it_is_resumed_from_the_c
 
 def test_a_copy_that_missed_no_draw_goes_on_and_nothing_that_was_shown_is_forgotten(desk: Desk) -> None:
     """A charge without a draw is no loss: a copy from before it is not behind."""
-    lost = draw(desk, 10)
-    put_back = copy(desk)
+    lost = desk.draw(10)
+    put_back = desk.copy()
     desk.charge(STEP)
     put_back()
-    lost += draw(desk, 7)
+    lost += desk.draw(7)
     assert desk.spent()["north/cases", "2021"] == lost
 
 
 def test_however_often_a_copy_is_put_back_the_true_loss_stays_within_the_cap(desk: Desk) -> None:
-    put_back, lost = copy(desk), 0
+    put_back, lost = desk.copy(), 0
     for turn in range(12):
         try:
-            lost += draw(desk, 2 * STEP + turn)
+            lost += desk.draw(2 * STEP + turn)
         except LedgerBehindAnchorError:
             assert desk.open().resume()
         except BudgetExhaustedError:
@@ -136,15 +97,15 @@ def test_however_often_a_copy_is_put_back_the_true_loss_stays_within_the_cap(des
 
 
 def test_two_copies_that_both_go_on_are_told_apart(desk: Desk) -> None:
-    put_back = copy(desk)
+    put_back = desk.copy()
     first = desk.charge(5)
     desk.open().begin_draw(first)
-    later = copy(desk)
+    later = desk.copy()
     put_back()
     with pytest.raises(LedgerBehindAnchorError):
         desk.charge(6)
     assert desk.open().resume()
-    draw(desk, 7)
+    desk.draw(7)
     later()  # and the first course again: now it is the one that is behind
     with pytest.raises(LedgerBehindAnchorError):
         desk.open().mark_revealed(first, RESULT)
@@ -157,7 +118,7 @@ def test_two_copies_that_both_go_on_are_told_apart(desk: Desk) -> None:
 def test_a_charge_of_before_the_resumption_is_never_drawn_again(desk: Desk) -> None:
     """The copy says that nothing was drawn under it, and it was, and shown."""
     receipt = desk.charge(50)
-    put_back = copy(desk)
+    put_back = desk.copy()
     ledger = desk.open()
     ledger.begin_draw(receipt)
     ledger.store_answer(receipt, KEY, document="{}", visible_at=0)
@@ -175,7 +136,7 @@ def test_a_charge_of_before_the_resumption_is_never_drawn_again(desk: Desk) -> N
 def test_a_copy_from_between_a_draw_and_its_result_is_behind(desk: Desk) -> None:
     receipt = desk.charge(50, purpose="synthetic_release")
     desk.open().begin_draw(receipt)
-    put_back = copy(desk)
+    put_back = desk.copy()
     desk.open().begin_writing(receipt, RESULT)
     put_back()
     with pytest.raises(LedgerBehindAnchorError):
@@ -183,9 +144,9 @@ def test_a_copy_from_between_a_draw_and_its_result_is_behind(desk: Desk) -> None
 
 
 def test_what_the_copy_forgot_of_datasets_raises_and_marks_comes_back(desk: Desk) -> None:
-    put_back = copy(desk)
+    put_back = desk.copy()
     desk.open().open_dataset("east/cases", ["2023"])
-    draw(desk, 30, datasets=["east/cases"], blocks=["2023"])
+    desk.draw(30, datasets=["east/cases"], blocks=["2023"])
     desk.open().mark_unbounded("south/cases", RESULT)
     put_back()
     desk.open().resume()
@@ -203,7 +164,7 @@ def test_a_copy_that_forgot_a_decision_is_behind(desk: Desk) -> None:
     ledger = desk.open()
     ledger.begin_draw(receipt)
     ledger.mark_revealed(receipt, RESULT)
-    put_back = copy(desk)
+    put_back = desk.copy()
     ledger.decide(receipt.charge_id, DecisionKind.WITHHELD)
     put_back()
     with pytest.raises(LedgerBehindAnchorError):
@@ -211,8 +172,8 @@ def test_a_copy_that_forgot_a_decision_is_behind(desk: Desk) -> None:
 
 
 def test_lost_spending_counts_for_a_person_in_both_datasets(desk: Desk) -> None:
-    put_back = copy(desk)
-    draw(desk, 10, datasets=["north/cases", "south/cases"])
+    put_back = desk.copy()
+    desk.draw(10, datasets=["north/cases", "south/cases"])
     put_back()
     desk.open().resume()
     assert desk.open().statement().odometer.nano_rho == 4 * STEP  # as if every lost charge had touched both
@@ -239,7 +200,7 @@ def test_without_the_anchor_the_ledger_reads_and_spends_nothing(desk: Desk) -> N
 
 
 def test_no_other_bytes_pass_for_the_anchor(desk: Desk) -> None:
-    draw(desk, 5)
+    desk.draw(5)
     whole = desk.anchor.read_bytes()
     with desk.open()._store.transaction(writes=False) as connection:
         anchor = stored_anchor(connection, desk.open()._store.path)
@@ -271,7 +232,7 @@ def test_the_anchor_of_another_ledger_is_refused(desk: Desk) -> None:
 
 
 def test_the_anchor_tells_sixteenths_and_no_name_of_a_person_or_an_analyst(desk: Desk, amina: Any) -> None:
-    draw(desk, 12_345, analyst=amina)
+    desk.draw(12_345, analyst=amina)
     state = desk.anchor.read_bytes()
     assert desk.anchor.stat().st_mode & 0o777 == 0o600
     assert b"amina" not in state
@@ -279,15 +240,15 @@ def test_the_anchor_tells_sixteenths_and_no_name_of_a_person_or_an_analyst(desk:
 
 
 def test_the_anchor_can_be_moved_and_the_old_place_is_no_anchor_any_more(desk: Desk, tmp_path: Path) -> None:
-    put_back = copy(desk)
+    put_back = desk.copy()
     (tmp_path / "stick").mkdir()
     desk.open().set_anchor(tmp_path / "stick" / "anchor")
     assert desk.open().anchor_path == tmp_path / "stick" / "anchor"
     assert not desk.anchor.exists()
-    draw(desk, 5)
+    desk.draw(5)
     (tmp_path / "stick" / "anchor").rename(tmp_path / "stick" / "moved")
     desk.open().set_anchor(tmp_path / "stick" / "moved")  # somebody moved the file
-    draw(desk, 5)
+    desk.draw(5)
     with pytest.raises(LedgerExistsError):
         (tmp_path / "there").write_bytes(b"x")
         desk.open().set_anchor(tmp_path / "there")
