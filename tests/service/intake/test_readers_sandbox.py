@@ -11,14 +11,18 @@ import subprocess
 import sys
 import textwrap
 import time
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import psutil  # type: ignore[import-untyped]  # it ships no types
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from casehaven.intake.errors import ChangedCaseFileError
+from casehaven.intake.held import hold
 from casehaven.intake.readers import Limits, open_source
 from casehaven.intake.readers.errors import ReaderStoppedError, TooLargeError
 from casehaven.intake.readers.process import Reader, reading
@@ -107,6 +111,25 @@ def test_a_file_that_is_open_for_writing_cannot_grow(tmp_path: Path) -> None:
 def _large(path: Path) -> Path:
     path.write_text("a,b\n" + "1,2\n" * 300_000, encoding="utf-8")
     return path
+
+
+@pytest.mark.parametrize("kind", ["csv", "zip", "parquet"])
+def test_how_much_of_a_file_is_read_is_known_while_it_is_read(tmp_path: Path, kind: str) -> None:
+    path, rows = tmp_path / f"a.{kind}", [f"{number},{number * 7919 % 100_003}" for number in range(120_000)]
+    text = "a,b\n" + "\n".join(rows) + "\n"
+    if kind == "csv":
+        path.write_text(text, encoding="utf-8")
+    elif kind == "zip":
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as packed:
+            packed.writestr("a.csv", text)
+    else:
+        columns = {"a": [row.split(",")[0] for row in rows], "b": [row.split(",")[1] for row in rows]}
+        pq.write_table(pa.table(columns), path, row_group_size=20_000)
+    shares: list[float | None] = []
+    hold(open_source(path), check=shares.append)
+    known = [share for share in shares if share is not None]
+    assert len(known) == len(shares) > 4
+    assert known == sorted(known) and 0 < known[0] < 0.9 < known[-1] <= 1
 
 
 def test_the_password_is_in_no_argument_and_no_environment(tmp_path: Path) -> None:
