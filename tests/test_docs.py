@@ -21,8 +21,8 @@ from casehaven import errors
 from casehaven.cli import main
 from casesynth.aggregates import MINIMUM
 from casesynth.balance import ROWS_MAX
-from casesynth.folds import FOLD_BELOW, FOLD_SIZE
-from casesynth.plan import CELLS, FILLED, LENGTH_SHARES, TRIPLE_CELLS, TRIPLE_VALUES
+from casesynth.folds import BROAD_BELOW, FOLD_BELOW, FOLD_SIZE
+from casesynth.plan import CELLS, FILLED, FILLED_IN_TRIPLES, LENGTH_SHARES, TRIPLE_CELLS, TRIPLE_VALUES
 from casesynth.signing import SigningKey
 from casesynth.tables import MEASUREMENTS_FORMAT, MODEL_FORMAT
 
@@ -299,7 +299,8 @@ CONSTANTS: dict[str, Callable[[], str]] = {
     "folds": lambda: (
         f"In a list of at least {FOLD_SIZE} values, those whose noisy count is below {FOLD_BELOW:g} standard errors"
     ),
-    "filled": lambda: f"has {FILLED} of them",
+    "filled": lambda: f"has {FILLED} of them in tables of two columns and {FILLED_IN_TRIPLES} in triples",
+    "folds in triples": lambda: f"those below {BROAD_BELOW:g} standard errors fold too",
     "minimum": lambda: f"an estimate of at least {MINIMUM:g}",
     "balanced records": lambda: f"(up to {ROWS_MAX:,} records)",
     "measurements": lambda: f"`{MEASUREMENTS_FORMAT}`",

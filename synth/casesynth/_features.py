@@ -27,8 +27,8 @@ def prior_shares(contrasts: Contrasts) -> list[Floats]:
     people = max(contrasts.people, 1.0)
     layout = contrasts.layout
     shares = []
-    for offset, size in zip(layout.offsets, layout.sizes, strict=True):
-        counts = basis(size)[1:].T @ contrasts.c1[offset : offset + size - 1] + contrasts.people / size
+    for place, (offset, size) in enumerate(zip(layout.offsets, layout.sizes, strict=True)):
+        counts = layout.basis(place)[1:].T @ contrasts.c1[offset : offset + size - 1] + contrasts.people / size
         sigma = 1 / math.sqrt(contrasts.q1[offset])
         found = lowered(counts, min(FLOOR * sigma, people / (2 * size)), people)
         shares.append(found / found.sum())
@@ -63,11 +63,12 @@ class Features:
         starts = np.cumsum([0, *layout.sizes]).tolist()
         blocks = []
         place = 0
-        for size, group in itertools.groupby(layout.sizes):  # a few large blocks are faster than many small ones
-            count = len(list(group)) if size < FOLD_SIZE else 1
-            for _ in range(layout.sizes.count(size) // count if size >= FOLD_SIZE else 1):
+        for (size, large), group in itertools.groupby(zip(layout.sizes, layout.large, strict=True)):
+            together = len(list(group))
+            count = together if size < FOLD_SIZE else 1  # a few large blocks are faster than many small ones
+            for _ in range(together // count):
                 rows = slice(offsets[place], offsets[place + count])
-                block = np.kron(np.eye(count), basis(size)[1:]).astype(np.float32)
+                block = np.kron(np.eye(count), basis(size, large)[1:]).astype(np.float32)
                 blocks.append((rows, slice(starts[place], starts[place + count]), block))
                 place += count
         first, second = [np.zeros(0, dtype=np.int64)], [np.zeros(0, dtype=np.int64)]

@@ -20,7 +20,7 @@ from casesynth._features import F32
 from casesynth.contrasts import Floats
 from casesynth.progress import Progress, silent
 
-SWEEPS = 2
+SWEEPS = 3
 ROWS_MAX = 400_000
 """With more records the noise of placing them is far below the noise of the measurements, and balancing is left out."""
 

@@ -24,22 +24,44 @@ import numpy as np
 from numpy.typing import NDArray
 
 from casesynth.folds import Fold, stored_folds
-from casesynth.marginals import axes_of, signed_shape
+from casesynth.marginals import axes_of
 from casesynth.measure import Measurement
 
 Floats = NDArray[np.float64]
 
 
 @lru_cache(maxsize=64)
-def basis(size: int) -> Floats:
-    """Return an orthonormal basis of shape (size, size) whose first row is constant and whose other rows are Helmert contrasts."""
+def basis(size: int, large: int | None = None) -> Floats:
+    """Return an orthonormal basis of shape (size, size) whose first row is constant.
+
+    The others are Helmert contrasts: of the first `large` cells, then of these against the rest, then of the rest.
+    """
+    large = size if large is None else large
     rows = np.zeros((size, size))
     rows[0] = 1 / math.sqrt(size)
-    for k in range(1, size):
-        rows[k, :k] = 1 / math.sqrt(k * (k + 1))
-        rows[k, k] = -k / math.sqrt(k * (k + 1))
+    for k in [*range(1, large), *range(large + 1, size)]:
+        first = 0 if k < large else large
+        inside = k - first
+        rows[k, first:k] = 1 / math.sqrt(inside * (inside + 1))
+        rows[k, k] = -inside / math.sqrt(inside * (inside + 1))
+    if large < size:
+        rest = size - large
+        rows[large, :large] = math.sqrt(rest / (large * size))
+        rows[large, large:] = -math.sqrt(large / (rest * size))
     rows.setflags(write=False)
     return rows
+
+
+@lru_cache(maxsize=64)
+def broad_basis(size: int, large: int) -> tuple[Floats, Floats]:
+    """Return the first `large` contrasts of `basis` as they read a table whose other cells are one, and what noise each collects (its squared norm).
+
+    They are orthogonal to each other there too.
+    """
+    fine = basis(size, large)[1 : large + 1]
+    rows = np.append(fine[:, :large], fine[:, large : large + 1], axis=1)
+    norms: Floats = (rows**2).sum(axis=1)
+    return rows, norms
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +71,9 @@ class Layout:
     order: tuple[int, ...]
     """Column positions of the domain by ascending size."""
     sizes: tuple[int, ...]
-    """Number of values of each column, in this order; folded ones count once."""
+    """Number of cells of each column in tables of two columns, in this order."""
+    large: tuple[int, ...]
+    """How many of them, the first ones, tables of three columns have too; the others are one cell there. All, where nothing folds further."""
     offsets: tuple[int, ...]
     """First feature of each column; a column of C values has C - 1 features."""
     row_offsets: dict[tuple[int, int], int]
@@ -61,8 +85,14 @@ class Layout:
         """Number of features of all columns."""
         return sum(size - 1 for size in self.sizes)
 
+    def basis(self, place: int) -> Floats:
+        """Return the orthonormal basis of a column's cells."""
+        return basis(self.sizes[place], self.large[place])
+
     @classmethod
-    def make(cls, sizes: Sequence[int], cliques: Sequence[tuple[int, ...]]) -> Layout:
+    def make(
+        cls, sizes: Sequence[int], cliques: Sequence[tuple[int, ...]], large: Sequence[int] | None = None
+    ) -> Layout:
         """Lay out the columns; rows only for pairs that are the smaller two of some measured triple."""
         order = tuple(sorted(range(len(sizes)), key=lambda column: (sizes[column], column)))
         place = {column: position for position, column in enumerate(order)}
@@ -77,7 +107,14 @@ class Layout:
         for pair in sorted(pairs):
             row_offsets[pair] = rows
             rows += (ordered[pair[0]] - 1) * (ordered[pair[1]] - 1)
-        return cls(order=order, sizes=ordered, offsets=offsets, row_offsets=row_offsets, rows=rows)
+        return cls(
+            order=order,
+            sizes=ordered,
+            large=tuple((large or sizes)[column] for column in order),
+            offsets=offsets,
+            row_offsets=row_offsets,
+            rows=rows,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,7 +140,7 @@ class Contrasts:
         """Return the direct noisy estimate of a table over one to three columns, unbiased; None where it was not measured.
 
         Args:
-            columns: positions in the domain; the axes of the result are in this order. Folded values have NaN.
+            columns: positions in the domain; the axes of the result are in this order. Values without a cell of their own have NaN.
         """
         layout = self.layout
         places = sorted(layout.order.index(column) for column in columns)
@@ -114,7 +151,10 @@ class Contrasts:
         for order in range(1, len(places) + 1):
             for axes in itertools.combinations(range(len(places)), order):
                 part, precision = self._block(places, blocks, axes)
-                if not np.all(precision > 0):
+                told = precision
+                if precision.ndim > 2:  # the others are one cell in tables of three columns
+                    told = precision[tuple(slice(self._told(places[axis])) for axis in axes)]
+                if not told.size or not np.all(told > 0):
                     return None
                 index = tuple(slice(1, None) if axis in axes else 0 for axis in range(len(places)))
                 coefficients[index] = part
@@ -126,16 +166,21 @@ class Contrasts:
             scale[0] = 1 / math.sqrt(size)
             rest = rest * scale.reshape([-1 if a == axis else 1 for a in range(len(sizes))])
         result = coefficients * rest
-        for axis, size in enumerate(sizes):
-            result = np.moveaxis(np.tensordot(result, basis(size), axes=(axis, 0)), -1, axis)
+        for axis in range(len(sizes)):
+            result = np.moveaxis(np.tensordot(result, layout.basis(places[axis]), axes=(axis, 0)), -1, axis)
         position = [places.index(layout.order.index(column)) for column in columns]
         table: Floats = result.transpose(position)
         folds = [self.folds[column] for column in columns]
-        if not any(fold.folded for fold in folds):
+        alone = [fold.kept[: fold.large] if len(columns) > 2 else fold.kept for fold in folds]
+        if all(kept == tuple(range(fold.values)) for kept, fold in zip(alone, folds, strict=True)):
             return table
         whole = np.full([fold.values for fold in folds], np.nan)
-        whole[np.ix_(*(fold.kept for fold in folds))] = table[tuple(slice(len(fold.kept)) for fold in folds)]
+        whole[np.ix_(*alone)] = table[tuple(slice(len(kept)) for kept in alone)]
         return whole
+
+    def _told(self, place: int) -> int:
+        """Return how many of a column's features, the first ones, tables of three columns tell."""
+        return min(self.layout.large[place], self.layout.sizes[place] - 1)
 
     def of(self, columns: Sequence[int]) -> tuple[Floats, Floats]:
         """Return the contrasts of one column or a pair and their precisions; one axis per column, in the order given."""
@@ -185,43 +230,57 @@ def combine(measurements: Sequence[Measurement], sizes: Sequence[int]) -> Contra
     """
     folds = stored_folds(measurements, sizes)
     sizes = [fold.size for fold in folds]
-    layout = Layout.make(sizes, [measurement.clique for measurement in measurements])
+    layout = Layout.make(sizes, [measurement.clique for measurement in measurements], [fold.large for fold in folds])
     features = layout.features
     sums = {1: np.zeros(features), 2: np.zeros(features * features), 3: np.zeros(layout.rows * features)}
     weights = {order: np.zeros_like(array) for order, array in sums.items()}
     people_sum = people_weight = 0.0
     place = {column: position for position, column in enumerate(layout.order)}
-    groups: dict[tuple[tuple[int, ...], int, int], list[Measurement]] = {}
+    groups: dict[tuple[tuple[tuple[int, int, int], ...], int, int], list[Measurement]] = {}
     by_value: list[Measurement] = []
     for measurement in measurements:
-        if len(measurement.clique) == 1 and folds[measurement.clique[0]].folded:
+        length = len(measurement.clique)
+        if length == 1 and folds[measurement.clique[0]].folded:
             by_value.append(measurement)
             continue
-        shape = tuple(sorted(signed_shape(measurement.clique, sizes)))
-        groups.setdefault((shape, len(measurement.clique), measurement.nano_rho), []).append(measurement)
-    for (shape, length, _), group in groups.items():
-        signs = length - len(shape)
+        ordered = sorted(axes_of(measurement.clique, sizes), key=lambda column: place[column])
+        kinds = tuple((folds[i].cells(max(length, 2)), folds[i].size, folds[i].large) for i in ordered)
+        groups.setdefault((kinds, length, measurement.nano_rho), []).append(measurement)
+    for (kinds, length, _), group in groups.items():
+        signs = length - len(kinds)
         precision = 2.0**signs / group[0].scale ** 2
         # in the layout binary columns, the smallest, come first: a clique's places are its signs, then its axes
         places_of = np.array([sorted(place[column] for column in m.clique) for m in group], dtype=np.int64)
-        stacked = np.stack([_by_place(m, place, sizes) for m in group]).astype(np.float64) / 2 ** (signs / 2)
-        for axis, size in enumerate(shape):
-            stacked = np.moveaxis(np.tensordot(stacked, basis(size), axes=(axis + 1, 1)), -1, axis + 1)
-        for order in range(len(shape) + 1):
-            for axes in itertools.combinations(range(len(shape)), order):
-                rest = math.prod(size for axis, size in enumerate(shape) if axis not in axes)
-                index = tuple(slice(1, None) if axis in axes else 0 for axis in range(len(shape)))
+        stacked = np.stack([_by_place(m, place, folds) for m in group]).astype(np.float64) / 2 ** (signs / 2)
+        broad, noise = [], []
+        for axis, (cells, size, large) in enumerate(kinds):
+            broad.append(cells < size)
+            rows, norms = broad_basis(size, large) if broad[axis] else (basis(size, large), np.ones(size))
+            noise.append(norms)
+            stacked = np.moveaxis(np.tensordot(stacked, rows, axes=(axis + 1, 1)), -1, axis + 1)
+        for order in range(len(kinds) + 1):
+            for axes in itertools.combinations(range(len(kinds)), order):
+                if any(broad[axis] for axis in range(len(kinds)) if axis not in axes):
+                    continue  # what such a table says beyond: nearly all of it noise of its large cells, and not independent of the rest
+                rest = math.prod(size for axis, (_, size, _) in enumerate(kinds) if axis not in axes)
+                index = tuple(
+                    slice(None) if broad[axis] else slice(1, None) if axis in axes else 0 for axis in range(len(kinds))
+                )
                 values = stacked[(slice(None), *index)].reshape(len(group), -1) * math.sqrt(rest)
-                q = precision / rest
+                spread = np.ones(1)
+                for axis in axes:
+                    spread = np.multiply.outer(spread, noise[axis] if broad[axis] else noise[axis][1:])
+                q = np.broadcast_to(precision / rest / spread.ravel(), values.shape)
                 if signs + order == 0:
-                    people_sum += q * float(values.sum())
-                    people_weight += q * len(group)
+                    people_sum += float((q * values).sum())
+                    people_weight += float(q.sum())
                     continue
                 kept = [*range(signs), *(signs + axis for axis in axes)]
-                flat = _indices(layout, places_of[:, kept]).ravel()
+                told = [*[1] * signs, *(kinds[axis][2] if broad[axis] else kinds[axis][1] - 1 for axis in axes)]
+                flat = _indices(layout, places_of[:, kept], told).ravel()
                 length_of = signs + order
-                sums[length_of] += np.bincount(flat, weights=q * values.ravel(), minlength=len(sums[length_of]))
-                weights[length_of] += np.bincount(flat, weights=np.full(flat.size, q), minlength=len(sums[length_of]))
+                sums[length_of] += np.bincount(flat, weights=(q * values).ravel(), minlength=len(sums[length_of]))
+                weights[length_of] += np.bincount(flat, weights=q.ravel(), minlength=len(sums[length_of]))
     if by_value and not people_weight:  # no other table tells the number of people
         people_sum = sum(float(m.values.sum()) / (m.values.size * m.scale**2) for m in by_value)
         people_weight = sum(1 / (m.values.size * m.scale**2) for m in by_value)
@@ -250,12 +309,22 @@ def combine(measurements: Sequence[Measurement], sizes: Sequence[int]) -> Contra
 def _folded_single(measurement: Measurement, fold: Fold, people: float) -> tuple[Floats, Floats]:
     """Return the contrasts of a single column that was measured value by value, over its cells, and their precisions.
 
-    The kept values have their own contrasts. The last one sets them against the folded values, and is told twice, given the number of people:
-    by the sum of the folded values, and by what the kept values leave of all people. Both are independent of the first.
+    Values with cells of their own have their own contrasts. The last cell, of the folded values, is in one more, or in two where values fold further in
+    tables of three columns. The first of the two sets the large values against the rest, told by the large values and the number of people; the other sets the small values against
+    the folded ones. So all are independent. Where there is one, it is told twice, given the number of people: by the sum of the folded values, and by what the
+    others leave of all people.
     """
     counts = measurement.values.astype(np.float64)
     kept, folded = counts[list(fold.kept)], counts[list(fold.folded)]
-    size, variance = fold.size, measurement.scale**2
+    size, large, variance = fold.size, fold.large, measurement.scale**2
+    if fold.small:
+        rows = basis(size, large)[1:]
+        contrasts = rows @ np.append(kept, folded.sum())
+        norms = (rows[:, :-1] ** 2).sum(axis=1) + len(folded) * rows[:, -1] ** 2
+        one, other = rows[large - 1, 0], rows[large - 1, -1]
+        contrasts[large - 1] = (one - other) * kept[:large].sum() + other * people
+        norms[large - 1] = (one - other) ** 2 * large
+        return contrasts, 1 / (norms * variance)
     direct, left = 1 / len(folded), 1 / len(kept)  # precisions times the variance of one cell
     others = (direct * folded.sum() + left * (people - kept.sum())) / (direct + left)
     last = (people - size * others) / math.sqrt(size * (size - 1))
@@ -265,17 +334,18 @@ def _folded_single(measurement: Measurement, fold: Fold, people: float) -> tuple
     return contrasts, precisions
 
 
-def _by_place(measurement: Measurement, place: dict[int, int], sizes: Sequence[int]) -> NDArray[np.int64]:
-    """Return the table with its axes in the layout's order."""
-    axes = axes_of(measurement.clique, sizes)
+def _by_place(measurement: Measurement, place: dict[int, int], folds: Sequence[Fold]) -> NDArray[np.int64]:
+    """Return the table with its axes in the layout's order, and the cells of a single column in the order of its fold."""
+    axes = axes_of(measurement.clique, [fold.values for fold in folds])
+    if len(measurement.clique) == 1 and axes:
+        return measurement.values[list(folds[axes[0]].kept)]
     return measurement.values.transpose(sorted(range(len(axes)), key=lambda axis: place[axes[axis]]))
 
 
-def _indices(layout: Layout, places: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return flat positions, shape (tables, features of the set), in the array of that order; all tables have equal sizes."""
+def _indices(layout: Layout, places: NDArray[np.int64], told: Sequence[int]) -> NDArray[np.int64]:
+    """Return flat positions, shape (tables, features of the set), in the array of that order; all tables have equal sizes and tell the first `told` features."""
     offsets = np.array(layout.offsets)[places]
-    counts = [layout.sizes[p] - 1 for p in places[0]]
-    steps = [np.arange(count) for count in counts]
+    steps = [np.arange(count) for count in told]
     last = offsets[:, -1:] + steps[-1][None, :]
     if places.shape[1] == 1:
         singles: NDArray[np.int64] = last
@@ -285,7 +355,7 @@ def _indices(layout: Layout, places: NDArray[np.int64]) -> NDArray[np.int64]:
         pairs: NDArray[np.int64] = (first[:, :, None] * layout.features + last[:, None, :]).reshape(len(places), -1)
         return pairs
     row = np.array([layout.row_offsets[int(a), int(b)] for a, b in places[:, :2]])
-    inside = (steps[0][:, None] * counts[1] + steps[1][None, :]).ravel()
+    inside = (steps[0][:, None] * (layout.sizes[places[0, 1]] - 1) + steps[1][None, :]).ravel()
     rows = row[:, None] + inside[None, :]
     triples: NDArray[np.int64] = (rows[:, :, None] * layout.features + last[:, None, :]).reshape(len(places), -1)
     return triples

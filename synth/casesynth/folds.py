@@ -30,6 +30,9 @@ FOLD_SIZE = 50
 FOLD_BELOW = 1.25
 """A value folds when its noisy count is below so many standard errors."""
 
+BROAD_BELOW = 6.0
+"""In tables of three columns a value folds when its noisy count is below so many standard errors: such a table's noise drowns it."""
+
 KEPT_LEAST = 2
 """Fewest values that stay, so that no fold makes a column binary."""
 
@@ -42,16 +45,29 @@ class Fold:
     """How the values of one column are counted in tables of several columns."""
 
     kept: tuple[int, ...]
-    """Values with a cell of their own, ascending."""
+    """Values with a cell of their own in tables of two columns: the large ones ascending, then the others ascending."""
     folded: tuple[int, ...] = ()
     """Values that share the last cell, ascending; none, or at least two."""
     inside: tuple[float, ...] = ()
     """Share of each folded value among them."""
+    small: int = 0
+    """How many of the kept values, the last ones, share the last cell with the folded ones in tables of three columns."""
 
     @property
     def size(self) -> int:
-        """Number of cells."""
+        """Number of cells in tables of two columns."""
         return len(self.kept) + bool(self.folded)
+
+    @property
+    def large(self) -> int:
+        """Number of cells that tables of two and of three columns have in common, the first ones."""
+        return len(self.kept) - self.small if self.small else self.size
+
+    def cells(self, length: int) -> int:
+        """Return the number of cells in tables of so many columns."""
+        if length < 2:
+            return self.values
+        return self.large + 1 if self.small and length > 2 else self.size
 
     @property
     def values(self) -> int:
@@ -75,31 +91,41 @@ class Fold:
         >>> Fold.of(np.array([70.0, 3.0, 40.0, -5.0] + [0.0] * 46), 10.0, 100.0).kept
         (0, 2)
         """
-        small = counts < FOLD_BELOW * sigma
-        small[np.argsort(-counts, kind="stable")[:KEPT_LEAST]] = False
-        if len(counts) < FOLD_SIZE or small.sum() < 2:
+        if len(counts) < FOLD_SIZE:
             return cls.none(len(counts))
-        prior = lowered(counts, FLOOR * sigma, max(people, 1.0))[small]
+        largest = np.argsort(-counts, kind="stable")[:KEPT_LEAST]
+        drowned, small = counts < FOLD_BELOW * sigma, counts < BROAD_BELOW * sigma
+        drowned[largest] = small[largest] = False
+        if drowned.sum() < 2:
+            drowned[:] = False
+        small &= ~drowned
+        if small.sum() + drowned.any() < 2:
+            small[:] = False
+        prior = lowered(counts, FLOOR * sigma, max(people, 1.0))[drowned]
         return cls(
-            kept=tuple(np.flatnonzero(~small).tolist()),
-            folded=tuple(np.flatnonzero(small).tolist()),
+            kept=(*np.flatnonzero(~(small | drowned)).tolist(), *np.flatnonzero(small).tolist()),
+            folded=tuple(np.flatnonzero(drowned).tolist()),
             inside=tuple((prior / prior.sum()).tolist()),
+            small=int(small.sum()),
         )
 
-    def fold(self, table: NDArray[Number], axis: int) -> NDArray[Number]:
-        """Return the table with this column's axis folded: kept values, then the sum of the others."""
-        if not self.folded:
+    def fold(self, table: NDArray[Number], axis: int, length: int) -> NDArray[Number]:
+        """Return a table of `length` columns with this column's axis folded: values with cells of their own, then the sum of the others."""
+        if self.kept == tuple(range(self.values)) and not (self.small and length > 2):
             return table
-        rest = table.take(self.folded, axis=axis).sum(axis=axis, keepdims=True)
-        return np.concatenate([table.take(self.kept, axis=axis), rest], axis=axis)
+        alone: tuple[int, ...] = self.kept[: self.large] if self.small and length > 2 else self.kept
+        others = (*self.kept[len(alone) :], *self.folded)
+        own = table.take(alone, axis=axis)
+        if not others:
+            return own
+        return np.concatenate([own, table.take(others, axis=axis).sum(axis=axis, keepdims=True)], axis=axis)
 
     def unfold(self, shares: Floats) -> Floats:
         """Return shares per value from shares per cell, shape (cells, ...)."""
-        if not self.folded:
-            return shares
         whole = np.empty((self.values, *shares.shape[1:]))
-        whole[list(self.kept)] = shares[:-1]
-        whole[list(self.folded)] = np.multiply.outer(np.array(self.inside), shares[-1])
+        whole[list(self.kept)] = shares[: len(self.kept)]
+        if self.folded:
+            whole[list(self.folded)] = np.multiply.outer(np.array(self.inside), shares[-1])
         return whole
 
 
@@ -160,5 +186,5 @@ def folded(table: NDArray[Number], clique: Clique, folds: Sequence[Fold]) -> NDA
     """Return a signed marginal of several columns with its axes folded; other tables as they are."""
     if len(clique) > 1:
         for axis, column in enumerate(axes_of(clique, [fold.values for fold in folds])):
-            table = folds[column].fold(table, axis)
+            table = folds[column].fold(table, axis, len(clique))
     return table

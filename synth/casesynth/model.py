@@ -28,13 +28,13 @@ from casesynth.threads import Check, side_by_side
 BETAS = (0.9, 0.95)
 SPREAD = 0.7
 """Standard deviation of the starting scores around the prior."""
-RATE_START, RATE_END = 0.2, 0.01
+RATE_START, RATE_END = 0.3, 0.01
 LADDER = (0.04, 0.02, 0.01, 0.005, 0.002, 0.0005)
 """Stiffness per person that pilots may try, stiffest first."""
 MIDDLE = 2
 """The first two pilots try this rung and the next; the others go on from the better one, away from the other, while it gets better."""
-WARM_RATE, WARM_STEPS = 0.1, 0.5
-"""The first start of the fit goes on from where the best pilot ended: at this rate, with this part of the steps."""
+CHI_MARGIN = 10.0
+"""A looser prior has to lower the validation chi-square by so much: where that says little, the stiffer one is the better one for counts."""
 EFFORTS = ((1.05, 1.0), (1.5, 1.5), (math.inf, 2.0))
 """Up to which order-2 residual of the best pilot, in units of the noise, how many times the classes are fitted: what a hundred classes cannot
 say shows in the noisy numbers."""
@@ -122,39 +122,52 @@ class _Point:
     scores: F32
 
 
+class _Path:
+    """Adam's memory of one array, which it moves in place."""
+
+    def __init__(self, array: F32) -> None:
+        self.array = array
+        self.mean, self.square, self._spare = (np.zeros_like(array) for _ in range(3))
+
+    def move(self, gradient: F32, rate: float, step: int) -> None:
+        """Take one step; the gradient's memory is used up."""
+        mean, square, spare = self.mean, self.square, self._spare
+        np.multiply(gradient, gradient, out=spare)
+        spare *= np.float32(1 - BETAS[1])
+        square *= np.float32(BETAS[1])
+        square += spare
+        gradient *= np.float32(1 - BETAS[0])
+        mean *= np.float32(BETAS[0])
+        mean += gradient
+        np.sqrt(square, out=spare)
+        spare += np.float32(1e-12)
+        np.divide(mean, spare, out=spare)
+        fall = [1 - beta ** (step + 1) for beta in BETAS]
+        spare *= np.float32(rate * math.sqrt(fall[1]) / fall[0])
+        self.array -= spare
+
+
 def _descend(
     objective: Objective,
     *,
     classes: int,
     steps: int,
-    rate: float,
     stiffness: float,
     random: np.random.Generator,
     check: Check,
-    begin: _Point | None = None,
 ) -> _Point:
-    """Run Adam from a random start, or from a point and as many random classes as are missing, and return where it ends."""
+    """Run Adam from a random start and return where it ends."""
     noise = random.standard_normal((len(objective.log_shares), classes)).astype(np.float32)
     logits = np.zeros(classes, dtype=np.float32)
     scores = objective.log_shares[:, None] + np.float32(SPREAD) * noise
-    if begin is not None:
-        known = len(begin.logits)
-        logits[:known] = begin.logits - begin.logits.mean()
-        scores[:, :known] = begin.scores
-    moments = [(np.zeros_like(x), np.zeros_like(x)) for x in (logits, scores)]
-    fall = [1.0, 1.0]
+    paths = [_Path(logits), _Path(scores)]
     for step in range(steps):
         if step % 20 == 0:
             check()
         gradient = objective.gradient(logits, scores, stiffness)
-        now = np.float32(rate + (RATE_END - rate) * step / max(steps - 1, 1))
-        fall = [fall[0] * BETAS[0], fall[1] * BETAS[1]]
-        for x, g, (m, v) in zip((logits, scores), (gradient.logits, gradient.scores), moments, strict=True):
-            m *= np.float32(BETAS[0])
-            m += np.float32(1 - BETAS[0]) * g
-            v *= np.float32(BETAS[1])
-            v += np.float32(1 - BETAS[1]) * g * g
-            x -= now * (m / np.float32(1 - fall[0])) / (np.sqrt(v / np.float32(1 - fall[1])) + np.float32(1e-12))
+        now = RATE_START + (RATE_END - RATE_START) * step / max(steps - 1, 1)
+        for path, g in zip(paths, (gradient.logits, gradient.scores), strict=True):
+            path.move(g, now, step)
     return _Point(logits=logits, scores=scores)
 
 
@@ -171,8 +184,8 @@ def fit(
     """
     settings = settings or FitSettings()
     features = Features.of(contrasts)
-    stiffness, effort, end = _choose(contrasts, features, seed, settings, progress)
-    return _released(contrasts, features, seed, stiffness, settings.harder(effort), progress, begin=end)
+    stiffness, effort = _choose(contrasts, features, seed, settings, progress)
+    return _released(contrasts, features, seed, stiffness, settings.harder(effort), progress)
 
 
 def refit(
@@ -189,22 +202,17 @@ def _released(
     stiffness: float,
     settings: FitSettings,
     progress: Progress,
-    *,
-    begin: _Point | None = None,
 ) -> LatentClassModel:
     objective = Objective(features, contrasts)
 
     def start(place: int) -> Callable[[Check], _Point]:
-        warm = begin is not None and place == 0 and settings.pilot_classes <= settings.classes
         return lambda check: _descend(
             objective,
             classes=settings.classes,
-            steps=round(settings.steps * (WARM_STEPS if warm else 1.0)),
-            rate=WARM_RATE if warm else RATE_START,
+            steps=settings.steps,
             stiffness=stiffness * float(objective.people),
             random=generator(seed, f"start {place}"),
             check=check,
-            begin=begin if warm else None,
         )
 
     points = side_by_side([start(place) for place in range(settings.starts)], lambda: progress("fit", None))
@@ -220,13 +228,12 @@ class _Pilot:
     """Validation chi-square."""
     left: float
     """Order-2 residual in units of the noise: what the classes could not say."""
-    end: _Point
 
 
 def _choose(
     contrasts: Contrasts, features: Features, seed: bytes, settings: FitSettings, progress: Progress
-) -> tuple[float, float, _Point]:
-    """Choose the stiffness per person by Gaussian thinning, and the effort by what the best pilot could not say; also return its end."""
+) -> tuple[float, float]:
+    """Choose the stiffness per person by Gaussian thinning, and the effort by what the best pilot could not say."""
     part, rest = contrasts.thinned(generator(seed, "thinning"))
     objective, judge = (Objective(features, half) for half in (part, rest))
     pairs = max(objective.measured[1], 1)
@@ -237,28 +244,36 @@ def _choose(
                 objective,
                 classes=settings.pilot_classes,
                 steps=settings.pilot_steps,
-                rate=RATE_START,
                 stiffness=stiffness * float(objective.people),
                 random=generator(seed, "pilot"),
                 check=check,
             )
             left = math.sqrt(objective.chi_square(point.logits, point.scores)[1] / pairs)
             chi = sum(judge.chi_square(point.logits, point.scores))
-            return _Pilot(stiffness=stiffness, chi=chi, left=left, end=point)
+            return _Pilot(stiffness=stiffness, chi=chi, left=left)
 
         return run
 
     def tried(rungs: Sequence[float]) -> list[_Pilot]:
         return side_by_side([pilot(rung) for rung in rungs], lambda: progress("fit", None))
 
+    best = _best(tried)
+    return STIFFER * best.stiffness, _effort(best.left)
+
+
+def _best(tried: Callable[[Sequence[float]], Sequence[_Pilot]]) -> _Pilot:
+    """Return the best pilot: from the middle of the ladder on, the way that gets better; a looser prior has to be better by `CHI_MARGIN`."""
     stiffer, looser = tried(LADDER[MIDDLE : MIDDLE + 2])
-    best, beyond = (stiffer, LADDER[:MIDDLE][::-1]) if stiffer.chi <= looser.chi else (looser, LADDER[MIDDLE + 2 :])
+    if looser.chi < stiffer.chi - CHI_MARGIN:
+        best, beyond, margin = looser, LADDER[MIDDLE + 2 :], CHI_MARGIN
+    else:
+        best, beyond, margin = stiffer, LADDER[:MIDDLE][::-1], 0.0
     for rung in beyond:
         (found,) = tried([rung])
-        if found.chi >= best.chi:
+        if found.chi >= best.chi - margin:
             break
         best = found
-    return STIFFER * best.stiffness, _effort(best.left), best.end
+    return best
 
 
 def _effort(left: float) -> float:

@@ -115,7 +115,7 @@ def followed(model: LatentClassModel, contrasts: Contrasts, links: Sequence[Link
 
 def _features(model: LatentClassModel, contrasts: Contrasts, column: int) -> Floats:
     fold = contrasts.folds[column]
-    features: Floats = basis(fold.size)[1:] @ fold.fold(model.shares[column], 0)
+    features: Floats = basis(fold.size, fold.large)[1:] @ fold.fold(model.shares[column], 0, 2)
     return features
 
 
@@ -152,7 +152,8 @@ def _left(model: LatentClassModel, contrasts: Contrasts, column: int) -> float:
             table = model.marginal((column, other))
             for axis, place in enumerate((column, other)):
                 fold = contrasts.folds[place]
-                table = np.moveaxis(np.tensordot(basis(fold.size)[1:], fold.fold(table, axis), axes=(1, axis)), 0, axis)
+                rows = basis(fold.size, fold.large)[1:]
+                table = np.moveaxis(np.tensordot(rows, fold.fold(table, axis, 2), axes=(1, axis)), 0, axis)
             total += float((precisions * (table - values) ** 2).sum())
     return total
 

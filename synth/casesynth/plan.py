@@ -39,10 +39,13 @@ TRIPLE_VALUES = 100
 FILLED = 110
 """As many values of a long list are expected to have cells of their own in tables of several columns (`casesynth.folds`)."""
 
+FILLED_IN_TRIPLES = 45
+"""As many in tables of three columns, where more of them fold."""
+
 CELLS = 240_000
 """Triples are measured, smallest first, while all tables together have no more cells than this: noise takes time by the cell."""
 
-LENGTH_SHARES = (0.02, 0.16, 0.42, 0.40)
+LENGTH_SHARES = (0.02, 0.18, 0.45, 0.35)
 """Parts of the budget for the number of people, single columns, pairs and triples; what has no table leaves its part to the others."""
 
 TABLE_SHARE = 0.25
@@ -252,7 +255,8 @@ def _priced(sizes: tuple[int, ...], budget: int) -> tuple[dict[Clique, int], int
 
 def _cells(clique: Clique, sizes: Sequence[int]) -> int:
     """Return how many cells a table is expected to have."""
-    filled = [size if size < FOLD_SIZE or len(clique) < 2 else min(size, FILLED) for size in sizes]
+    most = FILLED if len(clique) < 3 else FILLED_IN_TRIPLES
+    filled = [size if size < FOLD_SIZE or len(clique) < 2 else min(size, most) for size in sizes]
     return math.prod(signed_shape(clique, filled))
 
 

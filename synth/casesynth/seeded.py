@@ -16,7 +16,7 @@ from casesynth.measure import Measurement
 
 def measurements_digest(measurements: Sequence[Measurement]) -> bytes:
     """Return the SHA-256 of the noisy tables: cliques, shares and values, in order."""
-    digest = hashlib.sha256(b"casesynth-measurements/3")
+    digest = hashlib.sha256(b"casesynth-measurements/4")
     for measurement in measurements:
         head = f"{measurement.clique}|{measurement.values.shape}|{measurement.nano_rho}|"
         digest.update(head.encode())

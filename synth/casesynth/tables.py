@@ -31,7 +31,7 @@ from casesynth.marginals import Clique, axes_of, signed_shape
 from casesynth.measure import Measurement
 from casesynth.model import LatentClassModel
 
-MEASUREMENTS_FORMAT = "casesynth-measurements/3"
+MEASUREMENTS_FORMAT = "casesynth-measurements/4"
 MODEL_FORMAT = "casesynth-model/2"
 LINKED_MODEL_FORMAT = "casesynth-model/3"
 """Of a model with columns that noisy numbers link (`casesynth.near`); without one nothing differs from the format before it."""
@@ -118,14 +118,15 @@ def write_measurements(measurements: Sequence[Measurement], domain: Domain, path
     """Write the noisy tables: one row per cell, table by table, cells in row-major order of the `axes` that the header names.
 
     A table is a signed marginal of its `columns`: those that are no axes are binary, and are signs (`casesynth.marginals`). In a table of
-    several columns an axis holds the values that are not `folded`, then one cell for those that are (`casesynth.folds`).
+    several columns an axis holds the values that no list of folded ones names, then those that are `folded_in_triples`, then one cell for those that are
+    `folded`; in a table of three columns these all are one cell (`casesynth.folds`).
     """
     domain = domain.measured
     names = [column.name for column in domain.columns]
     header = {
         "format": MEASUREMENTS_FORMAT,
         "columns": [{"name": column.name, "values": list(column.values)} for column in domain.columns],
-        "folded": _folds_facts(stored_folds(measurements, domain.sizes), domain),
+        **_folds_facts(stored_folds(measurements, domain.sizes), domain),
         "tables": [
             {
                 "columns": [names[i] for i in m.clique],
@@ -164,7 +165,7 @@ def read_measurements(path: Path, domain: Domain) -> tuple[Measurement, ...]:
     start, folded_sizes = 0, _folded_sizes(header, domain, path)
     for entry in _listed(header, "tables", path):
         clique, nano_rho = _table_entry(entry, place, domain.sizes, path)
-        shape = signed_shape(clique, domain.sizes if len(clique) < 2 else folded_sizes)
+        shape = signed_shape(clique, domain.sizes if len(clique) < 2 else folded_sizes[len(clique)])
         size = math.prod(shape)
         part = values[start : start + size]
         if len(part) != size:
@@ -177,28 +178,40 @@ def read_measurements(path: Path, domain: Domain) -> tuple[Measurement, ...]:
     for name, expected in _cell_places(counts).items():
         if not table.column(name).combine_chunks().equals(expected):
             raise TableFormatError(f"{path.name}: the column {name} is not in order")
-    if header["folded"] != _folds_facts(stored_folds(measurements, domain.sizes), domain):
+    facts = _folds_facts(stored_folds(measurements, domain.sizes), domain)
+    if any(header[name] != facts[name] for name in _FOLDED):
         raise TableFormatError(f"{path.name}: the folded values are not those that its single columns tell")
     return tuple(measurements)
 
 
-def _folds_facts(folds: Sequence[Fold], domain: Domain) -> dict[str, list[str]]:
-    """Return, by column, the values that are counted together in tables of several columns."""
-    return {
-        column.name: [column.values[place] for place in fold.folded]
-        for column, fold in zip(domain.columns, folds, strict=True)
-        if fold.folded
-    }
+_FOLDED = ("folded", "folded_in_triples")
 
 
-def _folded_sizes(header: Mapping[str, Any], domain: Domain, path: Path) -> list[int]:
-    """Return how many cells the header says an axis has in tables of several columns."""
-    found = header.get("folded")
-    if not isinstance(found, dict) or not all(isinstance(values, list) for values in found.values()):
-        raise TableFormatError(f"{path.name}: the header does not list the folded values")
-    return [
-        column.size - len(found[column.name]) + 1 if column.name in found else column.size for column in domain.columns
-    ]
+def _folds_facts(folds: Sequence[Fold], domain: Domain) -> dict[str, dict[str, list[str]]]:
+    """Return, by column, the values that are counted together in all tables of several columns, and those that are so in triples only."""
+    found: dict[str, dict[str, list[str]]] = {name: {} for name in _FOLDED}
+    for column, fold in zip(domain.columns, folds, strict=True):
+        further = fold.kept[len(fold.kept) - fold.small :]
+        for name, places in zip(_FOLDED, (fold.folded, further), strict=True):
+            if places:
+                found[name][column.name] = [column.values[place] for place in places]
+    return found
+
+
+def _folded_sizes(header: Mapping[str, Any], domain: Domain, path: Path) -> dict[int, list[int]]:
+    """Return how many cells the header says an axis has in tables of two and of three columns."""
+    found = [header.get(name) for name in _FOLDED]
+    lists: list[dict[str, list[str]]] = []
+    for part in found:
+        if not isinstance(part, dict) or not all(isinstance(values, list) for values in part.values()):
+            raise TableFormatError(f"{path.name}: the header does not list the folded values")
+        lists.append(part)
+    sizes: dict[int, list[int]] = {2: [], 3: []}
+    for column in domain.columns:
+        folded, further = (len(part.get(column.name, ())) for part in lists)
+        sizes[2].append(column.size - folded + bool(folded))
+        sizes[3].append(column.size - folded - further + bool(folded or further))
+    return sizes
 
 
 def _table_entry(entry: object, place: Mapping[str, int], sizes: Sequence[int], path: Path) -> tuple[Clique, int]:

@@ -13,6 +13,7 @@ import pytest
 from numpy.typing import NDArray
 
 from casesynth.contrasts import Contrasts, Layout, basis, combine
+from casesynth.folds import folded, stored_folds
 from casesynth.marginals import signed_shape
 from casesynth.measure import Measurement
 
@@ -236,3 +237,49 @@ def test_thinning_keeps_the_truth_in_both_parts(people: People, exact: Exact) ->
         for name in ("c1", "c2", "c3"):
             weight = getattr(part, name.replace("c", "q")) > 0
             np.testing.assert_allclose(getattr(part, name)[weight], getattr(contrasts, name)[weight], atol=0.1)
+
+
+LISTED = np.array([30.0, 900.0, 40.0, 500.0, 700.0, *[0.5] * 55])
+"""People by value of a long list; at a scale of 10 three values are large, two small, and the others fold."""
+
+
+def _broad(random: np.random.Generator | None = None) -> tuple[Contrasts, np.ndarray]:
+    """Return contrasts of a list of sixty values and two flags, measured with noise of scale 10 or none, and the exact plain table."""
+    sizes = (60, 2, 2)
+    exact = np.random.default_rng(1).poisson(LISTED[:, None, None] * np.array([[0.4, 0.1], [0.2, 0.3]]))
+    measured: list[Measurement] = []
+    for clique in [(), (0,), (1,), (2,), (0, 1), (0, 2), (1, 2), (0, 1, 2)]:
+        signed = exact.astype(np.int64)
+        for column in (2, 1):  # the last axis each time
+            signed = signed[..., 0] - signed[..., 1] if column in clique else signed.sum(axis=-1)
+        values = signed if 0 in clique else signed.sum(axis=0)
+        values = np.asarray(folded(values, clique, stored_folds(measured, sizes)) if len(clique) > 1 else values)
+        if random is not None and len(clique) > 2:
+            values = values + np.rint(random.normal(0, 10, values.shape)).astype(np.int64)
+        measured.append(Measurement(clique=clique, values=values, nano_rho=5_000_000))
+    return combine(measured, sizes), exact
+
+
+def test_a_triple_whose_list_folds_further_tells_its_large_values_exactly() -> None:
+    contrasts, exact = _broad()
+    (fold, _, _) = contrasts.folds
+    assert fold.kept == (1, 3, 4, 0, 2) and (fold.small, fold.large) == (2, 3)
+    triple = contrasts.table((0, 1, 2))
+    assert triple is not None
+    np.testing.assert_allclose(triple[[1, 3, 4]], exact[[1, 3, 4]], atol=1e-6)
+    assert np.isnan(np.delete(triple, [1, 3, 4], axis=0)).all()
+    pair = contrasts.table((1, 0))
+    assert pair is not None
+    np.testing.assert_allclose(pair[:, list(fold.kept)], exact.sum(axis=2).T[:, list(fold.kept)], atol=1e-6)
+    assert np.isnan(np.delete(pair, fold.kept, axis=1)).all()
+
+
+def test_the_noise_of_such_a_triple_is_as_stated_and_independent() -> None:
+    """1,500 draws, seeded; 5 standard errors."""
+    rounds = 1500
+    random = np.random.default_rng(2)
+    still, _ = _broad()
+    told = still.q3 > 0
+    assert told.sum() == 3  # large values against each other, and against the rest
+    scaled = np.stack([((_broad(random)[0].c3 - still.c3) * np.sqrt(still.q3))[told] for _ in range(rounds)])
+    np.testing.assert_allclose(np.cov(scaled.T), np.eye(3), atol=5 * math.sqrt(2 / rounds))

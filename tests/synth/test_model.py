@@ -18,7 +18,7 @@ from casesynth.domain import Domain
 from casesynth.intervals import simulate
 from casesynth.marginals import Marginal, signed_shape, signs_of
 from casesynth.measure import Measurement, in_two_stages
-from casesynth.model import LADDER, STIFFER, FitSettings, LatentClassModel, fit, refit
+from casesynth.model import CHI_MARGIN, LADDER, STIFFER, FitSettings, LatentClassModel, _best, _Pilot, fit, refit
 from casesynth.plan import ReleasePlan
 from casesynth.privacy.loss import Receipt
 from casesynth.synthesis import recompute
@@ -108,18 +108,40 @@ def test_weights_and_shares_are_probabilities(
     assert model.stiffness in {STIFFER * rung for rung in LADDER}
 
 
-@pytest.mark.parametrize(("epsilon", "rung"), [(0.05, LADDER[0]), (30.0, LADDER[-1])])
-def test_the_prior_is_stiffest_where_noise_drowns_the_people_and_softest_where_they_can_be_heard(
-    shelter: Domain, residents: People, brute_signed: Brute, epsilon: float, rung: float
+def test_the_prior_is_stiffest_where_noise_drowns_the_people(
+    shelter: Domain, residents: People, brute_signed: Brute
 ) -> None:
-    plan = ReleasePlan.make(shelter, epsilon=epsilon, people_cap=10_000)
+    plan = ReleasePlan.make(shelter, epsilon=0.05, people_cap=10_000)
     settings = FitSettings(classes=10, steps=10, starts=1, pilot_classes=40, pilot_steps=200)
     chosen = [
         fit(combine(_measured(plan, residents, brute_signed, seed), shelter.sizes), SEED, settings=settings).stiffness
         for seed in range(5)
     ]
     assert set(chosen) <= {STIFFER * each for each in LADDER}
-    assert np.median(chosen) == STIFFER * rung
+    assert np.median(chosen) == STIFFER * LADDER[0]
+
+
+@pytest.mark.parametrize(
+    ("chis", "rung", "tried"),
+    [
+        ((9, 8, 7, 6, 5, 4), 0.01, 3),  # looser is better, by too little: and so is the next stiffer one
+        ((9, 6, 7, 6, 5, 4), 0.02, 4),
+        ((5, 6, 7, 6, 5, 4), 0.04, 4),
+        ((90, 80, 70, 59, 48, 37), 0.0005, 4),  # each looser one is better by more than ten
+        ((90, 80, 70, 59, 48, 38), 0.002, 4),
+        ((90, 80, 70, 59, 50, 0), 0.005, 3),
+        ((90, 80, 70, 60, 0, 0), 0.01, 3),  # not by more than ten
+    ],
+)
+def test_a_looser_prior_has_to_be_clearly_better(chis: Sequence[float], rung: float, tried: int) -> None:
+    asked: list[float] = []
+
+    def pilots(rungs: Sequence[float]) -> list[_Pilot]:
+        asked.extend(rungs)
+        return [_Pilot(stiffness=each, chi=float(chis[LADDER.index(each)]), left=1.0) for each in rungs]
+
+    assert CHI_MARGIN == 10
+    assert _best(pilots).stiffness == rung and len(asked) == len(set(asked)) == tried
 
 
 def test_a_marginal_is_the_sum_over_classes(

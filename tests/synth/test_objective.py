@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from casesynth._features import Features, prior_shares
 from casesynth._objective import TAU, Objective, softmax
-from casesynth.contrasts import Contrasts, basis, combine
+from casesynth.contrasts import Contrasts, combine
 from casesynth.folds import stored_folds
 from casesynth.marginals import signed_shape
 from casesynth.measure import Measurement
@@ -37,6 +37,7 @@ DOMAINS: dict[str, tuple[tuple[int, ...], list[tuple[int, ...]], int]] = {
         [*_up_to_pairs(4), (0, 1, 2), (0, 1, 3), (1, 2, 3)],
         2,
     ),
+    "short columns in several bands": ((20, 2, 2, 25, 24, 51), [*_up_to_pairs(6), (0, 1, 2), (1, 2, 5), (0, 1, 3)], 1),
 }
 """Sizes, tables, and how many columns fold."""
 
@@ -55,7 +56,12 @@ def _contrasts(sizes: tuple[int, ...], cliques: list[tuple[int, ...]], seed: int
         ]
 
     first = measured([c for c in cliques if len(c) < 2], sizes)
-    rest = measured([c for c in cliques if len(c) > 1], [fold.size for fold in stored_folds(first, sizes)])
+    folds = stored_folds(first, sizes)
+    rest = [
+        table
+        for length in (2, 3)
+        for table in measured([c for c in cliques if len(c) == length], [fold.cells(length) for fold in folds])
+    ]
     return combine([*first, *rest], sizes)
 
 
@@ -63,7 +69,7 @@ def _misfit(contrasts: Contrasts, w: Floats, p: list[Floats]) -> float:
     """Return half the misfit, slowly."""
     layout = contrasts.layout
     people = max(contrasts.people, 1.0)
-    z = [basis(size)[1:] @ part for size, part in zip(layout.sizes, p, strict=True)]
+    z = [layout.basis(place)[1:] @ part for place, part in enumerate(p)]
     at = [slice(offset, offset + size - 1) for offset, size in zip(layout.offsets, layout.sizes, strict=True)]
     total = 0.0
     for i in range(len(z)):
@@ -91,7 +97,7 @@ def _slow(contrasts: Contrasts, features: Features, stiffness: float) -> Callabl
         fixed = np.exp(held) / np.exp(held).sum()
         p = [np.exp(scores[rows[i]]) / np.exp(scores[rows[i]]).sum(axis=0) for i in columns]
         divergence = sum(
-            fixed @ (part * np.log(part / shares[:, None])).sum(axis=0)
+            ((len(part) - 1) / 8) ** 0.3 * (fixed @ (part * np.log(part / shares[:, None])).sum(axis=0))
             for part, shares in zip(p, by_value, strict=True)
         )
         spread = ((scores - np.log(prior)[:, None]) ** 2).sum() / (2 * TAU**2)

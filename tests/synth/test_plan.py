@@ -18,6 +18,7 @@ from casesynth.domain import Domain, Multi
 from casesynth.plan import (
     CELLS,
     FILLED,
+    FILLED_IN_TRIPLES,
     LENGTH_SHARES,
     PEOPLE_CAP_MAX,
     TRIPLE_VALUES,
@@ -48,10 +49,9 @@ def _cells(clique: tuple[int, ...], sizes: Sequence[int]) -> int:
 
 def _expected(sizes: Sequence[int]) -> dict[tuple[int, ...], float]:
     """Return the tables of the design with their shares of the budget; slow, and another way round than the plan."""
-    filled = [min(size, 110) if size >= 50 else size for size in sizes]
+    filled = {n: [min(size, most) if size >= 50 else size for size in sizes] for n, most in ((2, 110), (3, 45))}
     every = {
-        n: {c: _cells(c, sizes if n < 2 else filled) for c in itertools.combinations(range(len(sizes)), n)}
-        for n in range(4)
+        n: {c: _cells(c, filled.get(n, sizes)) for c in itertools.combinations(range(len(sizes)), n)} for n in range(4)
     }
     if 2 not in sizes:
         every[0] = {}
@@ -67,7 +67,7 @@ def _expected(sizes: Sequence[int]) -> dict[tuple[int, ...], float]:
         if always + sum(cells for cells in every[3].values() if cells <= largest) <= 240_000
     ]
     every[3] = {clique: cells for clique, cells in every[3].items() if cells <= max(within, default=0)}
-    parts = {n: part for n, part in enumerate((0.02, 0.16, 0.42, 0.40)) if every[n]}
+    parts = {n: part for n, part in enumerate((0.02, 0.18, 0.45, 0.35)) if every[n]}
     return {
         clique: part / sum(parts.values()) * math.sqrt(cells) / sum(math.sqrt(c) for c in every[n].values())
         for n, part in parts.items()
@@ -86,7 +86,7 @@ def _assert_as_designed(plan: ReleasePlan, budget: int) -> None:
 
 
 def _order(clique: tuple[int, ...], sizes: Sequence[int]) -> int:
-    return _cells(clique, [min(s, 110) for s in sizes]) if len(clique) == 3 else 0
+    return _cells(clique, [min(s, 45) if s >= 50 else s for s in sizes]) if len(clique) == 3 else 0
 
 
 def test_one_column_is_measured_with_the_whole_budget() -> None:
@@ -99,7 +99,7 @@ def test_one_binary_column_is_a_number_beside_the_number_of_people() -> None:
     plan = _plan(2)
     assert [(table.clique, table.cells) for table in plan.tables] == [((), 1), ((0,), 1)]
     budget = rho_for(1.0, 1e-6)
-    assert [table.nano_rho for table in plan.tables] == [math.floor(budget * 2 / 18), math.floor(budget * 16 / 18)]
+    assert [table.nano_rho for table in plan.tables] == [math.floor(budget / 10), math.floor(budget * 9 / 10)]
 
 
 def test_two_columns_are_measured_singly_and_as_their_pair() -> None:
@@ -116,7 +116,7 @@ def test_parts_of_the_budget_by_length_are_those_of_the_design() -> None:
     plan = _plan(2, 2, 3, 5, epsilon=8)
     parts = {n: sum(t.nano_rho for t in plan.tables if len(t.clique) == n) for n in range(4)}
     whole = sum(parts.values())
-    for length, share in enumerate((0.02, 0.16, 0.42, 0.40)):
+    for length, share in enumerate((0.02, 0.18, 0.45, 0.35)):
         assert parts[length] / whole == pytest.approx(share, abs=1e-6)
     assert sum(LENGTH_SHARES) == pytest.approx(1)
 
@@ -126,7 +126,7 @@ def test_what_has_no_table_leaves_its_part_to_the_others() -> None:
     assert _lengths(plan) == {1: 3, 2: 3}
     singles, pairs = (sum(t.nano_rho for t in plan.tables if len(t.clique) == n) for n in (1, 2))
     assert plan.loss.nano_rho > rho_for(1.0, 1e-6) - 6
-    assert singles / pairs == pytest.approx(16 / 42, rel=1e-3)
+    assert singles / pairs == pytest.approx(18 / 45, rel=1e-3)
 
 
 def test_within_a_length_shares_grow_with_the_root_of_the_cells() -> None:
@@ -144,7 +144,8 @@ def test_all_pairs_are_measured_and_triples_up_to_4000_cells() -> None:
 
 
 def test_a_binary_column_takes_no_room_in_a_triple() -> None:
-    assert _lengths(_plan(2, 40, 100))[3] == 1
+    assert _lengths(_plan(2, 40, 49))[3] == _lengths(_plan(2, 2, 40, 100))[3] - 3 == 1
+    assert 3 not in _lengths(_plan(3, 40, 49))
     assert 3 not in _lengths(_plan(2, 40, 101))
 
 
@@ -156,8 +157,10 @@ def test_a_column_of_more_than_100_values_is_in_triples_with_two_flags_alone() -
     assert {t.clique for t in _plan(2, 2, 3, 101).tables if len(t.clique) == 3} == {(0, 1, 2), (0, 1, 3)}
 
 
-def test_a_long_list_is_expected_to_fill_110_cells_beside_others() -> None:
-    assert FILLED == 110
+def test_a_long_list_is_expected_to_fill_110_cells_beside_another_column_and_45_in_triples() -> None:
+    assert (FILLED, FILLED_IN_TRIPLES) == (110, 45)
+    triples = {t.clique: t.nano_rho for t in _plan(2, 2, 45, 49, 50, 250, epsilon=8).tables if len(t.clique) == 3}
+    assert triples[0, 1, 2] == triples[0, 1, 4] == triples[0, 1, 5] < triples[0, 1, 3]
     rho = {table.clique: table.nano_rho for table in _plan(2, 3, 110, 250, epsilon=8).tables}
     assert rho[0, 3] == rho[0, 2] and rho[1, 3] == rho[1, 2]
     assert rho[3,] / rho[2,] == pytest.approx(
@@ -167,17 +170,17 @@ def test_a_long_list_is_expected_to_fill_110_cells_beside_others() -> None:
 
 def test_triples_are_measured_while_all_tables_are_expected_to_have_no_more_than_240000_cells() -> None:
     assert CELLS == 240_000
-    assert _lengths(_plan(*[2] * 22, *[100] * 5))[3] == math.comb(22, 3) + 231 * 5
-    wide = _plan(*[2] * 22, *[100] * 6)
-    assert _lengths(wide)[3] == math.comb(22, 3)  # with the lists there would be 231 x 6 x 100 cells more
-    assert wide.cells + 231 * 6 * 100 > CELLS > wide.cells
+    assert _lengths(_plan(*[2] * 22, *[100] * 6))[3] == math.comb(22, 3) + 231 * 6
+    wide = _plan(*[2] * 22, *[100] * 7)
+    assert _lengths(wide)[3] == math.comb(22, 3)  # with the lists there would be 231 x 7 x 45 cells more
+    assert wide.cells + 231 * 7 * 45 > CELLS > wide.cells
 
 
 def test_of_triples_with_equally_many_cells_all_are_measured_or_none() -> None:
-    plan = _plan(*[2] * 60, 90, 90)
+    plan = _plan(*[2] * 60, 90, 90, 90)
     triples = {t.cells for t in plan.tables if len(t.clique) == 3}
-    assert triples == {1}  # 1,770 pairs of flags would fit with one of the lists, not with both
-    assert plan.cells + 2 * 1770 * 90 > CELLS > plan.cells + 1770 * 90
+    assert triples == {1}  # 1,770 pairs of flags would fit with two of the lists, not with all three
+    assert plan.cells + 3 * 1770 * 45 > CELLS > plan.cells + 2 * 1770 * 45
 
 
 def test_sixty_binary_columns_are_measured_with_all_their_triples() -> None:
@@ -284,7 +287,7 @@ def test_wide_schemas_can_be_planned_from_tiny_to_huge_epsilon(wide: str, epsilo
 def test_the_largest_triples_are_left_out_first() -> None:
     every = {t.clique for t in _plan(*[2] * 20, *[9] * 3).tables if len(t.clique) == 3}
     assert {math.comb(20, 3) + 190 * 3 + 20 * 3 + 1} == {len(every)}
-    small = _plan(*[2] * 20, *[9] * 3, epsilon=0.008)
+    small = _plan(*[2] * 20, *[9] * 3, epsilon=0.009)
     kept = {t.clique for t in small.tables if len(t.clique) == 3}
     assert kept == {c for c in every if max(c) < 20} and small.triples_left_out == len(every) - len(kept)
 

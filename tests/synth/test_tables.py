@@ -95,7 +95,7 @@ def test_stored_measurements_can_be_read_without_us(tmp_path: Path) -> None:
     write_measurements(_measurements(), DOMAIN, tmp_path / "m.parquet")
     table = pq.read_table(tmp_path / "m.parquet")
     header = json.loads(table.schema.metadata[b"casesynth"])
-    assert header["format"] == "casesynth-measurements/3"
+    assert header["format"] == "casesynth-measurements/4"
     assert header["columns"][3] == {"name": "país", "values": ["", "ñ"]}
     assert [(t["columns"], t["axes"]) for t in header["tables"]] == [
         (["sex", "means=threats"], ["sex"]),
@@ -132,6 +132,32 @@ def test_folded_values_are_named_in_the_header_and_come_back(tmp_path: Path) -> 
 
     _rewrite(tmp_path / "m.parquet", unfold_one)
     with pytest.raises(TableFormatError, match="m.parquet"):
+        read_measurements(tmp_path / "m.parquet", domain)
+
+
+def test_values_that_fold_in_triples_are_named_apart_and_come_back(tmp_path: Path) -> None:
+    domain = Domain.declare({"place": [f"p{i}" for i in range(59)], "sex": ["f"], "minor": ["y"]})
+    counts = np.array([90, 9_000, 80, 8_000, *[0] * 56])  # the scale is 22
+    measured = (
+        Measurement(clique=(0,), values=counts, nano_rho=10**6),
+        Measurement(clique=(0, 1), values=np.arange(5), nano_rho=10**6),
+        Measurement(clique=(0, 1, 2), values=np.arange(3), nano_rho=10**6),
+    )
+    write_measurements(measured, domain, tmp_path / "m.parquet")
+    header = json.loads(pq.read_table(tmp_path / "m.parquet").schema.metadata[b"casesynth"])
+    assert header["folded"] == {"place": [f"p{i}" for i in range(3, 59)]}
+    assert header["folded_in_triples"] == {
+        "place": ["", "p1"]
+    }  # the axis of the pair: p0, p2, then these, then the rest
+    found = read_measurements(tmp_path / "m.parquet", domain)
+    assert [m.values.shape for m in found] == [(60,), (5,), (3,)]
+
+    def tell_another(table: pa.Table, header: dict[str, Any]) -> pa.Table:
+        header["folded_in_triples"]["place"] = ["", "p0"]
+        return table
+
+    _rewrite(tmp_path / "m.parquet", tell_another)
+    with pytest.raises(TableFormatError, match="not those that its single columns tell"):
         read_measurements(tmp_path / "m.parquet", domain)
 
 
@@ -206,7 +232,7 @@ def test_one_file_is_not_taken_for_the_other(tmp_path: Path) -> None:
     write_model(_model(), _errors(), DOMAIN, tmp_path / "model.parquet")
     with pytest.raises(TableFormatError, match="not a file of the format casesynth-model/2"):
         read_model(tmp_path / "m.parquet", DOMAIN)
-    with pytest.raises(TableFormatError, match="not a file of the format casesynth-measurements/3"):
+    with pytest.raises(TableFormatError, match="not a file of the format casesynth-measurements/4"):
         read_measurements(tmp_path / "model.parquet", DOMAIN)
 
 

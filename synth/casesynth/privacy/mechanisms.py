@@ -10,7 +10,6 @@
 from __future__ import annotations
 
 import math
-from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 
 import numpy as np
@@ -75,8 +74,9 @@ def add_gaussian_noise(counts: IntegerCounts, *, nano_rho: int, people_cap: int)
     if counts.size and (int(counts.min()) < -people_cap or int(counts.max()) > people_cap):
         raise MechanismError("a count lies further than people_cap from zero")
     measurement = _measurement(nano_rho)
-    flat = counts.ravel()
-    halves = [part.tolist() for part in np.array_split(flat, 2)] if flat.size > 2048 else [flat.tolist()]
-    with ThreadPoolExecutor(2) as pool:  # the native sampler releases the interpreter lock
-        noisy = [np.asarray(part, dtype=np.int64) for part in pool.map(measurement, halves) if part]
-    return np.concatenate(noisy).reshape(counts.shape) if noisy else counts.copy()
+    # in this thread: two side by side took a quarter more CPU time
+    return (
+        np.asarray(measurement(counts.ravel().tolist()), dtype=np.int64).reshape(counts.shape)
+        if counts.size
+        else counts.copy()
+    )

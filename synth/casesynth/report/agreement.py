@@ -16,7 +16,7 @@ from statistics import NormalDist
 
 import numpy as np
 
-from casesynth.contrasts import Contrasts, Floats, basis, combine
+from casesynth.contrasts import Contrasts, Floats, combine
 from casesynth.counting import count
 from casesynth.marginals import Clique, Marginal
 from casesynth.synthesis import Synthesis
@@ -112,9 +112,9 @@ def _gaps(contrasts: Contrasts, marginal: Marginal) -> Floats:
     """Return the contrasts of a table of records minus the measured ones, in standard errors."""
     found = marginal.counts.astype(np.float64)
     for axis, column in enumerate(marginal.clique):
-        found = contrasts.folds[column].fold(found, axis)
-    for axis, size in enumerate(found.shape):
-        found = np.moveaxis(np.tensordot(found, basis(size)[1:], axes=(axis, 1)), -1, axis)
+        found = contrasts.folds[column].fold(found, axis, 2)
+        rows = contrasts.layout.basis(contrasts.layout.order.index(column))[1:]
+        found = np.moveaxis(np.tensordot(found, rows, axes=(axis, 1)), -1, axis)
     values, precisions = contrasts.of(marginal.clique)
     gaps: Floats = ((found - values) * np.sqrt(precisions)).ravel()
     return gaps

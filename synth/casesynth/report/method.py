@@ -32,6 +32,8 @@ def method_steps(synthesis: Synthesis, notes: ReleaseNotes) -> tuple[str, ...]:
         if together
         else ""
     )
+    if any(fold.small for fold in folds):
+        folded += " In tables of three columns, so were values that few seem to have."
     left_out = (
         f" The budget was too small for {counted(plan.triples_left_out, 'triple')} more."
         if plan.triples_left_out
