@@ -211,3 +211,45 @@ def test_preparing_opens_no_connection_and_needs_no_vault(agreement: Agreement, 
     )
     assert (lonely / "out.prepared").read_bytes().startswith(MAGIC) and is_prepared(lonely / "out.prepared")
     assert not is_prepared(source) and not is_prepared(lonely / "absent")
+
+
+OWN = "personToken,prs_Gender,ageAtRegistration,vic_TraffickingStatus,yearOfRegistration"
+ROWS = (
+    "a,Feminine,15,,2021",
+    "b,Masculine,40,NotAVictimOfTrafficking,2021",
+    "c,Masculine,40,,2021",
+    "d,Feminine,40,,2021",
+)
+
+
+@pytest.mark.parametrize(
+    ("options", "sent"),
+    [
+        ((), ["15", "40", "40"]),
+        (("--minors", "leave-out"), ["40", "40"]),
+        (("--minors", "leave-out", "--leave-out", "prs_Gender=Masculine"), ["40"]),
+        (("--leave-out-nothing",), ["15", "40", "40", "40"]),
+        (("--ignore-column", "ageAtRegistration"), ["", "", ""]),
+    ],
+)
+def test_who_stays_behind_stays_at_the_organisation(
+    agreement: Agreement, options: tuple[str, ...], sent: list[str]
+) -> None:
+    path = agreement.folder / "own.csv"
+    path.write_text("\n".join((OWN, *ROWS)) + "\n", encoding="utf-8")
+    done = agreement.prepare(path, extra=options)
+    assert done.exit_code == 0, done.output
+    bands = {"": "", "15": "9-17", "40": "39-47"}
+    assert sorted(agreement.cells()["ageAtRegistration"]) == sorted(bands[age] for age in sent)
+
+
+def test_a_dry_run_of_prepare_writes_nothing_and_needs_no_fingerprint(agreement: Agreement) -> None:
+    path = agreement.folder / "own.csv"
+    path.write_text("\n".join((OWN, *ROWS)) + "\n", encoding="utf-8")
+    words = ["prepare", path, "--schema", HTCDS, "--organisation", "north", "--to", agreement.folder / "north.pub"]
+    tried = agreement.run(
+        *words, "--linkage-key", agreement.folder / "agreement.key", "-o", agreement.folder / "x.prepared", "--dry-run"
+    )
+    assert (tried.exit_code, "dry run    nothing was written" in tried.output) == (0, True), tried.output
+    assert "rows       4 read, 3 to be taken in" in tried.output
+    assert not (agreement.folder / "x.prepared").exists()
