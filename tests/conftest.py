@@ -75,11 +75,13 @@ def _area(nodeid: str) -> str:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say how long the tests of each area took, added up over all workers."""
+    """Say how long the tests of each area took, added up over all workers, where they took a minute."""
     seconds = dict.fromkeys([*AREAS, "others"], 0.0)
     for report in (report for reports in terminalreporter.stats.values() for report in reports):
         if isinstance(report, pytest.TestReport):
             seconds[_area(report.nodeid)] += report.duration
+    if sum(seconds.values()) < 60:
+        return
     terminalreporter.section("time by area, added up over all workers")
     for area, took in seconds.items():
         if area in AREAS or took:
