@@ -17,6 +17,7 @@ import pytest
 import pyzipper  # type: ignore[import-untyped]  # it ships no types
 
 from casehaven.intake.errors import CaseFileError, EncodingError, FileKindError, HeaderError, RaggedRowError
+from casehaven.intake.headers import schema_names
 from casehaven.intake.readers import open_form, open_source
 from casehaven.intake.readers.errors import (
     CellError,
@@ -29,6 +30,7 @@ from casehaven.intake.readers.errors import (
 from casehaven.intake.sandbox.columns import NONE_CHOSEN
 from casehaven.intake.sandbox.limits import Limits
 from casehaven.intake.source import SourceTable, Tool
+from caseschemas import load_schema
 
 Rows = Sequence[Sequence[object]]
 
@@ -659,6 +661,21 @@ def test_ioms_form_is_explained_and_gives_labels_and_options(shared_data: Path, 
 def test_a_form_that_is_none_is_refused(tmp_path: Path) -> None:
     with pytest.raises(FormNotRecordsError, match="not an XLSForm"):
         open_form(book(tmp_path / "a.xlsx", {"S": [["a", "b"], [1, 2]]}))
+
+
+def test_a_question_that_bears_the_name_of_what_it_fills_is_one_of_several_answers(tmp_path: Path) -> None:
+    """A form with the schema's own names, exported as columns of 0 and 1 alone."""
+    path = tmp_path / "kobo.csv"
+    path.write_text(
+        "_id;_uuid;_submission_time;case/vic_MethodsOfControl/DebtBondage;case/vic_MethodsOfControl/FalsePromises\n"
+        "1;u1;2021-02-03;1;1\n2;u2;2021-02-03;0;1\n3;u3;2021-02-03;0;0\n4;u4;2021-02-03;;\n",
+        encoding="utf-8",
+    )
+    source = open_source(path, apart=schema_names(load_schema("htcds-2.0")))
+    assert [column.name for column in source.columns if column.multiple] == ["case/vic_MethodsOfControl"]
+    assert [record["case/vic_MethodsOfControl"] for record in records(source)] == [
+        "DebtBondage;FalsePromises", "FalsePromises", NONE_CHOSEN, "",
+    ]  # fmt: skip
 
 
 # --- Parquet, and all -------------------------------------------------------------------------------------------------------

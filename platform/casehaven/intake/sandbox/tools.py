@@ -325,11 +325,16 @@ def _flag_groups(
 def _apart(laid: Laid, group: str, flags: Sequence[tuple[int, str]], form: Form | None, apart: Sequence[str]) -> bool:
     """Tell whether columns of 0 and 1 ask for consent, or one of them bears the name or a label of what is filled: then each says yes or no by itself."""
     asked = form.question(group) if form else None
-    texts = [group.rpartition("/")[2], *(asked.labels if asked else ())]
+    question = {_bare(text) for text in (group.rpartition("/")[2], *(asked.labels if asked else ()))}
+    answers = set[str]()
     for position, option in flags:
-        texts += (option, *laid.labels[position], *([asked.options.get(option, "")] if asked else ()))
-    bare = {_bare(text) for text in texts} - {""}
-    return any(_CONSENT.search(text) for text in bare) or not bare.isdisjoint(map(_bare, apart))
+        texts = (option, *laid.labels[position], *([asked.options.get(option, "")] if asked else ()))
+        answers |= {_bare(text) for text in texts}
+    if any(_CONSENT.search(text) for text in question | answers):
+        return True
+    return not (answers - {"", *question}).isdisjoint(
+        map(_bare, apart)
+    )  # a question may bear the name of what it fills
 
 
 def _bare(text: str) -> str:
