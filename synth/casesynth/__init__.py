@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from casesynth.api import EACH_ROW, Release, release
     from casesynth.bundle import ReleaseBundle, write_bundle
-    from casesynth.domain import Attribute, Domain, Multi
+    from casesynth.domain import Attribute, Domain, Function, Multi
     from casesynth.errors import CasesynthError
     from casesynth.model import FitSettings
     from casesynth.notes import ReleaseNotes
@@ -23,6 +23,7 @@ _HOMES = {
     "CasesynthError": "casesynth.errors",
     "Domain": "casesynth.domain",
     "FitSettings": "casesynth.model",
+    "Function": "casesynth.domain",
     "Multi": "casesynth.domain",
     "PrivacyLoss": "casesynth.privacy.loss",
     "Receipt": "casesynth.privacy.loss",
@@ -50,6 +51,7 @@ __all__ = [
     "CasesynthError",
     "Domain",
     "FitSettings",
+    "Function",
     "Multi",
     "PrivacyLoss",
     "Receipt",

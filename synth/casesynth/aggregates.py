@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from casesynth.contrasts import Floats
 from casesynth.domain import Domain, known_values
-from casesynth.intervals import ErrorScale
+from casesynth.intervals import ErrorScale, half_widths
 from casesynth.links import joint, related
 from casesynth.logic import forbidden_rows
 from casesynth.model import LatentClassModel
@@ -137,8 +137,8 @@ def aggregate(
         errors: how far estimates of each length and size may be off.
         progress: called often; raising from it cancels.
     """
-    blocks = [_shown(part, errors) for part in large_cells(model, domain, progress=progress)]
-    blocks += [_shown(part, errors) for part in missing_cells(model, domain)]
+    blocks = [_shown(part, errors, model) for part in large_cells(model, domain, progress=progress)]
+    blocks += [_shown(part, errors, model) for part in missing_cells(model, domain)]
     columns, values = (np.concatenate(parts) for parts in ([b[0] for b in blocks], [b[1] for b in blocks]))
     estimate, half = (np.concatenate(parts) for parts in ([b[2] for b in blocks], [b[3] for b in blocks]))
     unknown = np.concatenate([b[4] for b in blocks])
@@ -187,10 +187,13 @@ _Block: TypeAlias = tuple[NDArray[np.int32], NDArray[np.int32], Floats, Floats, 
 """Columns, values, estimates, half widths, and whether they are missing values."""
 
 
-def _shown(part: Cells, errors: ErrorScale) -> _Block:
+def _shown(part: Cells, errors: ErrorScale, model: LatentClassModel) -> _Block:
     """Return what privacy rule 25 shows of some cells."""
     length = len(part.columns)
-    half = errors.half_width(np.full(len(part.estimate), length, dtype=np.int64), part.estimate)
+    if any(link.declared and link.column in part.columns for link in model.links):
+        half = half_widths(model, errors, part.columns)[tuple(part.values.T)]
+    else:
+        half = errors.half_width(np.full(len(part.estimate), length, dtype=np.int64), part.estimate)
     shown = (part.estimate >= MINIMUM) & (part.estimate - half >= LOWEST_END)  # privacy rule 25
     columns, values = (np.full((int(shown.sum()), LENGTH), ABSENT, dtype=np.int32) for _ in range(2))
     columns[:, :length] = part.columns

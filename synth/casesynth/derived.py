@@ -4,6 +4,7 @@
    a record that contradicts the table leaves no trace in any answer, error or count (privacy rules 3, 23, 28).
 2. Of several records of one person the source becomes one value first; the derived value is that of the result.
 3. In the model it is a declared link: no noise of its own, and no share of the budget.
+4. Its function is exact; how many people have its values is an estimate (`casesynth.doubt`).
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ from casesynth.aggregates import LENGTH
 from casesynth.contrasts import Floats
 from casesynth.domain import Domain, DomainError
 from casesynth.errors import CasesynthError
-from casesynth.intervals import ErrorScale
+from casesynth.intervals import ErrorScale, half_widths
 from casesynth.links import joint, related
 from casesynth.logic import forbidden
 from casesynth.model import LatentClassModel
@@ -97,7 +97,12 @@ class Estimates:
         values = np.array([self._value(part) for part in parts])
         lengths = np.array([len(part) for part in parts], dtype=np.int64)
         total = float(values.sum())
-        together = math.sqrt(float((self.errors.half_width(lengths, values) ** 2).sum()))
+        halves = self.errors.half_width(lengths, values)
+        for place, part in enumerate(parts):
+            columns = tuple(column for column, _ in part)
+            if any(link.declared and link.column in columns for link in self.model.links):
+                halves[place] = half_widths(self.model, self.errors, columns)[tuple(value for _, value in part)]
+        together = math.sqrt(float((halves**2).sum()))
         alone = float(self.errors.half_width(lengths.max(keepdims=True), np.array([total]))[0])
         half = max(together, alone)
         return Estimate(value=total, low=max(total - half, 0.0), high=total + half)

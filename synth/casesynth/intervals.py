@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 from casesynth.contrasts import Floats, combine
 from casesynth.counting import count, count_signed
 from casesynth.domain import known_values
+from casesynth.links import unfolded
 from casesynth.marginals import Clique, Marginal
 from casesynth.measure import Measurement, in_two_stages
 from casesynth.model import FitSettings, LatentClassModel, refit
@@ -51,6 +52,8 @@ TRIPLES_JUDGED = 400
 _EDGES = np.log(np.array([10, 14, 20, 30, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 50_000, 1e9]))
 _PEOPLE_ERRORS = np.array([NormalDist().inv_cdf((i + 0.5) / 20) for i in range(20)])
 """Equally likely errors in the number of people, in standard errors."""
+SMALLEST = 10.0
+"""Smallest estimate whose error is judged."""
 LARGE = 99.0
 """From about 100 people on, misfit is judged for each size class."""
 CELLS_ENOUGH = 1500
@@ -82,6 +85,51 @@ class ErrorScale:
             drawn = np.exp(np.interp(logs[chosen], self.centres, np.log(widths)))
             result[chosen] = np.sqrt(drawn**2 + NORMAL**2 * self.misfit[row] * np.sqrt(estimates[chosen]))
         return result
+
+    def part(self, length: int, estimates: Floats) -> Floats:
+        """Return half of each interval as a part of a union: below `SMALLEST` people it counts in proportion to its size."""
+        half = self.half_width(np.full(len(estimates), length), np.maximum(estimates, SMALLEST))
+        result: Floats = half * np.minimum(estimates / SMALLEST, 1.0)
+        return result
+
+
+def half_widths(model: LatentClassModel, errors: ErrorScale, columns: Clique) -> Floats:
+    """Return half of the interval of every cell of a table over one to three columns, in people; one axis per column.
+
+    A combination with declared columns is a union of combinations of their sources: its half width is the sum of theirs, as for errors that go
+    together, and never less than that of one combination of its size. A part below `SMALLEST` people counts in proportion to its size. Nor is it
+    less than the part of the estimate that is in doubt for the derived value itself (`casesynth.derived`).
+
+    Args:
+        model: the fitted model.
+        errors: its error scale.
+        columns: of the table, each once.
+    """
+    estimates = np.maximum(model.marginal(columns), 0.0)
+    plain = errors.half_width(np.full(estimates.size, len(columns)), estimates.ravel()).reshape(estimates.shape)
+    base, declared = unfolded(columns, model.links)
+    if not declared:
+        return plain
+    parts = np.maximum(model.marginal(base), 0.0)
+    halves = errors.part(len(base), parts.ravel()).reshape(parts.shape)
+    letters = {column: "abc"[place] for place, column in enumerate(base)}
+    operands: list[Floats] = [halves]
+    terms = ["".join(letters[column] for column in base)]
+    wanted = ""
+    for place, column in enumerate(columns):
+        source = declared[column].source if column in declared else column
+        table = declared[column].table if column in declared else np.eye(parts.shape[base.index(column)])
+        operands.append(table)
+        terms.append(letters[source] + "xyz"[place])
+        wanted += "xyz"[place]
+    together: Floats = np.einsum(f"{','.join(terms)}->{wanted}", *operands, optimize=True)
+    doubts = [
+        np.expand_dims(link.doubt, [axis for axis in range(len(columns)) if columns[axis] != column])
+        for column, link in declared.items()
+        if link.doubt is not None and link.source not in columns
+    ]
+    widest: Floats = np.maximum.reduce([plain, together, *(estimates * doubt for doubt in doubts)])
+    return widest
 
 
 def simulate(plan: ReleasePlan, marginals: Sequence[Marginal], random: np.random.Generator) -> tuple[Measurement, ...]:

@@ -36,6 +36,8 @@ class Link:
     """Share of each value of the column for each value of the source, shape (source values, column values); rows sum to one."""
     declared: bool = False
     """Whether a public table says so; else noisy numbers do."""
+    doubt: Floats | None = None
+    """Of a declared link: by what part of itself the number of people with each value may be off, at 95 %; None where it is not known."""
 
     def __post_init__(self) -> None:
         if self.column == self.source or self.table.ndim != 2:
@@ -122,3 +124,10 @@ def _together(
         together = together[..., None] * table.reshape(size, *(1,) * (together.ndim - 1), table.shape[1])
     result: Floats = np.tensordot(together, shares[source], axes=(0, 0))
     return result
+
+
+def unfolded(columns: Sequence[int], links: Sequence[Link]) -> tuple[tuple[int, ...], dict[int, Link]]:
+    """Return the columns that a combination comes down to when declared ones are read as values of their sources, and those that were declared."""
+    declared = {link.column: link for link in links if link.declared and link.column in columns}
+    sources = [declared[column].source if column in declared else column for column in columns]
+    return tuple(dict.fromkeys(sources)), declared

@@ -25,10 +25,8 @@ from casesynth.domain import Domain
 from casesynth.links import Link
 from casesynth.model import LatentClassModel
 
-CHI_LEAST = 1.3
-"""Smallest chi-square per cell of a candidate."""
 STANDS_OUT = 12.0
-"""Smallest excess of it over 1, in standard errors of a chi-square."""
+"""Smallest excess over 1 of a candidate's chi-square per cell, in standard errors of a chi-square."""
 SIZE_LEAST = 3
 """Columns of two values are never candidates: two classes say all about a pair of them."""
 EVIDENCE = 20.0
@@ -138,7 +136,7 @@ def _candidates(model: LatentClassModel, contrasts: Contrasts) -> list[_Candidat
         _Candidate(columns=(layout.order[places[i]], layout.order[places[j]]), excess=float(excess[i, j]))
         for at, i in enumerate(large)
         for j in large[at + 1 :]
-        if excess[i, j] > STANDS_OUT and sums[i, j] > CHI_LEAST * cells[i, j]
+        if excess[i, j] > STANDS_OUT
     ]
     return sorted(found, key=lambda each: (-each.excess, each.columns))
 

@@ -12,6 +12,7 @@ from casesynth.aggregates import AggregateTable, aggregate
 from casesynth.codes import Codes
 from casesynth.contrasts import combine
 from casesynth.derived import derivations
+from casesynth.doubt import doubted
 from casesynth.intervals import ErrorScale, judge
 from casesynth.measure import Charge, Measurement, OpenPeople, measure
 from casesynth.model import FitSettings, LatentClassModel, fit
@@ -80,7 +81,7 @@ def recompute(
         model = fit(contrasts, seed, settings=settings, progress=progress)
         model = with_links(model, contrasts, fixed=[link.source for link in declared])
         errors = judge(model, measurements, plan, seed, settings=settings, progress=progress)
-        model = model.linked(declared)
+        model = model.linked(doubted(declared, model, measurements))
         aggregates = aggregate(model, plan.domain, errors, progress=progress)
         records = sample_records(model, seed, rules=plan.domain.rules, progress=progress)
     return Synthesis(

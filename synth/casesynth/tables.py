@@ -11,6 +11,7 @@ import itertools
 import json
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -231,8 +232,13 @@ def write_model(model: LatentClassModel, errors: ErrorScale, domain: Domain, pat
     """Write the model, one row per value of each column with its share in every class, and how far its estimates may be off."""
     measured = domain.measured
     links = [link for link in model.links if not link.declared]
+    doubts = {
+        domain.columns[link.column].name: link.doubt.tolist()
+        for link in model.links
+        if link.declared and link.doubt is not None
+    }
     header = {
-        "format": LINKED_MODEL_FORMAT if links else MODEL_FORMAT,
+        "format": LINKED_MODEL_FORMAT if links or doubts else MODEL_FORMAT,
         "people": model.people,
         "people_sigma": model.people_sigma,
         "weights": model.weights.tolist(),
@@ -244,7 +250,8 @@ def write_model(model: LatentClassModel, errors: ErrorScale, domain: Domain, pat
             "misfit": errors.misfit.tolist(),
         },
     }
-    if links:
+    if links or doubts:
+        header["doubts"] = doubts
         header["links"] = [
             {
                 "column": measured.columns[link.column].name,
@@ -297,7 +304,7 @@ def read_model(path: Path, domain: Domain) -> tuple[LatentClassModel, ErrorScale
         stiffness=stiffness,
         residual=(residual[0], residual[1], residual[2]),
     )
-    return model.linked([*_links(header, measured, path), *derivations(domain)]), _error_scale(header, path)
+    return model.linked([*_links(header, measured, path), *_declared(header, domain, path)]), _error_scale(header, path)
 
 
 def stored_columns(path: Path) -> dict[str, tuple[str, ...]]:
@@ -319,7 +326,10 @@ def _links(header: Mapping[str, Any], measured: Domain, path: Path) -> list[Link
         return []
     place = {column.name: position for position, column in enumerate(measured.columns)}
     links: list[Link] = []
-    for entry in _listed(header, "links", path):
+    listed = header.get("links")
+    if not isinstance(listed, list):
+        raise TableFormatError(f"{path.name}: the header lists no links")
+    for entry in listed:
         name, source = (entry.get(key) if isinstance(entry, dict) else None for key in ("column", "source"))
         if name not in place or source not in place:
             raise TableFormatError(f"{path.name}: a link does not name two columns")
@@ -331,6 +341,23 @@ def _links(header: Mapping[str, Any], measured: Domain, path: Path) -> list[Link
             checked(links)
         except LinkError as fault:
             raise TableFormatError(f"{path.name}: {fault}") from fault
+    return links
+
+
+def _declared(header: Mapping[str, Any], domain: Domain, path: Path) -> list[Link]:
+    """Return the links that the domain declares, with the doubts of the model's header."""
+    stored = header.get("doubts", {})
+    if not isinstance(stored, dict):
+        raise TableFormatError(f"{path.name}: the header holds no doubts")
+    links = []
+    for link in derivations(domain):
+        name = domain.columns[link.column].name
+        if name in stored:
+            doubt = np.array(_numbers(stored, name, path))
+            if len(doubt) != link.table.shape[1] or doubt.min() < 0:
+                raise TableFormatError(f"{path.name}: expected a doubt from zero for each value of {name}")
+            link = replace(link, doubt=doubt)
+        links.append(link)
     return links
 
 

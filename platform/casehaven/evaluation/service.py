@@ -33,7 +33,7 @@ from casesynth.encode import encode
 from casesynth.evaluation.attacks import Risk, attack_all
 from casesynth.evaluation.detail import Bucket, Subgroup, buckets, subgroups
 from casesynth.evaluation.private import Utility, utility
-from casesynth.intervals import ErrorScale
+from casesynth.intervals import ErrorScale, half_widths
 from casesynth.marginals import Clique
 from casesynth.model import LatentClassModel
 from casesynth.persons import PersonTable
@@ -269,7 +269,7 @@ def compare(
 def _published(clique: Clique, model: LatentClassModel, errors: ErrorScale) -> NDArray[np.float64]:
     """Return a table of estimates as aggregates have it: zero where privacy rule 25 hides."""
     guess = model.marginal(clique)
-    half = errors.half_width(np.full(guess.size, len(clique)), guess.ravel()).reshape(guess.shape)
+    half = half_widths(model, errors, clique)
     published: NDArray[np.float64] = np.where((guess >= MINIMUM) & (guess - half >= LOWEST_END), guess, 0.0)
     return published
 

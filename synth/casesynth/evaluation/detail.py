@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from casesynth.aggregates import LOWEST_END, MINIMUM
 from casesynth.domain import Domain, known_values
-from casesynth.intervals import ErrorScale
+from casesynth.intervals import ErrorScale, half_widths
 from casesynth.marginals import Clique
 from casesynth.model import LatentClassModel
 
@@ -100,7 +100,7 @@ def subgroups(pairs: Tables, model: LatentClassModel, errors: ErrorScale, domain
     for place, column in enumerate(columns):
         others = [clique for clique in pairs if place in clique]
         for value in known[place]:
-            truths, guesses = [], []
+            truths, guesses, halves = [], [], []
             people = 0
             for clique in others:
                 axis = clique.index(place)
@@ -109,13 +109,14 @@ def subgroups(pairs: Tables, model: LatentClassModel, errors: ErrorScale, domain
                 people = int(row.sum())
                 truths.append(row[known[other]])
                 guesses.append(np.take(model.marginal(clique), int(value), axis=axis)[known[other]])
+                halves.append(np.take(half_widths(model, errors, clique), int(value), axis=axis)[known[other]])
             if people < SUBGROUP_LEAST:
                 continue
             truth, guess = np.concatenate(truths), np.concatenate(guesses)
             large = truth >= MINIMUM
             if not large.any():
                 continue
-            half = errors.half_width(np.full(len(guess), 2), guess)
+            half = np.concatenate(halves)
             found.append(
                 Subgroup(
                     attribute=column.attribute,
@@ -135,8 +136,8 @@ def _flat(
     known: Sequence[NDArray[np.int64]] = known_values(domain)
     truth = np.concatenate([table[np.ix_(*(known[i] for i in clique))].ravel() for clique, table in real.items()])
     guess = np.concatenate([model.marginal(clique, known).ravel() for clique in real])
-    length = len(next(iter(real)))
-    return truth, guess, errors.half_width(np.full(len(guess), length), guess)
+    halves = [half_widths(model, errors, clique)[np.ix_(*(known[i] for i in clique))].ravel() for clique in real]
+    return truth, guess, np.concatenate(halves)
 
 
 def _shown(guess: NDArray[np.float64], half: NDArray[np.float64]) -> NDArray[np.bool_]:

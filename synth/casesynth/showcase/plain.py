@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 
 from casesynth.aggregates import LOWEST_END, MINIMUM
+from casesynth.contrasts import Floats
+from casesynth.intervals import half_widths
 from casesynth.report.words import SPACE, whole
 from casesynth.showcase.translations import Translation
 from casesynth.synthesis import Synthesis
@@ -72,18 +74,23 @@ def _table(place: int, data: Mapping[str, Any], synthesis: Synthesis, language: 
     values = data["lists"][attribute["list"]]["labels"][language.code]
     name = attribute["labels"][language.code]
     rows: list[tuple[str, float]] = []
+    places: list[tuple[int, int]] = []
+    halves: dict[int, Floats] = {}
     weights = synthesis.model.weights * synthesis.model.people
     for position, column in enumerate(data["columns"]):
         if column["attribute"] != place:
             continue
         estimates = synthesis.model.shares[position] @ weights
+        halves[position] = half_widths(synthesis.model, synthesis.errors, (position,))
         for value in range(column["size"]):
             if column["value"] is None:
                 rows.append((values[value] or words["missing"], float(estimates[value])))
+                places.append((position, value))
             elif value not in column["missing"]:
                 rows.append((values[column["value"]], float(estimates[value])))
+                places.append((position, value))
     sizes = np.array([max(size, 0.0) for _, size in rows])
-    half = synthesis.errors.half_width(np.ones(len(rows), dtype=np.int64), sizes)
+    half = np.array([float(halves[position][value]) for position, value in places])
     low = np.maximum(sizes - half, 0.0)
     shown = (sizes >= MINIMUM) & (low >= LOWEST_END)  # privacy rule 25
     order = _listed(sizes, shown, by_size=attribute["kind"] == "country")

@@ -69,7 +69,10 @@ class QuantisedModel:
                 "source": link.source,
                 "values": link.table.shape[1],
                 **(
-                    {"places": link.table.argmax(axis=1).tolist()}
+                    {
+                        "places": link.table.argmax(axis=1).tolist(),
+                        "doubt": None if link.doubt is None else link.doubt.tolist(),
+                    }
                     if link.declared
                     else {"table": base64.b64encode(link.table.astype("<f8").tobytes()).decode()}
                 ),

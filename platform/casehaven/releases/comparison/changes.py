@@ -27,7 +27,7 @@ from casesynth.aggregates import LOWEST_END, MINIMUM
 from casesynth.contrasts import Floats
 from casesynth.domain import Domain
 from casesynth.estimates import Estimates
-from casesynth.intervals import NORMAL
+from casesynth.intervals import NORMAL, half_widths
 from casesynth.report.words import Estimate
 from casesynth.tables import stored_columns
 
@@ -247,9 +247,7 @@ def _compared(ends: tuple[Estimates, Estimates], cliques: Sequence[tuple[int, ..
 
 
 def _cells(estimates: Estimates, clique: tuple[int, ...]) -> tuple[Floats, Floats]:
-    values = estimates.model.marginal(clique)
-    lengths = np.full(values.size, len(clique), dtype=np.int64)
-    return values, estimates.errors.half_width(lengths, values.ravel()).reshape(values.shape)
+    return estimates.model.marginal(clique), half_widths(estimates.model, estimates.errors, clique)
 
 
 def _estimate(value: float, half: float) -> Estimate:

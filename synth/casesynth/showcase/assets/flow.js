@@ -19,7 +19,7 @@ function pairsOf(view) {
     else for (let k = 0; k < product.length; k += 1) product[k] = held(from) ? view.people[k] : view.people[k] * source.row[k];
     for (const target of targets) {
       const estimate = held(to) ? sum(product) : sumWithFact(product, both, target.fact);
-      const number = numberOf(estimate, halfWidth(length, estimate));
+      const number = numberOf(estimate, halfOf(held(to) ? both : [...both, target.fact], estimate));
       if (number.shown) pairs.push({ from: source.fact, to: target.fact, number });
     }
   }

@@ -34,10 +34,10 @@ function readModel() {
 }
 
 function readLinks() {
-  for (const { column, source, values, places, table } of DATA.model.links) {
+  for (const { column, source, values, places, table, doubt } of DATA.model.links) {
     const view = table === undefined ? null : bytesOf(table);
     const share = view ? (from, value) => view.getFloat64(8 * (from * values + value), true) : (from, value) => (places[from] === value ? 1 : 0);
-    MODEL.links.set(column, { source, share });
+    MODEL.links.set(column, { source, share, doubt, declared: table === undefined });
   }
 }
 
@@ -122,6 +122,34 @@ function halfWidth(length, estimate) {
   return Math.sqrt(Math.exp(drawn) ** 2 + normal ** 2 * misfit[length - 1] * Math.sqrt(Math.max(estimate, 0)));
 }
 
+/* Half width of a combination of facts. One with declared columns is a union of combinations of their sources: the sum of the half widths of its
+   parts, as for errors that go together, a part of less than ten people in proportion to its size, and never less than for one combination of its
+   size, or than the part of the estimate that is in doubt for the declared value itself. */
+function halfOf(facts, estimate) {
+  const plain = halfWidth(facts.length, estimate);
+  const declared = facts.filter(([column]) => MODEL.links.has(column) && MODEL.links.get(column).declared);
+  if (!declared.length) return plain;
+  const rest = facts.filter((fact) => !declared.includes(fact));
+  const sources = [...new Set(declared.map(([column]) => MODEL.links.get(column).source))];
+  let parts = [rest];
+  for (const source of sources) {
+    const mine = declared.filter(([column]) => MODEL.links.get(column).source === source);
+    const fixed = rest.find((fact) => fact[0] === source);
+    const values = MODEL.shares[source].map((_, from) => from).filter((from) => (!fixed || fixed[1] === from) && mine.every(([column, value]) => MODEL.links.get(column).share(from, value)));
+    if (!fixed) parts = parts.flatMap((part) => values.map((from) => [...part, [source, from]]));
+    else if (!values.length) parts = [];
+  }
+  let all = 0;
+  for (const part of parts) {
+    const people = sum(peopleWith(part));
+    all += halfWidth(part.length, Math.max(people, 10)) * Math.min(people / 10, 1);
+  }
+  const doubts = declared
+    .filter(([column]) => MODEL.links.get(column).doubt && !rest.some((fact) => fact[0] === MODEL.links.get(column).source))
+    .map(([column, value]) => MODEL.links.get(column).doubt[value] * estimate);
+  return Math.max(plain, all, ...doubts);
+}
+
 /* An estimate with its interval; privacy rule 25 decides whether it is shown. */
 function numberOf(estimate, half) {
   const low = Math.max(estimate - half, 0);
@@ -137,7 +165,7 @@ function allPeople() {
 function total(facts) {
   if (!facts.length) return allPeople();
   const estimate = sum(peopleWith(facts));
-  return numberOf(estimate, halfWidth(facts.length, estimate));
+  return numberOf(estimate, halfOf(facts, estimate));
 }
 
 /* How many people of a view have one more fact; nobody has two values of one column. */
@@ -145,7 +173,7 @@ function counted(people, facts, [column, value]) {
   const chosen = facts.find((fact) => fact[0] === column);
   if (chosen) return chosen[1] === value ? total(facts) : { estimate: 0, half: 0, low: 0, high: 0, shown: true };
   const estimate = sumWithFact(people, facts, [column, value]);
-  return numberOf(estimate, halfWidth(facts.length + 1, estimate));
+  return numberOf(estimate, halfOf([...facts, [column, value]], estimate));
 }
 
 /* How many people of a view answered the questions of a dimension. The half width is the largest that any length has at that size,
