@@ -151,7 +151,7 @@ def _worst(plan: AnswerPlan, one: Sequence[NDArray[np.int64]], other: Sequence[N
 def test_whoever_comes_or_goes_no_table_moves_by_more_than_its_bound(seed: int) -> None:
     draw = random.Random(seed)
     plan = _plan(_question(draw))
-    assert sum(table.cost for table in plan.tables) <= plan.nano_rho
+    assert sum(table.nano_rho * table.spread**2 for table in plan.tables) <= plan.nano_rho
     base = _shelter()
     tables = _tables(base, plan)
     for person in sorted({str(record["person"]) for record in base}):
