@@ -53,6 +53,8 @@ RUNS: dict[str, tuple[str, tuple[tuple[str, ...], ...]]] = {
     ),
     "anonymeter": ("The same attacks by anonymeter", (("attacks.py", "--by", "anonymeter", "--people", "10000"),)),
     "vault": ("The vault, beside plain SQLite and plain Parquet", (("vault.py", "--full"),)),
+    "queries": ("Questions and answers, beside the Context of OpenDP", (("queries.py",),)),
+    "ledger": ("Charges, beside the bare database's commits on the same disk", (("ledger.py",),)),
     "kmode": ("The k-synthetic mode, which is not differentially private", (("kmode.py", "--full"),)),
     "intake": ("Intake: a Kobo export, read, mapped and checked", (("intake.py", "--seal"),)),
     "readers": ("Reading files from outside", (("readers.py", "--full"), ("readers.py", "--hostile"))),

@@ -7,12 +7,13 @@ from dataclasses import replace
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from sqlalchemy import Connection, Row, insert, select
+from sqlalchemy import Connection, Row, bindparam, func, insert, literal, select
 
 from casehaven.ledger import models
 from casehaven.ledger.allowances import AllowanceState
 from casehaven.ledger.errors import BudgetExhaustedError, BudgetPolicyError, DamagedLedgerError, UnknownAccountError
 from casehaven.ledger.policy import BudgetPolicy, LedgerPolicy
+from casehaven.ledger.unbounded import refuse_unbounded
 from casesynth.privacy import PrivacyLoss
 from casesynth.privacy.loss import NANO
 
@@ -73,34 +74,56 @@ def with_raise(policy: BudgetPolicy, raised: Row[Any] | None) -> BudgetPolicy:
     return policy if raised is None else replace(policy, epsilon=Decimal(raised.epsilon))
 
 
+_CHARGED = (
+    select(
+        models.account,
+        func.coalesce(models.ceiling.c.nano_rho, 0).label("ceiling_nano_rho"),
+        func.coalesce(models.ceiling.c.delta_units, 0).label("ceiling_delta_units"),
+        models.ceiling.c.account_id.is_not(None).label("has_ceiling"),
+        select(literal(1))
+        .where(models.unbounded.c.dataset_id == models.account.c.dataset_id)
+        .limit(1)
+        .scalar_subquery()
+        .label("is_unbounded"),
+    )
+    .select_from(models.account.outerjoin(models.ceiling, models.ceiling.c.account_id == models.account.c.account_id))
+    .where(
+        models.account.c.dataset_id.in_(bindparam("datasets", expanding=True)),
+        models.account.c.block.in_(bindparam("blocks", expanding=True)),
+    )
+    .order_by(models.account.c.account_id)  # privacy rule 15: locked in the order of their ids
+    .with_for_update(of=models.account)
+)
+"""Accounts with their ceilings and marks, in one statement: a charge waits for few."""
+
+
 def charged_accounts(connection: Connection, datasets: tuple[str, ...], blocks: tuple[str, ...]) -> Sequence[Row[Any]]:
-    """Return the accounts of every block of every dataset.
+    """Return the accounts of every block of every dataset, with their ceilings.
 
     Raises:
+        UnboundedAccountError: one of the datasets was released without differential privacy (privacy rule 34).
         UnknownAccountError: one of them was never opened.
     """
-    wanted = [(dataset, block) for dataset in datasets for block in blocks]
-    found = connection.execute(
-        select(models.account)
-        .where(models.account.c.dataset_id.in_(datasets), models.account.c.block.in_(blocks))
-        .order_by(models.account.c.account_id)  # privacy rule 15: locked in the order of their ids
-        .with_for_update()
-    ).all()
-    missing = set(wanted) - {(row.dataset_id, row.block) for row in found}
-    if missing:
+    found = connection.execute(_CHARGED, {"datasets": datasets, "blocks": blocks}).all()
+    if any(row.is_unbounded for row in found):
+        refuse_unbounded(connection, datasets)
+    if len(found) != len(datasets) * len(blocks):
+        refuse_unbounded(connection, datasets)
+        wanted = {(dataset, block) for dataset in datasets for block in blocks}
+        missing = wanted - {(row.dataset_id, row.block) for row in found}
         raise UnknownAccountError(f"no account was opened for {_named(sorted(missing))}")
     return found
 
 
 def refuse_exhausted(
-    accounts: Sequence[Row[Any]], loss: PrivacyLoss, policy: BudgetPolicy, own: Sequence[AllowanceState] | None
+    connection: Connection, accounts: Sequence[Row[Any]], loss: PrivacyLoss, own: Sequence[AllowanceState] | None
 ) -> None:
     """Return only when every account can pay.
 
     Args:
+        connection: for the policy that amounts are stated by.
         accounts: that are charged.
         loss: to each of them.
-        policy: that amounts are stated by.
         own: the allowances of the analyst who asks; None for a steward, who may see what is left.
 
     Raises:
@@ -120,6 +143,7 @@ def refuse_exhausted(
     )
     if own is not None:  # privacy rule 18: nothing about what others spent
         raise BudgetExhaustedError(f"{refused}; {'; '.join(str(state) for state in own if state.dataset in names)}")
+    policy = stored_ledger_policy(connection).account
     least = min(over, key=lambda account: account.cap_nano_rho - account.spent_nano_rho)
     left = least.cap_nano_rho - least.spent_nano_rho
     raise BudgetExhaustedError(

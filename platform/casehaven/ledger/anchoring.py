@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from sqlalchemy import Connection, insert, select, update
@@ -32,22 +33,50 @@ def stored_place(connection: Connection, path: Path | None) -> Path | None:
     return Path(place) if path is None else path.absolute().parent / place
 
 
+@dataclass(frozen=True, kw_only=True)
+class Anchored:
+    """What every step that spends begins with."""
+
+    anchor: LedgerAnchor
+    odometer_capped: bool
+    """Whether the ledger has a cap for one person."""
+
+
+_FACTS = select(
+    models.ledger.c.ledger_id,
+    models.anchoring.c.place,
+    models.anchoring.c.secret,
+    models.odometer_cap.c.id.is_not(None).label("odometer_capped"),
+).select_from(
+    models.ledger.outerjoin(models.anchoring, models.anchoring.c.id == models.ledger.c.id).outerjoin(
+        models.odometer_cap, models.odometer_cap.c.id == models.ledger.c.id
+    )
+)
+"""In one statement: a charge waits for few."""
+
+
+def anchored(connection: Connection, path: Path | None) -> Anchored:
+    """Return the anchor, and whether there is a cap for one person.
+
+    Raises:
+        LedgerAnchorMissingError: the ledger has no anchor yet.
+    """
+    row = connection.execute(_FACTS).one()
+    if row.place is None:
+        raise LedgerAnchorMissingError(
+            "this ledger was made by an earlier version and has no anchor yet; it spends nothing before it has one"
+        )
+    place = Path(row.place) if path is None else path.absolute().parent / row.place
+    return Anchored(anchor=LedgerAnchor(place, row.ledger_id, row.secret), odometer_capped=bool(row.odometer_capped))
+
+
 def stored_anchor(connection: Connection, path: Path | None) -> LedgerAnchor:
     """Return the anchor.
 
     Raises:
         LedgerAnchorMissingError: the ledger has none yet.
     """
-    place = stored_place(connection, path)
-    both = select(models.ledger.c.ledger_id, models.anchoring.c.secret).join_from(
-        models.ledger, models.anchoring, models.anchoring.c.id == models.ledger.c.id
-    )
-    row = connection.execute(both).first() if place else None
-    if place is None or row is None:
-        raise LedgerAnchorMissingError(
-            "this ledger was made by an earlier version and has no anchor yet; it spends nothing before it has one"
-        )
-    return LedgerAnchor(place, row.ledger_id, row.secret)
+    return anchored(connection, path).anchor
 
 
 def move_anchor(connection: Connection, path: Path | None, place: Path, secret: str | None) -> None:

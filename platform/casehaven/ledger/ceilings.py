@@ -20,23 +20,25 @@ from sqlalchemy import Connection, Row, func, insert, select, update
 from casehaven.ledger import models
 from casehaven.ledger.anchor import LedgerAnchor
 from casehaven.ledger.anchored import AnchoredDataset, AnchoredRaise, AnchoredState, step_up, stored_state
-from casehaven.ledger.chain import Head, append, contains, head
+from casehaven.ledger.chain import Head, append, contains, head, meeting
 from casehaven.ledger.errors import DrawRefusedError, LedgerBehindAnchorError
 from casesynth.privacy import PrivacyLoss
 
 
-def check_not_behind(connection: Connection, anchor: LedgerAnchor) -> None:
-    """Return when the ledger's chain goes through the end that the anchor knows.
+def check_not_behind(connection: Connection, anchor: LedgerAnchor) -> Head:
+    """Return the end of the ledger's chain when it goes through the end that the anchor knows.
 
     Raises:
         LedgerBehindAnchorError: it does not (rule 2).
         LedgerAnchorMissingError, BrokenLedgerAnchorError: there is nothing to compare with.
     """
-    if not contains(connection, anchor.end()):
+    last = meeting(connection, anchor.end())
+    if last is None:
         raise LedgerBehindAnchorError(
             f"this ledger is an earlier copy than its anchor {anchor.path} knows, or another one went on from it; "
             "nothing is spent until it is resumed from the anchored ceiling"
         )
+    return last
 
 
 def confirm(connection: Connection, anchor: LedgerAnchor) -> None:
@@ -45,8 +47,7 @@ def confirm(connection: Connection, anchor: LedgerAnchor) -> None:
     Raises:
         LedgerBehindAnchorError: another copy of the ledger went on from the anchor meanwhile.
     """
-    check_not_behind(connection, anchor)
-    present = head(connection)
+    present = check_not_behind(connection, anchor)
     if present.position > anchor.end().position:
         anchor.write_end(present)
 
@@ -55,11 +56,9 @@ def raise_ceilings(
     connection: Connection, anchor: LedgerAnchor, accounts: Sequence[Row[Any]], loss: PrivacyLoss
 ) -> None:
     """Bring the ceilings of accounts to where a charge fits below them: in the anchor first, then in the ledger (rule 1)."""
-    known = {row.account_id: row for row in connection.execute(_of(accounts))}
     wanted = dict[int, tuple[int, int]]()
     for account in accounts:
-        now = known.get(account.account_id)
-        rho, delta = (0, 0) if now is None else (now.nano_rho, now.delta_units)
+        rho, delta = account.ceiling_nano_rho, account.ceiling_delta_units
         needed = account.spent_nano_rho + loss.nano_rho, account.spent_delta_units + loss.delta_units
         if needed[0] > rho or needed[1] > delta:
             wanted[account.account_id] = (
@@ -68,8 +67,9 @@ def raise_ceilings(
             )
     if not wanted:
         return
+    new = {account.account_id for account in accounts if not account.has_ceiling}
     for account_id, (rho, delta) in wanted.items():
-        _set_ceiling(connection, account_id, rho, delta, new=account_id not in known)
+        _set_ceiling(connection, account_id, rho, delta, new=account_id in new)
     anchor.raise_state(stored_state(connection))
 
 
@@ -187,11 +187,6 @@ def set_caps(connection: Connection, dataset: str, cap_nano_rho: int) -> None:
         .where(models.account.c.dataset_id == dataset, models.account.c.cap_nano_rho < cap_nano_rho)
         .values(cap_nano_rho=cap_nano_rho)
     )
-
-
-def _of(accounts: Sequence[Row[Any]]) -> Any:
-    ids = [account.account_id for account in accounts]
-    return select(models.ceiling).where(models.ceiling.c.account_id.in_(ids))
 
 
 def _set_ceiling(connection: Connection, account_id: int, nano_rho: int, delta_units: int, *, new: bool) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, bindparam, func, insert, select
 
 from casehaven.ledger import models
 from casehaven.ledger.errors import DamagedLedgerError
@@ -27,6 +27,9 @@ class Head:
     """Of the last entry; 0 when there is none."""
     chain: str
     """64 hexadecimal digits."""
+
+
+_INSERT = insert(models.entry)
 
 
 def linked(chain: str, subject: str) -> str:
@@ -50,16 +53,29 @@ def append(connection: Connection, subject: str, *, after: Head | None = None) -
     """
     last = after or head(connection)
     made = Head(position=last.position + 1, chain=linked(last.chain, subject))
-    connection.execute(insert(models.entry).values(position=made.position, subject=subject, chain=made.chain))
+    connection.execute(_INSERT, {"position": made.position, "subject": subject, "chain": made.chain})
     return made
+
+
+_MEETING = select(models.entry.c.position, models.entry.c.chain).where(
+    (models.entry.c.position == bindparam("known"))
+    | (models.entry.c.position == select(func.max(models.entry.c.position)).scalar_subquery())
+)
+
+
+def meeting(connection: Connection, known: Head) -> Head | None:
+    """Return the stored end when the chain went through an end that somebody else remembers; None when it did not."""
+    found = {row.position: row.chain for row in connection.execute(_MEETING, {"known": known.position})}
+    if not found:
+        return Head(position=0, chain=FIRST) if known == Head(position=0, chain=FIRST) else None
+    there = FIRST if known.position == 0 else found.get(known.position)
+    last = max(found)
+    return Head(position=last, chain=found[last]) if there == known.chain else None
 
 
 def contains(connection: Connection, known: Head) -> bool:
     """Whether the stored chain went through an end that somebody else remembers."""
-    if known.position == 0:
-        return known.chain == FIRST
-    found = connection.scalar(select(models.entry.c.chain).where(models.entry.c.position == known.position))
-    return found == known.chain
+    return meeting(connection, known) is not None
 
 
 def check_chain(connection: Connection) -> None:

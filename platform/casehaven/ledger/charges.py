@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, insert, select, update
 
 from casehaven.ledger import models
 from casehaven.ledger.accounts import charged_accounts, refuse_exhausted, stored_ledger_policy
 from casehaven.ledger.allowances import AnalystId, allowance_of, charge_allowances
-from casehaven.ledger.anchor import LedgerAnchor
+from casehaven.ledger.anchoring import Anchored
 from casehaven.ledger.ceilings import check_not_behind, raise_ceilings
 from casehaven.ledger.chain import append
 from casehaven.ledger.clock import now
@@ -29,7 +29,6 @@ from casehaven.ledger.errors import (
 )
 from casehaven.ledger.odometer import refuse_beyond_odometer
 from casehaven.ledger.policy import IdempotencyKey, parse_block, parse_dataset_id
-from casehaven.ledger.unbounded import refuse_unbounded
 from casesynth.canonical import JsonFaultError, JsonValue, canonical_json
 from casesynth.privacy import PrivacyLoss, PrivacyLossError, Receipt
 
@@ -127,65 +126,68 @@ class ChargeRequest:
         )
 
 
+_BY_KEY = select(models.charge).where(models.charge.c.idempotency_key == bindparam("key"))
+_INSERT_CHARGE, _INSERT_LINE = insert(models.charge), insert(models.charge_line)
+_SPEND = (
+    update(models.account)
+    .where(models.account.c.account_id.in_(bindparam("ids", expanding=True)))
+    .values(
+        spent_nano_rho=models.account.c.spent_nano_rho + bindparam("rho"),
+        spent_delta_units=models.account.c.spent_delta_units + bindparam("delta"),
+    )
+)
+
+
 def write_charge(
-    connection: Connection, request: ChargeRequest, anchor: LedgerAnchor, *, ceiling: Callable[[], None]
+    connection: Connection, request: ChargeRequest, held: Anchored, *, ceiling: Callable[[], None]
 ) -> Receipt:
     """Debit every account of a request, or none; a replay gets its receipt and debits nothing.
 
     Args:
         connection: of a transaction that no other writer runs beside.
         request: checked.
-        anchor: whose ceilings the accounts stay below.
+        held: the anchor, whose ceilings the accounts stay below.
         ceiling: called when the ceilings are in the anchor; a failpoint.
     """
-    known = connection.execute(select(models.charge).where(models.charge.c.idempotency_key == request.key.text)).first()
+    known = connection.execute(_BY_KEY, {"key": request.key.text}).first()
     if known is not None:
         if known.request_sha256 != request.sha256:  # privacy rule 16: the same key with another body
             raise IdempotencyConflictError(
                 f"the key {request.key.text} was used for another request, charged {known.charged_at}"
             )
         return charge_record(known).receipt
-    check_not_behind(connection, anchor)  # privacy rule 20
-    refuse_unbounded(connection, request.datasets)  # privacy rule 34
+    last = check_not_behind(connection, held.anchor)  # privacy rule 20
     accounts = charged_accounts(connection, request.datasets, request.blocks)
     own = None
     if request.analyst is not None:
         own = [allowance_of(connection, request.analyst, dataset) for dataset in request.datasets]
         charge_allowances(connection, request.analyst, request.datasets, request.loss)
-    policy = stored_ledger_policy(connection)
-    refuse_exhausted(accounts, request.loss, policy.account, own)
-    raise_ceilings(connection, anchor, accounts, request.loss)
+    refuse_exhausted(connection, accounts, request.loss, own)
+    raise_ceilings(connection, held.anchor, accounts, request.loss)
     ceiling()
     charge_id = secrets.token_hex(16)
     connection.execute(
-        insert(models.charge).values(
-            charge_id=charge_id,
-            idempotency_key=request.key.text,
-            request_sha256=request.sha256,
-            nano_rho=request.loss.nano_rho,
-            delta_units=request.loss.delta_units,
-            purpose=request.purpose,
-            charged_at=now(),
-            draws=0,
-            shown=0,
-            analyst=None if request.analyst is None else request.analyst.text,
-        )
+        _INSERT_CHARGE,
+        {
+            "charge_id": charge_id,
+            "idempotency_key": request.key.text,
+            "request_sha256": request.sha256,
+            "nano_rho": request.loss.nano_rho,
+            "delta_units": request.loss.delta_units,
+            "purpose": request.purpose,
+            "charged_at": now(),
+            "draws": 0,
+            "shown": 0,
+            "analyst": None if request.analyst is None else request.analyst.text,
+        },
     )
     ids = [account.account_id for account in accounts]
-    connection.execute(
-        insert(models.charge_line), [{"charge_id": charge_id, "account_id": account_id} for account_id in ids]
-    )
-    connection.execute(
-        update(models.account)
-        .where(models.account.c.account_id.in_(ids))
-        .values(
-            spent_nano_rho=models.account.c.spent_nano_rho + request.loss.nano_rho,
-            spent_delta_units=models.account.c.spent_delta_units + request.loss.delta_units,
-        )
-    )
-    append(connection, f"charge {charge_id}")
-    if policy.odometer_epsilon is not None:
-        refuse_beyond_odometer(connection, policy)
+    connection.execute(_INSERT_LINE, [{"charge_id": charge_id, "account_id": account_id} for account_id in ids])
+    spending = {"ids": ids, "rho": request.loss.nano_rho, "delta": request.loss.delta_units}
+    connection.execute(_SPEND, spending)
+    append(connection, f"charge {charge_id}", after=last)
+    if held.odometer_capped:
+        refuse_beyond_odometer(connection, stored_ledger_policy(connection))
     return Receipt(charge_id=charge_id, loss=request.loss)
 
 

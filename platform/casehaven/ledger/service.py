@@ -30,7 +30,7 @@ from casehaven.ledger.accounts import open_accounts, policy_columns
 from casehaven.ledger.allowances import AllowanceState, AnalystId, allowance_of, set_allowance
 from casehaven.ledger.anchor import LedgerAnchor
 from casehaven.ledger.anchored import AnchoredState, stored_state
-from casehaven.ledger.anchoring import default_place, move_anchor, stored_anchor, stored_place
+from casehaven.ledger.anchoring import anchored, default_place, move_anchor, stored_anchor, stored_place
 from casehaven.ledger.answers import AnswerKey, StoredAnswer
 from casehaven.ledger.ceilings import check_not_behind, confirm, resume
 from casehaven.ledger.chain import FIRST, Head, append, head
@@ -125,7 +125,7 @@ class Ledger:
                 "a ledger on a server needs the place of its anchor, on another machine's storage"
             )
         ledger_id, secret = secrets.token_hex(16), secrets.token_hex(32)
-        anchored = LedgerAnchor(
+        first = LedgerAnchor(
             (default_place(path) if path else Path()) if anchor is None else anchor, ledger_id, secret
         )
         made = False
@@ -146,8 +146,8 @@ class Ledger:
                 connection.execute(
                     insert(models.odometer_cap).values(id=1, epsilon=str(policy.odometer_epsilon), cap_nano_rho=cap)
                 )
-            move_anchor(connection, path, anchored.path, secret)
-            anchored.create(AnchoredState(), Head(position=0, chain=FIRST))
+            move_anchor(connection, path, first.path, secret)
+            first.create(AnchoredState(), Head(position=0, chain=FIRST))
             made = True
 
         try:
@@ -157,7 +157,7 @@ class Ledger:
                 create_file(path, fill)
         except BaseException:
             if made:
-                anchored.path.unlink(missing_ok=True)
+                first.path.unlink(missing_ok=True)
             raise
         return Ledger.open(place, keep_open=keep_open)
 
@@ -255,7 +255,10 @@ class Ledger:
         with self._store.transaction(writes=True) as connection:
             self._failpoint("charge.begun")
             receipt = write_charge(
-                connection, request, self._anchor(connection), ceiling=lambda: self._failpoint("ceiling.raised")
+                connection,
+                request,
+                anchored(connection, self._store.path),
+                ceiling=lambda: self._failpoint("ceiling.raised"),
             )
             self._failpoint("charge.written")
         self._failpoint("charge.committed")
