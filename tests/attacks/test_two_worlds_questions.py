@@ -51,7 +51,7 @@ CLASSES: dict[str, dict[str, Any]] = {
     "records": {"by": ["place"], "count": {"records": {"at_most": 3}}},
 }
 
-USUAL = ("counts", "several values", "records")
+USUAL = ("counts", "records")
 """Tried in every run; the others are *audit*."""
 
 
