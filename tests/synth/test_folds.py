@@ -53,6 +53,8 @@ def test_values_of_few_people_fold_in_tables_of_three_columns_only() -> None:
     fold = _fold(below, 900, above, below, *[0] * 56)
     assert fold.kept == (1, 2, 0, 3) and fold.folded == tuple(range(4, 60))  # the large ones come first
     assert (fold.small, fold.large, fold.size, fold.cells(2), fold.cells(3)) == (2, 2, 5, 5, 3)
+    joins = _fold(below, 900, 900, *[0] * 57)  # one value folds with those that fold in pairs
+    assert (joins.kept, joins.small, joins.cells(2), joins.cells(3)) == ((1, 2, 0), 1, 4, 3)
     alone = _fold(*[900] * 59, below)  # one value has nobody to fold with
     assert alone == Fold.none(60) and alone.cells(3) == 60
     two = _fold(below, *[900] * 58, below)  # nothing folds in pairs, but the order is that of the cells
