@@ -293,6 +293,15 @@ def show_others(file: MappedFile | PreparedFile, places: Sequence[int], *, same:
     click.echo("           --record-key names another column, or none")
 
 
+def show_known_otherwise(places: Sequence[int]) -> None:
+    """Say how many records may be of people whom the dataset knows under another token."""
+    if not places:
+        return
+    what = "1 row may be" if len(places) == 1 else f"{len(places):,} rows may be"
+    click.echo(f"known      {what} about somebody who is in the dataset under another token, by name, birth or phone:")
+    click.echo("           whoever is counts twice, and a refusal does not follow; see `casehaven person duplicates`")
+
+
 def _lines(lines: Iterable[str]) -> None:
     for line in lines:
         click.echo(line)

@@ -23,6 +23,7 @@ from casehaven.intake.errors import RefusedRowsError, UnconfirmedMappingError
 from casehaven.intake.files import file_digest
 from casehaven.intake.held import HeldSource
 from casehaven.intake.intake_mapping import IntakeMapping
+from casehaven.intake.known_people import known_otherwise
 from casehaven.intake.mapped_file import MappedFile
 from casehaven.intake.prepared_history import check_prepared_order, prepared_history, remember_prepared
 from casehaven.intake.record_keys import held_by_others
@@ -145,6 +146,8 @@ class _Intake:
         file, report = session.tried(held, session.decide(held), again=self.again)
         others = [] if self.dataset is None else held_by_others(self.vault, self.dataset, file)
         screen.show_others(file, others, same=self.same_people)
+        if self.dataset is not None:
+            screen.show_known_otherwise(known_otherwise(self.vault, self.dataset, file))
         if not self._confirmed(path, file, report) or self.dataset is None:
             return
         upload = self._seal(file)

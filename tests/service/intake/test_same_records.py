@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import func, select
 
 from casehaven.intake.errors import RecordOfAnotherError
+from casehaven.intake.known_people import known_otherwise
 from casehaven.intake.record_keys import held_by_others
 from casehaven.intake.source import SourceColumn, Tool
 from casehaven.intake.uploads import take_in
@@ -95,3 +96,16 @@ def test_whoever_is_said_to_be_the_same_person_keeps_every_refusal(make_source: 
         latest = {v.purpose: v.given for v in consent_history(connection, person.person_id).versions}
     assert latest == {"synthetic_release": False}, "what was agreed is not taken over, what was refused is"
     assert numbers(registry)[:2] == (3, 2), "the earlier record counts no more"
+
+
+def test_the_dry_run_can_say_who_may_be_there_under_another_token(make_source: MakeSource, registry: Registry) -> None:
+    header = ["personToken", "prs_FirstName", "prs_SecondName", "prs_Birthdate", "Gender"]
+    ana = ["Ana", "Silva", "1999-03-04", "Femme"]
+    registry.take_in(make_source(header, [["t1", *ana], ["t2", "Rui", "Silva", "1999-03-04", "Homme"]]))
+    again = [["t9", "SILVA", "Ana", "1999-03-04", "Femme"], ["t1", *ana], ["t3", "Eva", "Silva", "1999-03-04", "Femme"]]
+    file = registry.mapped(make_source(header, again))
+    assert known_otherwise(registry.open(), registry.dataset, file) == [0], (
+        "not whoever has their own token, not others"
+    )
+    without = registry.mapped(make_source(["personToken", "Gender"], [["t9", "Femme"]]))
+    assert known_otherwise(registry.open(), registry.dataset, without) == []
