@@ -79,6 +79,7 @@ class Model:
     raised: dict[str, int] = field(default_factory=dict)
     """By dataset, how often its cap was raised."""
     joint: list[tuple[int, list[str]]] = field(default_factory=list)
+    ceilings: dict[Account, int] = field(default_factory=dict)
     entries: list[str] = field(default_factory=list)
     resumed: int = 0
 
@@ -200,9 +201,11 @@ class LedgerMachine(RuleBasedStateMachine):
         event(f"charge: {expected.__name__ if expected else 'paid'}")
         if expected in (None, OdometerExhaustedError) and known is None:
             for account in accounts:  # a ceiling that was raised for a refused charge stays raised outside
-                step = -(-model.cap(account[0]) // 16)
-                fits = min(model.cap(account[0]), -(-after.spent[account] // step) * step)
-                self.ceilings[account] = max(self.ceilings.get(account, 0), fits)
+                if after.spent[account] > model.ceilings.get(account, 0):
+                    step = -(-model.cap(account[0]) // 16)
+                    fits = min(model.cap(account[0]), -(-after.spent[account] // step) * step)
+                    after.ceilings[account] = fits
+                    self.ceilings[account] = max(self.ceilings.get(account, 0), fits)
         if expected is None and known is not None:
             assert receipt == known.receipt
         elif expected is None:
@@ -333,6 +336,7 @@ class LedgerMachine(RuleBasedStateMachine):
             return
         for dataset, times in self.anchored_raises.items():
             self.model.raised[dataset] = max(times, self.model.raised.get(dataset, 0))
+        self.model.ceilings.update(self.ceilings)
         lost: dict[str, int] = {}
         for account, ceiling in self.ceilings.items():
             more = max(0, ceiling - self.model.spent.get(account, 0))
