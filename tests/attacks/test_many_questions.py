@@ -94,8 +94,8 @@ def _asked_until_refused(queries: Queries, documents: Sequence[dict[str, Any]], 
 def _differencing() -> list[dict[str, Any]]:
     """Everybody less everybody but the target, in many ways, each a little more exact than the last."""
     found: list[dict[str, Any]] = []
-    for step in range(12):
-        accuracy = {"within_people": 60 - 4 * step}
+    for step in range(8):
+        accuracy = {"within_people": 60 - 6 * step}
         found += [
             {"where": {"attribute": "year", "between": ["2019", "2023"]}, "accuracy": accuracy},
             {"where": {"attribute": "year", "between": ["2019", "2022"]}, "accuracy": accuracy},

@@ -133,8 +133,9 @@ class Queries:
         self.ledger.accepts([dataset.id for dataset in facts.datasets])
         refuse_marked(self.vault, facts.datasets)
         paid = self._paid(facts, question)
-        plan = self._plan(facts, question, paid)
-        if self._cached(facts, question) is not None:
+        alone = self._plan(facts, question, ())
+        plan = self._plan(facts, question, paid) if paid else alone
+        if self._cached(facts, alone) is not None:
             return Quote(plan=plan, free="stored", earlier_tables=len(paid))
         return Quote(plan=plan, free="from earlier answers" if plan.free else None, earlier_tables=len(paid))
 
@@ -156,10 +157,11 @@ class Queries:
         self.ledger.accepts(names)
         refuse_marked(self.vault, facts.datasets)
         paid = self._paid(facts, question)
-        plan = self._plan(facts, question, paid)
+        alone = self._plan(facts, question, ())
+        plan = self._plan(facts, question, paid) if paid else alone
         known = self.ledger.find(key)
         if known is None:
-            hit = self._cached(facts, question)
+            hit = self._cached(facts, alone)
             if hit is not None:
                 return Asked(answer=_shown(hit), charged=None, free="stored")
             if plan.free:
@@ -243,10 +245,9 @@ class Queries:
             noise_scale=max(-int(-plan.within * NANO_PEOPLE // 1), 1),
         )
 
-    def _cached(self, facts: SnapshotFacts, question: Question) -> StoredAnswer | None:
-        """Return a stored answer that is as exact as what is asked for (privacy rule 17)."""
-        alone = self._plan(facts, question, ())
-        asked = question.accuracy
+    def _cached(self, facts: SnapshotFacts, alone: AnswerPlan) -> StoredAnswer | None:
+        """Return a stored answer that is as exact as what is asked for (privacy rule 17), by the plan without earlier tables."""
+        asked = alone.question.accuracy
         within = asked.people if isinstance(asked, WithinPeople) else alone.within
         found = self.ledger.cached_answer(
             replace(self._key(facts, alone), noise_scale=max(-int(-within * NANO_PEOPLE // 1), 1))

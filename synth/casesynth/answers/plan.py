@@ -17,6 +17,7 @@ import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Final
 
 from casesynth.answers.families import Shown, shown_families
@@ -140,7 +141,7 @@ def plan_answer(
     elif isinstance(asked, WithinPeople):
         budget = 0 if _follows(expected, asked.people) else _price(unit, families, expected, asked.people)
     else:
-        budget = rho_for(asked.epsilon, used) // spread**2
+        budget = _rho_for(asked.epsilon, used) // spread**2
     tables = _priced(unit, families, budget) if budget else ()
     return AnswerPlan(
         question=question,
@@ -232,6 +233,12 @@ class _Expected:
             estimate = combine(_sizes(family.shown), [*own, *family.paid])
             worst = max(worst, float(estimate.covariance(family.shown.rows, family.shown.rows).max()))
         return NORMAL * math.sqrt(worst)
+
+
+@lru_cache(maxsize=256)
+def _rho_for(epsilon: float, delta: float) -> int:
+    """Look up a conversion that takes some milliseconds."""
+    return rho_for(epsilon, delta)
 
 
 def _unit_tables(question: Question) -> list[CountTable]:

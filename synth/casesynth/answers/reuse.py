@@ -117,7 +117,12 @@ def _rows(
             targets = [kept - axis.holds[0][1], axis.holds[0][1]]
         else:
             continue
-        rows = np.array([[float(bool(part) and part <= target) for part in inside] for target in targets])
+        holder = {position: number for number, target in enumerate(targets) for position in target}
+        rows = np.zeros((len(targets), len(inside)))
+        for number, part in enumerate(inside):
+            holders = {holder.get(position) for position in part}
+            if len(holders) == 1 and None not in holders:
+                rows[holders.pop(), number] = 1.0
         if rows.sum() == sum(map(bool, inside)):
             return place, rows
     return None, np.array([[float(bool(part)) for part in inside]])
