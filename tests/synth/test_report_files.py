@@ -26,7 +26,7 @@ from casesynth.report.caveats import privacy_caveats, reading_caveats
 from casesynth.report.datasheet import plain, recompute_code
 from casesynth.report.files import BUNDLE_FILES
 from casesynth.report.guarantee import Guarantee
-from casesynth.report.private_decision import SENTENCE, NotAsWrittenError, mark_datapackage, mark_datasheet, mark_report
+from casesynth.report.private_decision import SENTENCE, mark_datapackage, mark_datasheet, mark_report, report_notice
 from casesynth.synthesis import Synthesis, synthesise
 from casesynth.tables import aggregates_frame, records_frame, write_frame, write_measurements
 
@@ -302,7 +302,14 @@ def test_a_text_that_is_marked_later_is_the_text_that_was_marked_from_the_start(
     assert not any(SENTENCE in text for text in (report_html(synthesis, NOTES), datasheet_md(synthesis, NOTES)))
 
 
-def test_a_text_without_a_place_for_the_sentence_is_refused() -> None:
-    for text in ("", "<main><main>"):
-        with pytest.raises(NotAsWrittenError):
-            mark_report(text)
+@pytest.mark.parametrize("page", ["", "no page", "<body><p>a</p></body>", '<body class="x">', "<main><main>"])
+def test_a_page_of_another_version_gets_the_sentence_once_and_keeps_all_else(page: str) -> None:
+    """The ledger is marked by then: marking does not fail for want of a place."""
+    marked = mark_report(page)
+    assert marked.count(SENTENCE) == 1
+    assert marked.replace(str(report_notice()), "") == page
+    assert marked.index(SENTENCE) < len(page) + 80 and "<p>a" not in marked[: marked.index(SENTENCE)]
+
+
+def test_a_package_of_another_version_gets_a_description() -> None:
+    assert json.loads(mark_datapackage('{"resources": []}')) == {"resources": [], "description": SENTENCE}

@@ -81,3 +81,22 @@ def test_a_marked_showcase_says_so_before_its_first_number_and_on_the_fact_sheet
         assert not scripted or language.words["privateDecision"] in sheet.inner_text()
     finally:
         context.close()
+
+
+def test_a_marked_showcase_of_an_earlier_version_says_so_in_front_of_its_page(
+    browser: Browser, showcase: Path, tmp_path: Path
+) -> None:
+    """Its script does not know the fact and does not take the sentence away."""
+    marked = tmp_path / "marked.html"
+    earlier = showcase.read_text(encoding="utf-8").replace('"privateDecision":false,', "")
+    marked.write_text(mark_showcase(earlier), encoding="utf-8")
+    page = browser.new_page()
+    try:
+        page.goto(marked.as_uri())
+        sentence = page.get_by_text(translations()[0].words["privateDecision"], exact=True)
+        assert sentence.count() == 1 and sentence.is_visible()
+        assert page.locator("#main").is_visible()  # the script ran
+        above, below = sentence.bounding_box(), page.locator("h1").bounding_box()
+        assert above is not None and below is not None and above["y"] < below["y"]
+    finally:
+        page.close()

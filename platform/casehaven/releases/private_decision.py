@@ -3,7 +3,8 @@
 1. The fact `decision_used_private_data` of the manifest becomes true; report, datasheet, showcase and data package become what they are where
    the notes of a release say so from the start; the manifest is signed anew. Nothing else changes.
 2. The bundle is replaced as a whole: a marked copy is written, synced and signed beside it, and takes its place. Interrupted, the next command finishes it.
-3. There is no way back: nothing here makes the fact false.
+3. Releases of earlier versions are marked too: the sentence comes first in their pages, wherever their place for it would be.
+4. There is no way back: nothing here makes the fact false.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from casesynth.manifest import (
     sign_manifest,
     write_manifest,
 )
-from casesynth.report.private_decision import NotAsWrittenError, mark_datapackage, mark_datasheet, mark_report
+from casesynth.report.private_decision import mark_datapackage, mark_datasheet, mark_report
 from casesynth.showcase import mark_showcase
 from casesynth.signing import SigningKey
 
@@ -38,7 +39,7 @@ _TEXTS: dict[str, Callable[[str], str]] = {
 
 
 class MarkError(CasehavenError):
-    """A bundle that cannot be marked: it is not as this version writes it."""
+    """A bundle that cannot be marked: it is no release with a guarantee."""
 
 
 def is_marked(bundle: Path) -> bool:
@@ -66,7 +67,7 @@ def mark_private_decision(bundle: Path, key: SigningKey) -> None:
         key: signs it anew.
 
     Raises:
-        MarkError: report, datasheet, showcase or manifest are not as this version writes them.
+        MarkError: the bundle is no release with a guarantee.
         OSError: the disk is full or the place cannot be written; the bundle is as it was.
     """
     finish_marking(bundle)
@@ -74,8 +75,8 @@ def mark_private_decision(bundle: Path, key: SigningKey) -> None:
         return
     facts = dict(parse_manifest((bundle / MANIFEST_NAME).read_bytes()).facts)
     guarantee = facts.get("guarantee")
-    if not isinstance(guarantee, dict) or FACT not in guarantee:
-        raise MarkError(f"the manifest of {bundle} does not state {FACT!r} as a release does")
+    if not isinstance(guarantee, dict):
+        raise MarkError(f"the manifest of {bundle} states no guarantee, as a release does")
     marked, replaced = _beside(bundle)
     shutil.copytree(bundle, marked)
     try:
@@ -102,12 +103,12 @@ def _beside(bundle: Path) -> tuple[Path, Path]:
 
 def _say(folder: Path) -> None:
     """Write the sentence into the files that people read, and their new sizes and digests into the data package."""
-    try:
-        for name, marked in _TEXTS.items():
+    for name, marked in _TEXTS.items():
+        if (folder / name).exists():
             _replace(folder / name, marked((folder / name).read_text(encoding="utf-8")))
-        package = json.loads(mark_datapackage((folder / _PACKAGE).read_text(encoding="utf-8")))
-    except NotAsWrittenError as error:
-        raise MarkError(str(error)) from None
+    if not (folder / _PACKAGE).exists():
+        return
+    package = json.loads(mark_datapackage((folder / _PACKAGE).read_text(encoding="utf-8")))
     entries = {entry.name: entry for entry in file_entries(folder)}
     for resource in package["resources"]:
         entry = entries[resource["path"]]

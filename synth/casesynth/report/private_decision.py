@@ -2,14 +2,14 @@
 
 1. `ReleaseNotes.decision_used_private_data` writes it from the start.
 2. A release whose decision used private data later gets it put in: the text becomes what rule 1 would have written, to the letter.
-3. A text that is not as this version writes it is refused.
+3. A text of another version gets it too, at a place that every page has: marking never fails for want of a place, because the ledger is marked already by then.
 """
 
 from __future__ import annotations
 
 import json
+import re
 
-from casesynth.errors import CasesynthError
 from casesynth.report.markup import Html, tag
 
 SENTENCE = (
@@ -17,10 +17,6 @@ SENTENCE = (
     "or withheld it after doing so. "
     "The guarantee does not cover that decision."
 )
-
-
-class NotAsWrittenError(CasesynthError):
-    """A file of a release that is not as this version writes it."""
 
 
 def report_notice() -> Html:
@@ -34,12 +30,8 @@ def datasheet_notice() -> str:
 
 
 def mark_report(text: str) -> str:
-    """Put the sentence into a report.
-
-    Raises:
-        NotAsWrittenError: there is no one place for it.
-    """
-    return put_after(text, "<main>", str(report_notice()), name="the report")
+    """Put the sentence into a report."""
+    return put_behind(text, "<main>", str(report_notice()))
 
 
 def mark_datasheet(text: str) -> str:
@@ -51,16 +43,16 @@ def mark_datasheet(text: str) -> str:
 def mark_datapackage(text: str) -> str:
     """Put the sentence into the description of a data package; sizes and digests of the other files are the caller's."""
     package = json.loads(text)
-    package["description"] += f" {SENTENCE}"
+    package["description"] = f"{package.get('description', '')} {SENTENCE}".lstrip()
     return json.dumps(package, ensure_ascii=False, indent=2, allow_nan=False) + "\n"
 
 
-def put_after(text: str, place: str, more: str, *, name: str) -> str:
-    """Return a text with more behind a place that it has once.
+def put_behind(page: str, place: str, more: str) -> str:
+    """Return a page with more behind a place; where it has no such place, at the begin of its body, or in front of everything.
 
-    Raises:
-        NotAsWrittenError: it has no such place, or several.
+    >>> put_behind("<body class=x><p>a</p>", "<main>", "<b>!</b>")
+    '<body class=x><b>!</b><p>a</p>'
     """
-    if text.count(place) != 1:
-        raise NotAsWrittenError(f"{name} is not as this version writes it: {place!r} must occur once")
-    return text.replace(place, place + more)
+    found = re.search(re.escape(place), page) or re.search(r"<body\b[^>]*>", page)
+    end = found.end() if found else 0
+    return page[:end] + more + page[end:]

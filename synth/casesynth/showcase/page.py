@@ -15,7 +15,7 @@ import json
 
 from caseschemas import CaseSchema
 from casesynth.notes import ReleaseNotes
-from casesynth.report.private_decision import NotAsWrittenError, put_after
+from casesynth.report.private_decision import put_behind
 from casesynth.showcase._assets import asset_text
 from casesynth.showcase.data import page_data
 from casesynth.showcase.dimensions import views_of
@@ -76,14 +76,12 @@ def showcase_html(synthesis: Synthesis, notes: ReleaseNotes, schema: CaseSchema 
 def mark_showcase(text: str) -> str:
     """Put into a showcase that the decision about its release used private data: it becomes what `showcase_html` writes where the notes say so.
 
-    Raises:
-        NotAsWrittenError: it is not as this version writes it.
+    A showcase of another version, whose script does not know the fact, gets the sentence in front of the page, where no script replaces it.
     """
-    name, fact = "the showcase", '"privateDecision":{}'
+    notice, fact = private_notice(translations()[0]), '"privateDecision":{}'
     if text.count(fact.format("false")) != 1:
-        raise NotAsWrittenError(f"{name} is not as this version writes it: it must state {fact.format('false')} once")
-    noticed = put_after(text, HEADER, private_notice(translations()[0]), name=name)
-    return noticed.replace(fact.format("false"), fact.format("true"))
+        return put_behind(text, "<body>", notice)
+    return put_behind(text, HEADER, notice).replace(fact.format("false"), fact.format("true"))
 
 
 def _hash(text: str) -> str:
