@@ -25,7 +25,7 @@ from casesynth.domain import Domain
 from casesynth.links import Link
 from casesynth.model import LatentClassModel
 
-STANDS_OUT = 12.0
+STANDS_OUT = 4.0
 """Smallest excess over 1 of a candidate's chi-square per cell, in standard errors of a chi-square."""
 SIZE_LEAST = 3
 """Columns of two values are never candidates: two classes say all about a pair of them."""
