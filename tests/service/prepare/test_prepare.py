@@ -246,7 +246,16 @@ def test_who_stays_behind_stays_at_the_organisation(
 def test_a_dry_run_of_prepare_writes_nothing_and_needs_no_fingerprint(agreement: Agreement) -> None:
     path = agreement.folder / "own.csv"
     path.write_text("\n".join((OWN, *ROWS)) + "\n", encoding="utf-8")
-    words = ["prepare", path, "--schema", HTCDS, "--organisation", "north", "--to", agreement.folder / "north.pub"]
+    words: list[str | Path] = [
+        "prepare",
+        path,
+        "--schema",
+        HTCDS,
+        "--organisation",
+        "north",
+        "--to",
+        agreement.folder / "north.pub",
+    ]
     tried = agreement.run(
         *words, "--linkage-key", agreement.folder / "agreement.key", "-o", agreement.folder / "x.prepared", "--dry-run"
     )
