@@ -31,6 +31,9 @@ class Fault:
     """Arguments of pytest."""
 
 
+DRAWN = "np.asarray(measurement(counts.ravel().tolist()), dtype=np.int64).reshape(counts.shape)"
+"""How a table gets its noise."""
+
 FAULTS = (
     Fault(
         what="noise is divided by 1.25",
@@ -72,8 +75,8 @@ MORE = (
     Fault(
         what="empty cells get no noise",
         module="privacy/mechanisms.py",
-        right="return np.concatenate(noisy).reshape(counts.shape) if noisy else counts.copy()",
-        wrong="return np.concatenate(noisy).reshape(counts.shape) * (counts != 0) if noisy else counts.copy()",
+        right=DRAWN,
+        wrong=f"({DRAWN}) * (counts != 0)",
         caught_by=("tests/synth/test_mechanisms.py", "-k", "cells_at_zero"),
     ),
     Fault(
@@ -86,10 +89,10 @@ MORE = (
     Fault(
         what="both halves of a table get the same noise",
         module="privacy/mechanisms.py",
-        right="noisy = [np.asarray(part, dtype=np.int64) for part in pool.map(measurement, halves) if part]",
+        right=DRAWN,
         wrong=(
-            "drawn = np.asarray(measurement([0] * len(halves[0])), dtype=np.int64)\n"
-            "        noisy = [np.asarray(part, dtype=np.int64) + drawn[: len(part)] for part in halves if part]"
+            "(counts.ravel() + np.resize(np.asarray(measurement([0] * -(-counts.size // 2)), dtype=np.int64), counts.size))"
+            ".reshape(counts.shape)"
         ),
         caught_by=("tests/synth/test_mechanisms.py", "-k", "independent_noise"),
     ),
@@ -152,6 +155,13 @@ def _caught(fault: Fault, folder: Path) -> None:
     ended = _run(copy, fault.caught_by)
     assert ended.returncode == 1, f"not caught that {fault.what}:\n{ended.stdout[-2000:]}{ended.stderr[-2000:]}"
     assert "failed" in ended.stdout and "SyntaxError" not in ended.stdout and "ImportError" not in ended.stdout
+
+
+@pytest.mark.parametrize("fault", [*FAULTS, *MORE], ids=lambda fault: fault.what)
+def test_a_fault_can_be_planted_in_the_source_as_it_is(fault: Fault) -> None:
+    """So that whoever changes the source hears of a fault that only the audit plants."""
+    assert fault.right in (ROOT / "synth" / "casesynth" / fault.module).read_text(encoding="utf-8")
+    assert all((ROOT / part).exists() for part in fault.caught_by if part.startswith("tests/"))
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.what)
