@@ -165,7 +165,7 @@ def speed(folder: Path, people: int) -> None:
         return
     _row("OpenDP Context (Polars), same keys and rho, plain file", [[one] for one in peer["seconds"][1:]], None)
     print(
-        f"\nNoise of a cell at that rho: ours {1 / (2 * held['rho']) ** 0.5:.1f} people, theirs {peer['error']:.1f} (root mean square over {peer['cells']:,} cells). "
+        f"\nNoise of a cell at that rho: ours {1 / (2 * held['rho']) ** 0.5:.1f} people, theirs {peer['error']:.1f} (root mean square over cells of 100 people and more). "
         f"Peak memory: ours held {held['mb']:.0f} MB, cold {cold[0]['mb']:.0f} MB, theirs {peer['mb']:.0f} MB."
     )
 

@@ -308,6 +308,9 @@ def test_an_analyst_has_a_fair_share_and_sees_no_other_balance(desk: Desk) -> No
     with pytest.raises(AllowanceExhaustedError):
         desk.ask({"by": ["gender"], **SHARP}, queries=desk.queries(analyst=amina))
     assert desk.spent == desk.openings == 0
+    told = _run(desk, "quote", "--by", "gender", "--within", "25", "--analyst", "amina").output
+    assert "allowance  north/cases: 0.000001000 rho left" in told
+    assert "allowance" not in _run(desk, "quote", "--by", "gender", "--within", "25").output
     assert desk.ask({"by": ["gender"], **SHARP}).charged is not None
     free = desk.ask({"by": ["gender"], **SHARP}, queries=desk.queries(analyst=amina))
     assert free.free == "stored"  # what is stored costs nobody's allowance

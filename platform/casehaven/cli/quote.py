@@ -45,6 +45,7 @@ def command(
             "cells": sum(table.cells for table in plan.tables),
             "free": found.free,
             "earlier_tables": found.earlier_tables,
+            "allowances": [[state.dataset, state.left_nano_rho] for state in found.allowances],
         }
         click.echo(json.dumps(stated, ensure_ascii=False, indent=2))
         return
@@ -65,4 +66,7 @@ def command(
         )
     if found.earlier_tables:
         click.echo(f"earlier    {found.earlier_tables:,} noisy tables that are paid for help")
+    for state in found.allowances:
+        left = "no limit" if state.left_nano_rho is None else f"{state.left_nano_rho / 1e9:.9f} rho left"
+        click.echo(f"allowance  {state.dataset}: {left}")
     click.echo("a quote fixes price and accuracy; it reserves nothing")

@@ -23,6 +23,7 @@ from typing import Any, Final, Protocol
 from casehaven.errors import CasehavenError
 from casehaven.ledger import (
     ANSWER_PURPOSE,
+    AllowanceState,
     AnalystId,
     AnswerKey,
     IdempotencyKey,
@@ -80,6 +81,8 @@ class Quote:
     """Why it costs nothing: `stored` or `from earlier answers`; None where it costs the plan's loss."""
     earlier_tables: int
     """Noisy tables that are paid for and help."""
+    allowances: tuple[AllowanceState, ...] = ()
+    """Of whoever asks, in each dataset: what is left of a fair share. Nobody else's, and no account's balance."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,9 +138,15 @@ class Queries:
         paid = self._paid(facts, question)
         alone = self._plan(facts, question, ())
         plan = self._plan(facts, question, paid) if paid else alone
-        if self._cached(facts, alone) is not None:
-            return Quote(plan=plan, free="stored", earlier_tables=len(paid))
-        return Quote(plan=plan, free="from earlier answers" if plan.free else None, earlier_tables=len(paid))
+        why = "from earlier answers" if plan.free else None
+        return Quote(
+            plan=plan,
+            free="stored" if self._cached(facts, alone) is not None else why,
+            earlier_tables=len(paid),
+            allowances=()
+            if self.analyst is None
+            else tuple(self.ledger.allowance(self.analyst, dataset.id) for dataset in facts.datasets),
+        )
 
     def ask(self, question: Question, key: IdempotencyKey) -> Asked:
         """Answer a question, charged first.
@@ -224,7 +233,13 @@ class Queries:
             )
         except _AnsweredBeforeError as before:
             return Asked(answer=_shown(before.stored), charged=None, free="asked before under this key")
-        except (CasehavenError, CasesynthError, OSError, MemoryError) as error:
+        except (
+            CasehavenError,
+            CasesynthError,
+            OSError,
+            MemoryError,
+            ValueError,
+        ) as error:  # ValueError: NumPy and Arrow
             if not drawing or isinstance(error, LedgerError):
                 raise
             raise ChargedFailureError(
