@@ -19,6 +19,7 @@ from dp_accounting import ComposedDpEvent, GaussianDpEvent
 from dp_accounting.pld import privacy_loss_distribution as pld
 from dp_accounting.rdp import RdpAccountant
 
+from casehaven.ledger import BudgetPolicy
 from caseschemas import load_schema
 from casesynth.domain import Domain
 from casesynth.plan import ReleasePlan
@@ -117,6 +118,15 @@ def test_what_the_ledger_states_after_three_releases(shelter: Shelter, people: M
         _agrees(row["epsilon"], scales, row["delta_units"] / 1e15)
     _agrees(statement["odometer"]["epsilon"], scales, statement["odometer"]["delta_units"] / 1e15)
     assert statement["accounts"][0]["epsilon"] < 3.5
+
+
+@pytest.mark.parametrize(("epsilon", "delta"), [("0.1", "1e-6"), ("1", "1e-6"), ("4", "1e-9"), ("8", "1e-6")])
+def test_a_cap_of_the_ledger_spent_to_the_last_unit_stays_within_its_policy(epsilon: str, delta: str) -> None:
+    """The largest rho of a policy: all of it spent, the exact epsilon is within the policy's, and one unit more is not promised."""
+    policy = BudgetPolicy.of(epsilon, delta)
+    cap = policy.cap_nano_rho()
+    _agrees(policy.epsilon_of(cap), [math.sqrt(NANO / (2 * cap))], float(delta))
+    assert policy.epsilon_of(cap) <= float(epsilon) < policy.epsilon_of(cap + 1)
 
 
 @pytest.mark.parametrize("epsilon", [0.1, 1.0, 4.0])
