@@ -56,7 +56,7 @@ def _bar(low: float, estimate: float, high: float, top: float) -> str:
     """Return a bar up to the estimate with its interval drawn over it.
 
     >>> _bar(40, 50, 60, 100)
-    '############|--|--'
+    '############|-|---'
     """
     at = [min(round(number / top * _BAR), _BAR) for number in (low, estimate, high)]
     drawn = ["#"] * at[1]

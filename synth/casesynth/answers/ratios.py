@@ -28,7 +28,7 @@ def ratio_interval(
 
     >>> low, high = ratio_interval(50, 100, 25, 100, 25, errors=1.96)
     >>> round(low, 3), round(high, 3)
-    (0.406, 0.61)
+    (0.41, 0.61)
     >>> ratio_interval(3, 4, 25, 100, 25, errors=1.96)
     (-inf, inf)
     """
@@ -63,7 +63,7 @@ def quantile_ends(leads: Sequence[float], deviations: Sequence[float], *, errors
         errors: standard errors, to one side each.
 
     >>> quantile_ends([-30.0, -2.0, 5.0, 40.0], [3.0, 3.0, 3.0, 3.0], errors=1.96)
-    (1, 2)
+    (1, 3)
     """
     last = len(leads) - 1
     possible = [
