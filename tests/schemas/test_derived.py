@@ -73,3 +73,13 @@ def test_the_self_contained_document_says_the_same_and_has_the_same_digest(examp
 def test_tables_are_part_of_what_a_schema_means(example: dict[str, Any]) -> None:
     plain = parse_schema(example).digest()
     assert parse_schema({**example, "tables": [["age", "from"]]}).digest() != plain
+
+
+def test_two_reasons_for_a_missing_value_stay_apart_where_both_lists_have_them(example: dict[str, Any]) -> None:
+    regions = [parent.code for parent in parse_schema(example).hierarchies[0].parents]
+    values = [{"code": code, "labels": {"en": code}} for code in regions]
+    missing = ["unknown", "notAsked"]
+    schema = _with(example, "regionFrom", {"from": "from", "hierarchy": "region"}, values=values, missing=missing)
+    derived = schema.attribute("regionFrom").derived
+    assert derived is not None
+    assert derived.codes[:2] == ("", "not_asked")

@@ -9,7 +9,7 @@ import pytest
 
 from caseschemas import load_schema, parse_schema
 from casesynth.domain import Domain, Function
-from casesynth.named_tables import named_tables
+from casesynth.named import named_tables
 from casesynth.plan import PlanError, ReleasePlan
 
 if TYPE_CHECKING:

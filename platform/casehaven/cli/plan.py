@@ -23,7 +23,7 @@ from casesynth.feasibility import (
 )
 from casesynth.feasibility.advice import SIZE
 from casesynth.feasibility.page import summary, years_sentences
-from casesynth.named_tables import named_tables
+from casesynth.named import named_tables
 from casesynth.plan import ReleasePlan
 from casesynth.report.precision import LENGTH_NAMES
 

@@ -28,7 +28,7 @@ from casehaven.releases.request import request_body
 from caseschemas import CaseSchema
 from casesynth.bundle import BundleExistsError, stated_measurements, write_bundle
 from casesynth.domain import Domain
-from casesynth.named_tables import named_tables
+from casesynth.named import named_tables
 from casesynth.notes import ReleaseNotes
 from casesynth.persons import PersonTable
 from casesynth.plan import ReleasePlan
