@@ -22,7 +22,15 @@ from casehaven.cli import main
 from casesynth.aggregates import MINIMUM
 from casesynth.balance import ROWS_MAX
 from casesynth.folds import BROAD_BELOW, FOLD_BELOW, FOLD_SIZE
-from casesynth.plan import CELLS, FILLED, FILLED_IN_TRIPLES, LENGTH_SHARES, TRIPLE_CELLS, TRIPLE_VALUES
+from casesynth.plan import (
+    CELLS,
+    FILLED,
+    FILLED_IN_TRIPLES,
+    LENGTH_SHARES,
+    SHORT_LENGTH_SHARES,
+    TRIPLE_CELLS,
+    TRIPLE_VALUES,
+)
 from casesynth.signing import SigningKey
 from casesynth.tables import MEASUREMENTS_FORMAT, MODEL_FORMAT
 
@@ -295,6 +303,9 @@ CONSTANTS: dict[str, Callable[[], str]] = {
     "cells": lambda: f"all tables together within {CELLS:,} cells",
     "shares by length": lambda: "These four get {}, {}, {} and {} of rho".format(
         *(f"{share:.2f}".lstrip("0") for share in LENGTH_SHARES)
+    ),
+    "shares without long lists": lambda: "where no list is long enough to fold, {}, {}, {} and {}".format(
+        *(f"{share:.2f}".lstrip("0") for share in SHORT_LENGTH_SHARES)
     ),
     "folds": lambda: (
         f"In a list of at least {FOLD_SIZE} values, those whose noisy count is below {FOLD_BELOW:g} standard errors"

@@ -5,7 +5,7 @@
 2. Tables are signed marginals: the number of people, all single columns, all pairs, and the smallest triples, as long as all tables together
    are expected to have at most `CELLS` cells. A binary column is a sign and no axis, so what a table costs and takes is decided by its other
    columns. In tables of several columns a long list is expected to fill `FILLED` cells, the others fold into one (`casesynth.folds`).
-3. Shares: a fixed part of the budget for each length, within it proportional to the square root of the expected number of cells, which
+3. Shares: a fixed part of the budget for each length, another one where no list is long enough to fold; within it proportional to the square root of the expected number of cells, which
    minimises the total variance (Lagrange on sum of cells / rho_T). Rounded down to integer nano-rho, so the sum never passes the budget.
 4. Tables that the steward names get a share of their own on top: their signed tables are measured more precisely.
 5. A share is at least one nano-rho. Where the budget is too small for that, triples are left out, the largest first, and the plan says so.
@@ -47,6 +47,9 @@ CELLS = 240_000
 
 LENGTH_SHARES = (0.02, 0.18, 0.45, 0.35)
 """Parts of the budget for the number of people, single columns, pairs and triples; what has no table leaves its part to the others."""
+
+SHORT_LENGTH_SHARES = (0.02, 0.14, 0.38, 0.46)
+"""The same where no list is long enough to fold: triples then tell more."""
 
 TABLE_SHARE = 0.25
 """Part of the budget that named tables share beside their place among the others, unless the steward says otherwise."""
@@ -286,9 +289,10 @@ def _shares(sizes: tuple[int, ...], triples: list[Clique]) -> dict[Clique, float
         *(list(itertools.combinations(columns, length)) for length in (1, 2)),
         triples,
     ]
-    whole = sum(part for part, group in zip(LENGTH_SHARES, chosen, strict=True) if group)
+    parts = LENGTH_SHARES if max(sizes) >= FOLD_SIZE else SHORT_LENGTH_SHARES
+    whole = sum(part for part, group in zip(parts, chosen, strict=True) if group)
     shares: dict[Clique, float] = {}
-    for part, group in zip(LENGTH_SHARES, chosen, strict=True):
+    for part, group in zip(parts, chosen, strict=True):
         roots = [math.sqrt(_cells(clique, sizes)) for clique in group]
         total = sum(roots)
         shares |= {clique: part / whole * root / total for clique, root in zip(group, roots, strict=True)}

@@ -21,6 +21,7 @@ from casesynth.plan import (
     FILLED_IN_TRIPLES,
     LENGTH_SHARES,
     PEOPLE_CAP_MAX,
+    SHORT_LENGTH_SHARES,
     TRIPLE_VALUES,
     PlanError,
     ReleasePlan,
@@ -67,7 +68,8 @@ def _expected(sizes: Sequence[int]) -> dict[tuple[int, ...], float]:
         if always + sum(cells for cells in every[3].values() if cells <= largest) <= 240_000
     ]
     every[3] = {clique: cells for clique, cells in every[3].items() if cells <= max(within, default=0)}
-    parts = {n: part for n, part in enumerate((0.02, 0.18, 0.45, 0.35)) if every[n]}
+    by_length = (0.02, 0.18, 0.45, 0.35) if max(sizes) >= 50 else (0.02, 0.14, 0.38, 0.46)
+    parts = {n: part for n, part in enumerate(by_length) if every[n]}
     return {
         clique: part / sum(parts.values()) * math.sqrt(cells) / sum(math.sqrt(c) for c in every[n].values())
         for n, part in parts.items()
@@ -99,7 +101,7 @@ def test_one_binary_column_is_a_number_beside_the_number_of_people() -> None:
     plan = _plan(2)
     assert [(table.clique, table.cells) for table in plan.tables] == [((), 1), ((0,), 1)]
     budget = rho_for(1.0, 1e-6)
-    assert [table.nano_rho for table in plan.tables] == [math.floor(budget / 10), math.floor(budget * 9 / 10)]
+    assert [table.nano_rho for table in plan.tables] == [math.floor(budget / 8), math.floor(budget * 7 / 8)]
 
 
 def test_two_columns_are_measured_singly_and_as_their_pair() -> None:
@@ -112,13 +114,17 @@ def test_the_number_of_people_is_measured_where_a_column_is_binary(sizes: tuple[
     assert (() in {table.clique for table in _plan(*sizes).tables}) == asked
 
 
-def test_parts_of_the_budget_by_length_are_those_of_the_design() -> None:
-    plan = _plan(2, 2, 3, 5, epsilon=8)
+@pytest.mark.parametrize(
+    ("longest", "shares"),
+    [(5, SHORT_LENGTH_SHARES), (49, SHORT_LENGTH_SHARES), (50, LENGTH_SHARES), (250, LENGTH_SHARES)],
+)
+def test_parts_of_the_budget_by_length_are_those_of_the_design(longest: int, shares: tuple[float, ...]) -> None:
+    plan = _plan(2, 2, 3, longest, epsilon=8)
     parts = {n: sum(t.nano_rho for t in plan.tables if len(t.clique) == n) for n in range(4)}
     whole = sum(parts.values())
-    for length, share in enumerate((0.02, 0.18, 0.45, 0.35)):
+    for length, share in enumerate(shares):
         assert parts[length] / whole == pytest.approx(share, abs=1e-6)
-    assert sum(LENGTH_SHARES) == pytest.approx(1)
+    assert sum(shares) == pytest.approx(1)
 
 
 def test_what_has_no_table_leaves_its_part_to_the_others() -> None:
@@ -126,7 +132,7 @@ def test_what_has_no_table_leaves_its_part_to_the_others() -> None:
     assert _lengths(plan) == {1: 3, 2: 3}
     singles, pairs = (sum(t.nano_rho for t in plan.tables if len(t.clique) == n) for n in (1, 2))
     assert plan.loss.nano_rho > rho_for(1.0, 1e-6) - 6
-    assert singles / pairs == pytest.approx(18 / 45, rel=1e-3)
+    assert singles / pairs == pytest.approx(14 / 38, rel=1e-3)
 
 
 def test_within_a_length_shares_grow_with_the_root_of_the_cells() -> None:
