@@ -30,14 +30,18 @@ TRIPLES_MOST = 120
 def spreads(synthesis: Synthesis, dimensions: Sequence[Dimension]) -> tuple[float, ...]:
     """Return, per dimension, how far off "no answer" may be for each pair of its columns, as a share of everyone; 0 for one column."""
     domain = synthesis.plan.measured
-    groups = [answered_columns(dimension) for dimension in dimensions]
+    sources = {link.column: link.source for link in synthesis.model.links if link.declared}
+    groups = [  # a derived column was not measured: whoever answered its source answered it
+        tuple(dict.fromkeys(sources.get(column, column) for column in answered_columns(dimension)))
+        for dimension in dimensions
+    ]
     if all(len(group) < 2 for group in groups):
         return (0.0,) * len(groups)
     contrasts = combine(synthesis.measurements, domain.sizes)
     known: dict[tuple[int, ...], float] = {}
     for group in groups:
         if group not in known:
-            known[group] = _spread(synthesis.model, contrasts, domain, group)
+            known[group] = 0.0 if len(group) < 2 else _spread(synthesis.model, contrasts, domain, group)
     return tuple(known[group] for group in groups)
 
 
