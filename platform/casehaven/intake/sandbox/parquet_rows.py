@@ -5,7 +5,8 @@
    truly is stopped by the bounds of the process. Pages carry check sums where the writer made them.
 3. A column is cleaned by its distinct values: texts stay as a dictionary, as they lie in the file, and a value over the bound of a cell is refused before it is repeated.
 4. A column of lists is one of several values; a nested one, or one of bytes, is refused by name.
-5. Numbers are written as people do, 12 for 12.0; dates and times as ISO; a time with a zone as it is in UTC.
+5. Numbers are written as people do, 12 for 12.0; dates and times as ISO; a time with a zone as the clocks of that zone
+   showed it, with the offset (`wall_clock`). A zone that nobody here knows is refused by name.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from contextlib import contextmanager
 from math import isnan
 from typing import Any, BinaryIO, Final
 
+from casehaven.intake.sandbox import wall_clock
 from casehaven.intake.sandbox.clean import clean_cells
 from casehaven.intake.sandbox.columns import joined
 from casehaven.intake.sandbox.faults import FaultError, too_large
@@ -37,6 +39,7 @@ _CELLS_MOST: Final = 1 << 28
 """Rows times columns: a kilobyte of Parquet can state more than anybody has time to read."""
 _FOOTER_MOST: Final = 16 << 20
 _BUFFER: Final = 1 << 20
+_ZONE_SHOWN: Final = 60
 _END: Final = struct.Struct("<I4s")
 _SETTINGS: Final = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "ARROW_DEFAULT_MEMORY_POOL": "system"}
 """Read once by the libraries: no threads, and no address space that is only reserved."""
@@ -57,11 +60,14 @@ def prepare() -> None:
     import pyarrow.compute
     import pyarrow.parquet
 
+    wall_clock.prepare()
     pyarrow.set_cpu_count(1)
     _arrow.extend((pyarrow, pyarrow.compute, pyarrow.parquet))
     made, stamp = io.BytesIO(), datetime.datetime(2020, 1, 2, 3, 4, 5)
     columns = {
         "text": pyarrow.array(["a", None]),
+        "view": pyarrow.array(["a", None], pyarrow.string_view()),
+        "views": pyarrow.array([["a"], None], pyarrow.list_(pyarrow.string_view())),
         "words": pyarrow.array(["a", None]).dictionary_encode(),
         "list": pyarrow.array([["a"], None]),
         "number": pyarrow.array([1, None]),
@@ -72,6 +78,8 @@ def prepare() -> None:
         "at": pyarrow.array([stamp, None], pyarrow.timestamp("ns")),
         "zoned": pyarrow.array([stamp, None], pyarrow.timestamp("us", "UTC")),
         "hour": pyarrow.array([stamp.time(), None]),
+        "span": pyarrow.array([1, None], pyarrow.duration("us")),
+        "half": pyarrow.array([1.5, None], pyarrow.float16()),
         "none": pyarrow.nulls(2),
     }
     pyarrow.parquet.write_table(pyarrow.table(columns), made)
@@ -165,6 +173,12 @@ class ParquetRows:
                 raise FaultError(
                     "kind", f"column {name} holds no text, number, date or list of them; leave it out of the export"
                 )
+            if types.is_timestamp(inner) and inner.tz is not None and wall_clock.zone_of(inner.tz) is None:
+                raise FaultError(
+                    "kind",
+                    f"column {name} has times of a zone that is not known here, {clean_name(inner.tz)[:_ZONE_SHOWN]}; "
+                    "export it with another zone, or without one",
+                )
 
     @contextmanager
     def _opened(self) -> Iterator[Any]:
@@ -218,23 +232,33 @@ class ParquetRows:
             return pa.array(made, pa.string())
         if types.is_null(kind):
             return pa.array([""] * len(array), pa.string())
-        if types.is_timestamp(kind):
-            array = array.cast(pa.timestamp("us", kind.tz), safe=False).cast(pa.timestamp("us"))
-        elif types.is_time64(kind) or types.is_duration(kind):
-            array = array.cast(pa.time64("us") if types.is_time64(kind) else pa.duration("us"), safe=False)
-        elif types.is_float16(kind):
+        if types.is_float16(kind):
             array = array.cast(pa.float32())
         encoded = array if types.is_dictionary(array.type) else array.dictionary_encode()
-        values = encoded.dictionary
-        if types.is_string(values.type) or types.is_large_string(values.type) or types.is_string_view(values.type):
+        distinct = self._distinct(encoded.dictionary)
+        used = pc.fill_null(encoded.indices.cast(pa.int64()), len(distinct))
+        return pa.array([*distinct, ""], pa.string()).take(used)
+
+    def _distinct(self, values: Any) -> Sequence[str]:
+        """Return each distinct value as text (rule 5)."""
+        pa, pc, _ = _arrow
+        types, kind = pa.types, values.type
+        if self._is_text(kind):
+            values = values.cast(pa.large_string()) if types.is_string_view(kind) else values
             longest = pc.max(pc.binary_length(values)).as_py() or 0
             if longest > 4 * self._limits.cell_length:
                 raise self._long()
-            distinct = clean_cells([value or "" for value in values.to_pylist()])
-        else:
-            distinct = ["" if value is None else _text(value) for value in values.to_pylist()]
-        used = pc.fill_null(encoded.indices.cast(pa.int64()), len(distinct))
-        return pa.array([*distinct, ""], pa.string()).take(used)
+            return clean_cells([value or "" for value in values.to_pylist()])
+        if types.is_timestamp(kind):
+            zone = None if kind.tz is None else wall_clock.zone_of(kind.tz)
+            counts = values.cast(pa.int64()).to_pylist()
+            return ["" if count is None else wall_clock.time_text(count, kind.unit, zone) for count in counts]
+        if types.is_duration(kind):
+            counts = values.cast(pa.int64()).to_pylist()
+            return ["" if count is None else wall_clock.duration_text(count, kind.unit) for count in counts]
+        if types.is_time64(kind):
+            values = values.cast(pa.time64("us"), safe=False)
+        return ["" if value is None else _text(value) for value in values.to_pylist()]
 
     def _long(self) -> FaultError:
         most = self._limits.cell_length
@@ -248,7 +272,7 @@ class ParquetRows:
     @staticmethod
     def _is_text(kind: Any) -> bool:
         types = _arrow[0].types
-        return bool(types.is_string(kind) or types.is_large_string(kind))
+        return bool(types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind))
 
 
 def _text(value: object) -> str:
