@@ -58,7 +58,7 @@ from casesynth.errors import CasesynthError
 from casesynth.persons import PersonTable
 from casesynth.privacy import PrivacyLoss, Receipt
 
-MECHANISM: Final = "discrete_gaussian_1"
+MECHANISM: Final = "discrete_gaussian_2"
 NANO_PEOPLE: Final = 10**9
 
 Tables = tuple[tuple[CountTable, Integers], ...]

@@ -173,9 +173,9 @@ def _ratios(
         yield AnswerRow(
             cell=_cell(question, [label for label, _ in found]),
             kind="percentage",
-            estimate=min(100 * top / bottom, 100.0) if seen else None,
-            low=100 * max(low, 0.0) if seen else None,
-            high=100 * min(high, 1.0) if seen else None,
+            estimate=100 * min(max(top / bottom, 0.0), 1.0) if seen else None,
+            low=100 * min(max(low, 0.0), 1.0) if seen else None,
+            high=100 * min(max(high, 0.0), 1.0) if seen else None,
             answered=all(answered for _, answered in found),
         )
 

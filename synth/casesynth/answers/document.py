@@ -1,7 +1,7 @@
 """Answers and noisy tables as JSON: what is shown, and what is kept beside it so that later answers can rest on it.
 
 1. `casehaven-answer/1` is what people and programs see. It states the question, the numbers with intervals, and the guarantee (privacy rule 26).
-2. `casehaven-stored-answer/1` holds it with the noisy tables behind it. The tables are protected, but are not shown: cells that rule 25 hides are in them.
+2. `casehaven-stored-answer/2` holds it with the noisy tables behind it. The tables are protected, but are not shown: cells that rule 25 hides are in them.
 3. Writing is canonical, so that the same answer is the same bytes (privacy rule 17).
 """
 
@@ -21,7 +21,7 @@ from casesynth.canonical import JsonValue, canonical_json, parse_json
 from casesynth.errors import CasesynthError
 
 ANSWER_FORMAT: Final = "casehaven-answer/1"
-STORED_FORMAT: Final = "casehaven-stored-answer/1"
+STORED_FORMAT: Final = "casehaven-stored-answer/2"
 
 
 class StoredAnswerError(CasesynthError):
@@ -102,7 +102,7 @@ def _table(entry: Mapping[str, Any]) -> tuple[CountTable, Integers]:
         facts=held,
         nano_rho=facts["nano_rho"],
         where=stored_where(facts["where"]),
-        spread=facts["spread"],
+        at_most=None if facts["unit"] == "people" else int(facts["unit"]["records"]["at_most"]),
     )
     return table, np.array(entry["values"], np.int64).reshape(table.shape)
 

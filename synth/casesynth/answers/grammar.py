@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from casesynth.answers.conditions import ConditionError, everybody, normal, written
+from casesynth.answers.faults import fault_of
 from casesynth.answers.question import (
     QUESTION_FORMAT,
     REST,
@@ -101,7 +102,9 @@ class _Reader:
         show = self.show(fields.get("show", "counts"), by)
         if isinstance(show, Mean | Quantiles):
             by.append(self.whole(show.attribute))
-        self.check(by, show)
+        fault = fault_of(by, show, most_axes=AXES_MAX, most_fact_axes=FACT_AXES_MAX)
+        if fault is not None:
+            raise QuestionError(fault)
         where = self.where(fields["where"], "/where") if "where" in fields else everybody()
         totals = fields.get("totals", False)
         if not isinstance(totals, bool):
@@ -126,23 +129,6 @@ class _Reader:
             accuracy=_accuracy(fields["accuracy"]),
             canonical=canonical,
         )
-
-    def check(self, by: Sequence[Axis], show: Show) -> None:
-        keys = [axis.attribute if isinstance(axis, Split) else axis.label for axis in by]
-        if len(by) > AXES_MAX or len(set(keys)) != len(keys):
-            raise QuestionError(f"/by: expected at most {AXES_MAX} axes, each of another attribute, with /show's")
-        if sum(isinstance(axis, FactAxis) for axis in by) > FACT_AXES_MAX:
-            raise QuestionError(f"/by: expected at most {FACT_AXES_MAX} axes of overlapping facts")
-        if isinstance(show, Percentages):
-            if not by:
-                raise QuestionError("/show: percentages are of the last axis, and /by has none")
-            last = by[-1]
-            if isinstance(last, FactAxis) and last.answered is None:
-                raise QuestionError("/by: a fact about missing values has no percentage of those who answered")
-            if sum(isinstance(axis, FactAxis) for axis in by) - isinstance(last, FactAxis):
-                raise QuestionError("/by: percentages take overlapping facts in the last axis only")
-        if isinstance(show, Mean | Quantiles | Changes) and any(isinstance(axis, FactAxis) for axis in by):
-            raise QuestionError("/by: means, quantiles and changes take no axis of overlapping facts")
 
     def unit(self, raw: object) -> Records | None:
         if raw == "people":

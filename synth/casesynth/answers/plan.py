@@ -41,6 +41,8 @@ NORMAL: Final = 1.959963984540054
 PRICE_MAX: Final = 10**13
 """Nano-rho of the dearest answer: beyond it there is no protection to speak of."""
 
+_TOO_LITTLE: Final = "the budget is too small for the {} tables of this question: ask for less, or pay more"
+
 _UNIT_SCALE: Final = gaussian_scale(1)
 
 
@@ -142,6 +144,8 @@ def plan_answer(
         budget = 0 if _follows(expected, asked.people) else _price(unit, families, expected, asked.people)
     else:
         budget = _rho_for(asked.epsilon, used) // spread**2
+        if budget < len(unit):
+            raise AnswerPlanError(_TOO_LITTLE.format(len(unit)))
     tables = _priced(unit, families, budget) if budget else ()
     return AnswerPlan(
         question=question,
@@ -157,11 +161,11 @@ def plan_answer(
 def helping(question: Question, paid: Sequence[tuple[CountTable, Integers]]) -> list[tuple[CountTable, Integers]]:
     """Return those of some noisy tables, of one unit and snapshot, that make an answer more exact."""
     families = shown_families(question)
-    spread = 1 if question.unit is None else question.unit.at_most
+    at_most = None if question.unit is None else question.unit.at_most
     return [
         (table, values)
         for table, values in paid
-        if table.spread == spread and any(reused(table, None, _axes(shown), question.where) for shown in families)
+        if table.at_most == at_most and any(reused(table, None, _axes(shown), question.where) for shown in families)
     ]
 
 
@@ -243,7 +247,7 @@ def _rho_for(epsilon: float, delta: float) -> int:
 
 def _unit_tables(question: Question) -> list[CountTable]:
     """Return the tables of a question, not priced yet."""
-    splits, spread = question.splits, 1 if question.unit is None else question.unit.at_most
+    splits, at_most = question.splits, None if question.unit is None else question.unit.at_most
     chosen: list[tuple[Split, ...]] = [splits]
     if question.totals:
         chosen = [part for length in range(len(splits) + 1) for part in itertools.combinations(splits, length)]
@@ -254,7 +258,7 @@ def _unit_tables(question: Question) -> list[CountTable]:
                 if not (shown.lonely and length > 1):
                     facts[some] = None
     return [
-        CountTable(splits=part, facts=some, nano_rho=1, where=question.where, spread=spread)
+        CountTable(splits=part, facts=some, nano_rho=1, where=question.where, at_most=at_most)
         for part in chosen
         for some in facts
     ]
@@ -269,9 +273,7 @@ def _priced(tables: Sequence[CountTable], families: Sequence[Shown], budget: int
     roots = [math.sqrt(table.cells * resting[table.facts]) for table in tables]
     spare = budget - len(tables)
     if spare < 0:
-        raise AnswerPlanError(
-            f"the budget is too small for the {len(tables)} tables of this question: ask for less, or pay more"
-        )
+        raise AnswerPlanError(_TOO_LITTLE.format(len(tables)))
     return tuple(
         replace(table, nano_rho=1 + math.floor(spare * root / sum(roots)))
         for table, root in zip(tables, roots, strict=True)
@@ -301,8 +303,9 @@ def _price(unit: Sequence[CountTable], families: Sequence[Shown], expected: _Exp
     )  # variances fall as one over the budget: without earlier tables this is it
     if guess < high and enough(guess):
         high = guess
-        if not enough(guess - guess // 20_000 - 100 * len(unit)):
-            low = max(guess - guess // 20_000 - 100 * len(unit), low)
+        below = guess - guess // 20_000 - 100 * len(unit)
+        if below > low and not enough(below):
+            low = below
     while high - low > max(1, high // 1_000_000):
         middle = (low + high) // 2
         low, high = (low, middle) if enough(middle) else (middle, high)

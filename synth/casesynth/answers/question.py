@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from casesynth.canonical import JsonValue
+from casesynth.errors import CasesynthError
 from casesynth.privacy.mechanisms import gaussian_scale
 
 QUESTION_FORMAT = "casehaven-question/1"
@@ -203,6 +204,11 @@ class Question:
 
 Integers: TypeAlias = NDArray[np.int64]
 
+
+class CountTableError(CasesynthError):
+    """A table whose sensitivity would not be what is charged."""
+
+
 Key: TypeAlias = tuple[tuple[object, ...], ...]
 """What a table is over: the keys of its splits and facts."""
 
@@ -217,8 +223,17 @@ class CountTable:
     """Share at sensitivity one."""
     where: Where = EVERYBODY
     """Who is counted."""
-    spread: int = 1
-    """How far one person moves it: by so many records at most."""
+    at_most: int | None = None
+    """Records of one person that count; None where people are counted. Of one record at most is not the same as of people."""
+
+    def __post_init__(self) -> None:
+        if len({fact.key for fact in self.facts}) != len(self.facts):
+            raise CountTableError("a table has the same fact twice: one person would move it by more than is charged")
+
+    @property
+    def spread(self) -> int:
+        """How far one person moves it: by so many records at most."""
+        return 1 if self.at_most is None else self.at_most
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -252,7 +267,7 @@ class CountTable:
             "where": _where_facts(self.where),
             "facts": [[[name, sorted(positions)] for name, positions in fact.holds] for fact in self.facts],
             "nano_rho": self.nano_rho,
-            "spread": self.spread,
+            "unit": "people" if self.at_most is None else {"records": {"at_most": self.at_most}},
         }
 
 
