@@ -12,10 +12,13 @@ import pytest
 from playwright.sync_api import Page
 from tests.web.conftest import model_of, scale, synthesis_of
 
+from casesynth import showcase
 from casesynth.aggregates import ABSENT, aggregate
 from casesynth.derived import derivations
 from casesynth.domain import Domain, Function
 from casesynth.links import Link
+from casesynth.showcase.data import scale_facts
+from casesynth.showcase.quantised import CODES, FLOOR, STEP, QuantisedModel
 
 OpenPage: TypeAlias = Callable[..., Page]
 WriteShowcase: TypeAlias = Callable[..., Path]
@@ -64,3 +67,42 @@ def test_every_shown_combination_has_the_number_of_the_aggregates(
         assert one["low"] == pytest.approx(table.low[row], rel=2e-3, abs=0.5)
         assert one["high"] == pytest.approx(table.high[row], rel=2e-3, abs=0.5)
     assert page.evaluate('window.showcase.people([["place", "a"], ["region", "south"]])') == {"shown": False}
+
+
+def test_what_bars_and_flows_count_inside_a_view_follows_the_links(
+    open_page: OpenPage, write_showcase: WriteShowcase
+) -> None:
+    """One more fact in a view, for every pair of values of the columns that hang together; the page's own script, in an empty page."""
+    random = np.random.default_rng(9)
+    shares = [random.dirichlet(np.full(size, 0.6), size=5).T for size in DOMAIN.measured.sizes]
+    places = {column.name: place for place, column in enumerate(DOMAIN.columns)}
+    near = Link(column=places["label"], source=places["place"], table=random.dirichlet(np.full(6, 0.2), size=6))
+    model = model_of(shares, np.ones(5)).linked([near]).linked(derivations(DOMAIN))
+    synthesis = synthesis_of(DOMAIN, model, scale(3))
+    quantised = QuantisedModel.of(model)
+    data = {
+        "model": {
+            "people": quantised.people,
+            "classes": len(quantised.weights),
+            "weights": quantised.weights_text(),
+            "codes": quantised.codes_text(),
+            "floor": FLOOR,
+            "step": STEP,
+            "largest": CODES,
+            "links": quantised.links_facts(),
+        },
+        "columns": [{"size": size} for size in DOMAIN.sizes],
+        "scale": scale_facts(synthesis.errors),
+    }
+    script = (Path(showcase.__file__).parent / "assets" / "model.js").read_text(encoding="utf-8")
+    empty = open_page(write_showcase(synthesis)).context.new_page()
+    for one, other in (("place", "label"), ("region", "label"), ("label", "region"), ("place", "region")):
+        expected = model.marginal((places[one], places[other]))
+        found = empty.evaluate(
+            """([script, data, first, second]) => new Function("data", "first", "second", script + `
+            DATA = data; readModel();
+            return MODEL.shares[first].map((_, a) => { const view = { facts: [[first, a]], people: peopleWith([[first, a]]) };
+              return MODEL.shares[second].map((_, b) => counted(view.people, view.facts, [second, b]).estimate); });`)(data, first, second)""",
+            [script, data, places[one], places[other]],
+        )
+        assert np.array(found) == pytest.approx(expected, rel=1e-3, abs=0.01)
