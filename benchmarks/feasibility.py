@@ -22,6 +22,7 @@ from pathlib import Path
 import numpy as np
 from engine import NARROW, WRITTEN, codes_of
 from numpy.typing import NDArray
+from rows import engine_digest
 
 from casehaven.generate import generate_population
 from caseschemas import load_schema
@@ -117,7 +118,8 @@ def measured(data: str, people: int, epsilon: float) -> Outcome:
 
 
 def all_outcomes(work: Path) -> dict[tuple[str, int, float], Outcome]:
-    """Return every release, made in a process of its own where it is not stored yet."""
+    """Return every release, made in a process of its own where this engine has not made it yet."""
+    work = work / engine_digest()[:16]
     work.mkdir(parents=True, exist_ok=True)
     found = {}
     for data, people in SETTINGS:
