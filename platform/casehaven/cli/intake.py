@@ -226,6 +226,12 @@ class _Intake:
             click.echo(f"there      {path.name}: {name} has this file already; nothing was added")
         elif upload.unchanged and not upload.records:
             click.echo(f"there      {path.name}: {name} has all of its records already; nothing was added")
+        elif not upload.changed:
+            click.echo(f"nothing    {path.name}: no row to be taken in; {name} is as it was")
+        elif not upload.records:
+            click.echo(
+                f"refusals   {path.name}: no row to be taken in; refusals in it count, {name}, version {upload.version}"
+            )
         else:
             click.echo(f"taken in   {path.name}: {name}, version {upload.version}")
             if upload.unchanged or upload.corrected:

@@ -110,7 +110,7 @@ def check_file(file: MappedFile, *, keep: Collection[str] = ()) -> CheckReport:
             for place in np.flatnonzero(np.isin(fates, list(REFUSED)))
         ),
         attributes=tuple(findings),
-        unfilled=tuple(a.name for a in schema.analysis if a.name not in filled),
+        unfilled=tuple(a.name for a in schema.recorded if a.name not in filled),
         dropped=mapping.dropped,
         new_columns=tuple(column.name for column in file.held.columns if column.name not in known),
         notes=(*file.held.source.notes, *_warnings(file)),

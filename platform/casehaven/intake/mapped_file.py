@@ -1,6 +1,6 @@
 """A source under a mapping, as a case file of the schema: what `take_in` takes.
 
-1. Every attribute of the schema that the mapping fills, and every one that is counted, is a column. What is not filled is blank.
+1. Every attribute of the schema that the mapping fills, and every one that is counted, is a column; none that follows from another. What is not filled is blank.
 2. A row is taken in, or it stays behind by a public rule, or it is refused with a reason, or it holds nothing. Which of them depends on the file and the mapping alone.
 3. A record has a record key: the cell of the column that identifies it in its tool; where there is none, what the row says in the file. The same key with the same content twice in a
    file is one record; with another content, the later row is refused, because nobody knows which one is right.
@@ -89,7 +89,8 @@ class MappedFile:
     def columns(self) -> tuple[str, ...]:
         """Names of the columns, in the order of the schema; the record key last."""
         filled = {entry.to for entry in self.mapping.attributes} | {self.schema.person_key} | self._refusing
-        names = (a.name for a in self.schema.attributes if a.role == "analysis" or a.name in filled)
+        filled |= {attribute.name for attribute in self.schema.recorded}
+        names = (a.name for a in self.schema.attributes if a.name in filled)
         return (*names, RECORD_KEY, *([FORMER_KEY] if self._former is not None else []))
 
     @property

@@ -152,6 +152,14 @@ class _Checker:
                 "join the two: `from` is a list",
             )
         seen.add(attribute.name)
+        if attribute.derived is not None:
+            self._add(
+                "rule-does-not-fit",
+                f"{pointer}/to",
+                quoted(attribute.name),
+                "an attribute that is read from records",
+                f"remove the entry: it follows from {quoted(attribute.derived.attribute)} by the schema's table",
+            )
         how = entry.get("how", "read")
         fits = {
             "copy": attribute.role in _COPIED,

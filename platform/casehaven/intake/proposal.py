@@ -6,7 +6,8 @@
    where the column's cells bear it out.
 3. An age may come from a date of birth and a date of registration; a flag from one value of a column of several values. Both are guesses.
 4. What tells people apart is never taken for granted: a column that might is a guess, and where there is none somebody has to say that each row is a person.
-5. Records of people who are not victims stay behind, where the schema has a code for them.
+5. A column that bears the name of an attribute which follows from another one is not read: the schema's table says what stands there.
+6. Records of people who are not victims stay behind, where the schema has a code for them.
 """
 
 from __future__ import annotations
@@ -68,7 +69,7 @@ class _Proposal:
         self._age()
         self._flags(named=False)
         self._person()
-        ordered = [self.found[a.name] for a in self.schema.attributes if a.name in self.found]
+        ordered = [self.found[a.name] for a in self.schema.attributes if a.name in self.found and a.derived is None]
         dated = [proposed_dates(self.held, self.schema, entry) for entry in ordered]
         attributes = tuple(with_values(self.held, self.schema.attribute(entry.to), entry) for entry in dated)
         key = self.held.source.record_key
@@ -95,9 +96,9 @@ class _Proposal:
             if column.name not in self.taken and (tool or column.role == "answer"):
                 yield column
 
-    def _open(self) -> Iterator[SchemaAttribute]:
+    def _open(self, *, derived: bool = False) -> Iterator[SchemaAttribute]:
         for attribute in self.schema.attributes:
-            if attribute.name not in self.found:
+            if attribute.name not in self.found and (derived or attribute.derived is None):
                 yield attribute
 
     def _take(
@@ -113,7 +114,7 @@ class _Proposal:
         self.taken.add(column.name)
 
     def _by_name(self) -> None:
-        for attribute in self._open():
+        for attribute in self._open(derived=True):
             form = compact(attribute.name)
             whole = [column for column in self._free() if compact(column.name) == form]
             ends = [column for column in self._free() if any(compact(end) == form for end in tails(column.name))]
@@ -250,6 +251,10 @@ class _Proposal:
                 yield LeftOut(attribute=attribute.name, codes=codes)
 
     def _reason(self, column: SourceColumn) -> str:
+        for name, entry in self.found.items():
+            derived = self.schema.attribute(name).derived
+            if derived is not None and column.name in entry.source:
+                return f"follows from {derived.attribute}: not read"
         if column.role == "tool":
             return "the tool's own"
         about = concept(_texts(column))

@@ -63,7 +63,8 @@ def allowed_columns(schema: CaseSchema) -> tuple[str, ...]:
     names = (
         attribute.name
         for attribute in schema.attributes
-        if attribute.role in ("analysis", "consent", "person") or attribute.name == "caseReference"
+        if (attribute.role in ("analysis", "consent", "person") and attribute.derived is None)
+        or attribute.name == "caseReference"
     )
     return (*names, RECORD_KEY)
 

@@ -56,6 +56,8 @@ class Upload:
     """Records that stand for an earlier one."""
     unchanged: int = 0
     """Records that were there already, as they are."""
+    changed: bool = True
+    """Whether the dataset is another one: by a record, or by a refusal alone."""
 
 
 def known_upload(vault: Vault, dataset: Dataset, sha256: str) -> Upload | None:

@@ -427,6 +427,7 @@ def take_in(
         records=len(intake.records),
         corrected=0 if keyed is None else keyed.corrected,
         unchanged=0 if keyed is None else keyed.unchanged,
+        changed=intake.version > held.version,
     )
 
 

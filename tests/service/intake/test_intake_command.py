@@ -326,6 +326,25 @@ def test_a_prepared_file_takes_no_rule_and_no_mapping(desk: Desk, option: tuple[
     assert refused.exit_code == 2 and "is a prepared file: it takes no mapping and no rule" in refused.output
 
 
+@pytest.mark.parametrize("rows", ["", "p1;;;\n"])
+def test_a_file_in_which_nothing_is_to_be_taken_in_says_so(desk: Desk, rows: str) -> None:
+    header = CERTAIN.partition("\n")[0]
+    taken = desk.run(desk.write("a.csv", f"{header}\n{rows}"), "--yes")
+    assert taken.exit_code == 0, taken.output
+    assert taken.output.splitlines()[-1] == "nothing    a.csv: no row to be taken in; north/cases is as it was"
+    assert "taken in " not in taken.output
+    assert desk.run(desk.write("b.csv", CERTAIN), "--yes").output.splitlines()[-1].endswith("version 1")
+
+
+def test_a_file_of_refusals_alone_says_that_they_count(desk: Desk) -> None:
+    assert desk.run(desk.write("a.csv", CERTAIN), "--yes").exit_code == 0
+    header = CERTAIN.partition("\n")[0].replace("prs_Gender", "vic_TraffickingStatus")
+    taken = desk.run(desk.write("b.csv", f"{header}\np1;NotAVictimOfTrafficking;2021;no\n"), "--yes")
+    assert taken.exit_code == 0, taken.output
+    assert "refusals   b.csv: no row to be taken in; refusals in it count" in taken.output
+    assert taken.output.splitlines()[-1].endswith("version 2")
+
+
 def _kobo_consents(number: int, own: str, release: str) -> str:
     names = "personToken;prs_Gender;yearOfRegistration;consents/consentOwnStatistics;consents/consentSyntheticRelease"
     return f"{names};_id;_uuid;_submission_time\np1;Femme;2021;{own};{release};7;u-{number};2021-02-03T10:00:00\n"
