@@ -35,10 +35,11 @@ from casehaven.ledger.errors import (
     UnknownAccountError,
     UnknownChargeError,
 )
+from casehaven.ledger.kept import Step
 from casehaven.ledger.odometer import Odometer
 from casehaven.ledger.policy import BudgetPolicy, IdempotencyKey, LedgerPolicy
 from casehaven.ledger.raises import RaiseApproval, RaiseRequest
-from casehaven.ledger.service import Ledger, Step
+from casehaven.ledger.service import Ledger
 from casehaven.ledger.statement import Statement, StatementRaise, StatementRow
 from casehaven.ledger.unbounded import UnboundedMark
 

@@ -63,6 +63,20 @@ def open_accounts(
     return cap
 
 
+def opened_cap(
+    connection: Connection, dataset: str, blocks: tuple[str, ...], policy: BudgetPolicy | None
+) -> int | None:
+    """Return the cap of accounts that are all there, with this policy or none named; None where something is to be opened, or refused."""
+    opened = connection.execute(select(models.dataset).where(models.dataset.c.dataset_id == dataset)).first()
+    there = set(connection.scalars(select(models.account.c.block).where(models.account.c.dataset_id == dataset)))
+    if opened is None or not there >= set(blocks):
+        return None
+    raised = latest_raises(connection).get(dataset)
+    if policy is not None and policy != with_raise(stored_policy(opened), raised):
+        return None
+    return int(opened.cap_nano_rho if raised is None else raised.cap_nano_rho)
+
+
 def latest_raises(connection: Connection) -> dict[str | None, Row[Any]]:
     """Return the highest raise of each dataset, and under None of the cap for one person."""
     query = select(models.budget_raise).order_by(models.budget_raise.c.cap_nano_rho)

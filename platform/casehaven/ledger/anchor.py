@@ -5,8 +5,8 @@
 2. The *end* of the ledger's chain of entries is in it. It is on disk there before a draw, a result or a decision is acknowledged; so a ledger
    whose chain does not contain that end is an earlier copy, or went another way, and spends nothing.
 3. It is authenticated (HMAC-SHA256) with a secret that the ledger holds: whoever keeps the other storage can lose it or put an earlier one back, but
-   cannot write another. An earlier anchor beside today's ledger loosens nothing that the ledger allows, and the next draw brings it up to date; an
-   earlier anchor together with an earlier ledger is not noticed, which is why it belongs on other storage.
+   cannot write another. An earlier anchor beside today's ledger loosens nothing that the ledger allows, and the next draw brings it up to date, ceilings,
+   marks and raises too; an earlier anchor together with an earlier ledger is not noticed, which is why it belongs on other storage.
 4. Ceilings never fall. The file is written whole or not at all; the end is written in place, in one of two slots in turn, so that one of them is always whole.
 5. It holds dataset ids, years and amounts in sixteenths, and no count of people.
 """
@@ -98,7 +98,13 @@ class LedgerAnchor:
             What stands in it now: what was there already never falls.
         """
         with self.alone():
-            merged = self.state().raised(state)
+            return self.renew(state)
+
+    def renew(self, state: AnchoredState) -> AnchoredState:
+        """The same for a caller that holds `alone`; the file is written where it does not know all of the state."""
+        known = self.state()
+        merged = known.raised(state)
+        if merged.to_bytes() != known.to_bytes():
             self._write(merged, self.end(), replace=True)
         return merged
 

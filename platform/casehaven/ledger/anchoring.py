@@ -1,7 +1,8 @@
 """Where a ledger's anchor is, as the ledger remembers it.
 
 1. Beside the ledger, the place is stored by name: the two are moved together. Elsewhere it is stored in full.
-2. An earlier copy of the ledger knows the earlier place; when the anchor was moved since, it finds none and spends nothing.
+2. A ledger of before version 3 leaves a mark beside it when it gets its first anchor: `NAME.anchored`. A copy of before that gets no other one (privacy rule 20).
+3. An earlier copy of the ledger knows the earlier place; when the anchor was moved since, it finds none and spends nothing.
 """
 
 from __future__ import annotations
@@ -9,11 +10,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, func, insert, select, update
 
 from casehaven.ledger import models
 from casehaven.ledger.anchor import LedgerAnchor
-from casehaven.ledger.errors import LedgerAnchorMissingError
+from casehaven.ledger.errors import LedgerAnchorMissingError, LedgerExistsError
+from casesynth._files import write_whole
 
 
 def default_place(path: Path) -> Path:
@@ -40,6 +42,8 @@ class Anchored:
     anchor: LedgerAnchor
     odometer_capped: bool
     """Whether the ledger has a cap for one person."""
+    last_charged_at: str
+    """When the last charge was made, UTC, ISO 8601; empty when there is none."""
 
 
 _FACTS = select(
@@ -47,6 +51,17 @@ _FACTS = select(
     models.anchoring.c.place,
     models.anchoring.c.secret,
     models.odometer_cap.c.id.is_not(None).label("odometer_capped"),
+    select(models.charge.c.charged_at)
+    .where(
+        models.charge.c.charge_id
+        == select(func.substr(models.entry.c.subject, len("charge ") + 1))
+        .where(models.entry.c.subject.startswith("charge "))
+        .order_by(models.entry.c.position.desc())
+        .limit(1)
+        .scalar_subquery()
+    )
+    .scalar_subquery()
+    .label("last_charged_at"),
 ).select_from(
     models.ledger.outerjoin(models.anchoring, models.anchoring.c.id == models.ledger.c.id).outerjoin(
         models.odometer_cap, models.odometer_cap.c.id == models.ledger.c.id
@@ -67,7 +82,11 @@ def anchored(connection: Connection, path: Path | None) -> Anchored:
             "this ledger was made by an earlier version and has no anchor yet; it spends nothing before it has one"
         )
     place = Path(row.place) if path is None else path.absolute().parent / row.place
-    return Anchored(anchor=LedgerAnchor(place, row.ledger_id, row.secret), odometer_capped=bool(row.odometer_capped))
+    return Anchored(
+        anchor=LedgerAnchor(place, row.ledger_id, row.secret),
+        odometer_capped=bool(row.odometer_capped),
+        last_charged_at=row.last_charged_at or "",
+    )
 
 
 def stored_anchor(connection: Connection, path: Path | None) -> LedgerAnchor:
@@ -88,3 +107,40 @@ def move_anchor(connection: Connection, path: Path | None, place: Path, secret: 
         connection.execute(insert(models.anchoring).values(id=1, place=text, secret=secret))
     else:
         connection.execute(update(models.anchoring).values(place=text))
+
+
+def mark_path(path: Path) -> Path:
+    """Return where the mark of a first anchor is.
+
+    >>> mark_path(Path("desk/ledger.sqlite")).name
+    'ledger.sqlite.anchored'
+    """
+    return path.with_name(f"{path.name}.anchored")
+
+
+def refuse_second_first(path: Path | None) -> None:
+    """Return when no first anchor was ever made for the ledger in this place.
+
+    Raises:
+        LedgerExistsError: one was, so what is here is a copy of before it.
+    """
+    if path is not None and mark_path(path).exists():
+        raise LedgerExistsError(
+            f"{path} got an anchor already, and this is a copy of before that: it does not know what was spent since, and spends nothing; "
+            "put back a copy that was made later"
+        )
+
+
+def leave_mark(path: Path | None) -> None:
+    """Leave the mark that the ledger in this place has an anchor; it may be there already.
+
+    Raises:
+        LedgerAnchorMissingError: it cannot be written.
+    """
+    if path is None or mark_path(path).exists():
+        return
+    said = f"The ledger {path.name} has an anchor. A copy of before that is not to be used. Leave this file here.\n"
+    try:
+        write_whole(mark_path(path), said.encode("utf-8"), mode=0o600, replace=True)
+    except OSError as error:
+        raise LedgerAnchorMissingError(f"{mark_path(path)} cannot be written: {error.strerror}") from None

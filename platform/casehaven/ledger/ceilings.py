@@ -21,7 +21,7 @@ from casehaven.ledger import models
 from casehaven.ledger.anchor import LedgerAnchor
 from casehaven.ledger.anchored import AnchoredDataset, AnchoredRaise, AnchoredState, step_up, stored_state
 from casehaven.ledger.chain import Head, append, contains, head, meeting
-from casehaven.ledger.errors import DrawRefusedError, LedgerBehindAnchorError
+from casehaven.ledger.errors import BudgetPolicyError, DrawRefusedError, LedgerBehindAnchorError
 from casesynth.privacy import PrivacyLoss
 
 
@@ -42,14 +42,44 @@ def check_not_behind(connection: Connection, anchor: LedgerAnchor) -> Head:
 
 
 def confirm(connection: Connection, anchor: LedgerAnchor) -> None:
-    """Write the present end of the chain into the anchor; the caller holds it, and the transaction sees what was committed.
+    """Write the present end of the chain into the anchor, and before it whatever an earlier anchor, put back, does not know of the rest.
+
+    The caller holds the anchor, and the transaction sees what was committed.
 
     Raises:
         LedgerBehindAnchorError: another copy of the ledger went on from the anchor meanwhile.
     """
     present = check_not_behind(connection, anchor)
     if present.position > anchor.end().position:
+        anchor.renew(stored_state(connection))
         anchor.write_end(present)
+
+
+def is_confirmed(connection: Connection, anchor: LedgerAnchor) -> bool:
+    """Whether the anchor knows everything that the ledger knows."""
+    end = anchor.end()
+    return meeting(connection, end) == end
+
+
+def anchor_opened(anchor: LedgerAnchor, dataset: str, state: AnchoredState) -> None:
+    """Bring a dataset that is being opened into the anchor, so that no copy opens it again with another policy.
+
+    Raises:
+        BudgetPolicyError: it was opened with another one.
+    """
+    known = anchor.raise_state(state).datasets[dataset]
+    _same_policy(dataset, known, state.datasets[dataset])
+
+
+def _same_policy(name: str, known: AnchoredDataset, here: AnchoredDataset) -> None:
+    policies = [
+        (each.epsilon, each.delta_units, each.additive_delta_units, each.cap_nano_rho) for each in (known, here)
+    ]
+    if policies[0] != policies[1]:
+        raise BudgetPolicyError(
+            f"the anchor knows {name} with epsilon {known.epsilon} at {known.delta_units} units of delta, not {here.epsilon} at {here.delta_units}; "
+            "a cap never changes but by a raise"
+        )
 
 
 def raise_ceilings(
@@ -96,10 +126,15 @@ def resume(connection: Connection, anchor: LedgerAnchor, now: str) -> bool:
 
     Returns:
         Whether there was anything to resume: False where the ledger is not behind.
+
+    Raises:
+        BudgetPolicyError: the copy has a dataset with another policy than the anchor; nothing is resumed.
     """
-    end, state = anchor.end(), anchor.state()
+    end, state, here = anchor.end(), anchor.state(), stored_state(connection)
     if contains(connection, end):
         return False
+    for name in sorted({*state.datasets} & {*here.datasets}):
+        _same_policy(name, state.datasets[name], here.datasets[name])
     for name, dataset in sorted(state.datasets.items()):
         _bring_back(connection, name, dataset)
     _bring_back_raises(connection, None, state.odometer_raises)

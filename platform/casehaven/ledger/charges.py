@@ -18,7 +18,6 @@ from casehaven.ledger.allowances import AnalystId, allowance_of, charge_allowanc
 from casehaven.ledger.anchoring import Anchored
 from casehaven.ledger.ceilings import check_not_behind, raise_ceilings
 from casehaven.ledger.chain import append
-from casehaven.ledger.clock import now
 from casehaven.ledger.errors import (
     AlreadyRevealedError,
     ChargeRequestError,
@@ -139,7 +138,7 @@ _SPEND = (
 
 
 def write_charge(
-    connection: Connection, request: ChargeRequest, held: Anchored, *, ceiling: Callable[[], None]
+    connection: Connection, request: ChargeRequest, held: Anchored, now: str, *, ceiling: Callable[[], None]
 ) -> Receipt:
     """Debit every account of a request, or none; a replay gets its receipt and debits nothing.
 
@@ -147,6 +146,7 @@ def write_charge(
         connection: of a transaction that no other writer runs beside.
         request: checked.
         held: the anchor, whose ceilings the accounts stay below.
+        now: UTC, ISO 8601.
         ceiling: called when the ceilings are in the anchor; a failpoint.
     """
     known = connection.execute(_BY_KEY, {"key": request.key.text}).first()
@@ -175,7 +175,7 @@ def write_charge(
             "nano_rho": request.loss.nano_rho,
             "delta_units": request.loss.delta_units,
             "purpose": request.purpose,
-            "charged_at": now(),
+            "charged_at": max(now, held.last_charged_at),  # a clock set back dates none before another
             "draws": 0,
             "shown": 0,
             "analyst": None if request.analyst is None else request.analyst.text,

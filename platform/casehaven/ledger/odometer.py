@@ -16,7 +16,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import ColumnElement, Connection, func, select
 
 from casehaven.ledger import models
 from casehaven.ledger.errors import OdometerExhaustedError
@@ -110,8 +110,8 @@ def shared_of(touched: Iterable[tuple[str, int, str]]) -> dict[tuple[str, str], 
     return shared
 
 
-def shared_charges(connection: Connection, before: str | None = None) -> Shared:
-    """Return the sums of the charges that touch two datasets, of now or of the beginning of a day."""
+def shared_charges(connection: Connection, of: ColumnElement[bool] | None = None) -> Shared:
+    """Return the sums of the charges that touch two datasets: of all charges, or of some; what was lost with a copy is always in them."""
     charge, line, account = models.charge.c, models.charge_line.c, models.account.c
     touched = (
         select(line.charge_id, account.dataset_id).join_from(models.charge_line, models.account).distinct().subquery()
@@ -122,10 +122,10 @@ def shared_charges(connection: Connection, before: str | None = None) -> Shared:
             models.charge, charge.charge_id == touched.c.charge_id
         )
     )
-    if before is not None:
-        query = query.where(charge.charged_at < before)
+    if of is not None:
+        query = query.where(of)
     shared = shared_of((row.charge_id, row.nano_rho, row.dataset_id) for row in connection.execute(query))
-    for lost in _resumed(connection, before).values():  # rule 2
+    for lost in _resumed(connection).values():  # rule 2
         for one in lost:
             for other in lost:
                 if one != other:
@@ -133,15 +133,11 @@ def shared_charges(connection: Connection, before: str | None = None) -> Shared:
     return shared
 
 
-def _resumed(connection: Connection, before: str | None) -> dict[str, dict[str, int]]:
+def _resumed(connection: Connection) -> dict[str, dict[str, int]]:
     part, account = models.resume_line.c, models.account.c
     query = select(part.resume_id, account.dataset_id, func.max(part.nano_rho)).join_from(
         models.resume_line, models.account
     )
-    if before is not None:
-        query = query.join(models.resume, models.resume.c.resume_id == part.resume_id).where(
-            models.resume.c.resumed_at < before
-        )
     found: dict[str, dict[str, int]] = defaultdict(dict)
     for resume_id, dataset, nano_rho in connection.execute(query.group_by(part.resume_id, account.dataset_id)):
         found[resume_id][dataset] = nano_rho

@@ -1,7 +1,8 @@
 """The public statement of cumulative loss: what everyone may know of what was spent, signed (privacy rules 18 and 19).
 
 1. It tells the state at the beginning of the present month, in sixteenths of each cap, rounded up; within a month every statement tells the same amounts. So
-   two statements never show one charge.
+   two statements never show one charge. What an earlier copy may have lost counts from its resumption on, and what a clock that was ahead dated after today at
+   once: no amount falls, and none is hidden.
 2. It lists every raise with its reason, every resumption of an earlier copy, every dataset without a bound, and every release with what was decided about
    it and whether that may rest on real records (privacy rule 33): these as of today.
 3. It holds no name of an analyst, no question, no count of charges and no count of people.
@@ -82,8 +83,9 @@ def public_statement(ledger: Ledger, *, today: date | None = None) -> dict[str, 
         ledger: whose.
         today: UTC; None for today.
     """
-    first = (today or datetime.now(UTC).date()).replace(day=1).isoformat()
-    stated = ledger.statement_before(first)
+    day = today or datetime.now(UTC).date()
+    first = day.replace(day=1).isoformat()
+    stated = ledger.statement_before(first, today=day.isoformat())
     account, worst = stated.policy.account, stated.odometer
     odometer_cap = None if stated.policy.odometer_epsilon is None else stated.policy.odometer_policy().cap_nano_rho()
     step = -(-(odometer_cap or account.cap_nano_rho()) // STEPS)

@@ -13,12 +13,9 @@
 
 from __future__ import annotations
 
-import os
 import secrets
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Literal
 
 from sqlalchemy import Connection, insert, select
 
@@ -26,14 +23,14 @@ from casehaven.core.db import is_postgres
 from casehaven.ledger import answers, draws, models, raises, unbounded
 from casehaven.ledger._postgres import PostgresStore
 from casehaven.ledger._store import Connector, SqliteStore, Store, connect, create_file
-from casehaven.ledger.accounts import open_accounts, policy_columns
+from casehaven.ledger.accounts import open_accounts, opened_cap, policy_columns
 from casehaven.ledger.allowances import AllowanceState, AnalystId, allowance_of, set_allowance
 from casehaven.ledger.anchor import LedgerAnchor
 from casehaven.ledger.anchored import AnchoredState, stored_state
-from casehaven.ledger.anchoring import anchored, default_place, move_anchor, stored_anchor, stored_place
+from casehaven.ledger.anchoring import anchored, default_place, move_anchor
 from casehaven.ledger.answers import AnswerKey, StoredAnswer
-from casehaven.ledger.ceilings import check_not_behind, confirm, resume
-from casehaven.ledger.chain import FIRST, Head, append, head
+from casehaven.ledger.ceilings import anchor_opened
+from casehaven.ledger.chain import FIRST, Head, append
 from casehaven.ledger.charges import (
     ChargeRecord,
     ChargeRequest,
@@ -46,61 +43,17 @@ from casehaven.ledger.charges import (
 from casehaven.ledger.clock import now
 from casehaven.ledger.decisions import DecisionKind, ReleaseDecision, record_step, release_decisions
 from casehaven.ledger.errors import LedgerAnchorMissingError
+from casehaven.ledger.kept import KeptLedger, Step, no_failpoint
 from casehaven.ledger.policy import BudgetPolicy, IdempotencyKey, LedgerPolicy, parse_block, parse_dataset_id
-from casehaven.ledger.statement import Statement, stored_statement
+from casehaven.ledger.statement import Statement, charged_before, stored_statement
 from casehaven.ledger.unbounded import UnboundedMark
 from casesynth.canonical import JsonValue
 from casesynth.privacy import PrivacyLoss, Receipt
 from casesynth.signing import TrustStore
 
-Step = Literal[
-    "charge.begun",
-    "charge.written",
-    "charge.committed",
-    "draw.written",
-    "draw.committed",
-    "writing.written",
-    "writing.committed",
-    "withdraw.written",
-    "withdraw.committed",
-    "reveal.written",
-    "reveal.committed",
-    "ceiling.raised",
-    "anchor.begun",
-    "answer.written",
-    "answer.committed",
-    "resume.written",
-    "resume.committed",
-]
-"""The moments at which a test may end the process, to show that the ledger survives it."""
 
-
-def _no_failpoint(step: Step) -> None:
-    """The failpoint of every ledger that is not under test."""
-
-
-class Ledger:
+class Ledger(KeptLedger):
     """An open ledger. Safe to share between threads and processes; each call is one transaction."""
-
-    def __init__(self, store: Store, failpoint: Callable[[Step], None]) -> None:
-        self._store = store
-        self._failpoint = failpoint
-
-    @property
-    def path(self) -> Path:
-        """The file; of a ledger on a server, its anchor: what stands for it on this machine."""
-        return self._store.path or self.anchor_path or Path(models.SCHEMA)
-
-    @property
-    def where(self) -> str:
-        """The file, or the server without a password."""
-        return self._store.where
-
-    @property
-    def anchor_path(self) -> Path | None:
-        """The anchor file; None for a ledger of an earlier version that has none yet."""
-        with self._store.transaction(writes=False) as connection:
-            return stored_place(connection, self._store.path)
 
     @staticmethod
     def create(
@@ -125,9 +78,7 @@ class Ledger:
                 "a ledger on a server needs the place of its anchor, on another machine's storage"
             )
         ledger_id, secret = secrets.token_hex(16), secrets.token_hex(32)
-        first = LedgerAnchor(
-            (default_place(path) if path else Path()) if anchor is None else anchor, ledger_id, secret
-        )
+        first = LedgerAnchor((default_place(path) if path else Path()) if anchor is None else anchor, ledger_id, secret)
         made = False
 
         def fill(connection: Connection) -> None:
@@ -165,8 +116,9 @@ class Ledger:
     def open(
         place: Path | str,
         *,
-        failpoint: Callable[[Step], None] = _no_failpoint,
+        failpoint: Callable[[Step], None] = no_failpoint,
         connector: Connector = connect,
+        clock: Callable[[], str] = now,
         keep_open: bool = False,
     ) -> Ledger:
         """Open a ledger after reading and checking all of it.
@@ -175,6 +127,7 @@ class Ledger:
             place: an existing ledger: a file, or `postgresql://user@host/name`.
             failpoint: called at each `Step`; for tests that end the process there.
             connector: opens a database connection to a file; for tests that limit the space.
+            clock: UTC, ISO 8601, to the second; for tests of clocks that are wrong.
             keep_open: keep connections between calls until `close`; much faster for a process that charges all day, but a file must not be copied meanwhile.
 
         Raises:
@@ -189,11 +142,7 @@ class Ledger:
             else SqliteStore(Path(place), connector, keep_open=keep_open)
         )
         store.check()
-        return Ledger(store, failpoint)
-
-    def close(self) -> None:
-        """Close the connections that were kept; the next call opens them again."""
-        self._store.close()
+        return Ledger(store, failpoint, clock)
 
     # --- accounts and charges ---------------------------------------------------------------------------------------------
 
@@ -210,11 +159,19 @@ class Ledger:
 
         Raises:
             AccountNameError: a name is not written as it must be.
-            BudgetPolicyError: the policy allows more than the ledger's, or is not the one that the dataset has.
+            BudgetPolicyError: the policy allows more than the ledger's, or is not the one that the dataset has, here or in the anchor.
+            LedgerAnchorMissingError, BrokenLedgerAnchorError, LedgerBehindAnchorError: no account is opened without the anchor (privacy rule 20).
         """
         dataset, years = parse_dataset_id(dataset), distinct(blocks, parse_block)
-        with self._store.transaction(writes=True) as connection:
-            return open_accounts(connection, dataset, years, policy, now())
+        with self._store.transaction(writes=False) as connection:
+            there = opened_cap(connection, dataset, years, policy)
+        if there is not None:
+            return there
+        with self._spending("open.written", "open.committed") as (connection, anchor):
+            cap = open_accounts(connection, dataset, years, policy, self._clock())
+            append(connection, f"open {dataset}")
+            anchor_opened(anchor, dataset, stored_state(connection))
+            return cap
 
     def charge(
         self,
@@ -258,6 +215,7 @@ class Ledger:
                 connection,
                 request,
                 anchored(connection, self._store.path),
+                self._clock(),
                 ceiling=lambda: self._failpoint("ceiling.raised"),
             )
             self._failpoint("charge.written")
@@ -310,7 +268,7 @@ class Ledger:
             BudgetRaiseError: two people who are known here did not approve it, it is of another ledger, or the cap is another one by now.
         """
         with self._spending() as (connection, anchor):
-            return raises.apply(connection, anchor, approvals, trust, now())
+            return raises.apply(connection, anchor, approvals, trust, self._clock())
 
     # --- the life of a charge ---------------------------------------------------------------------------------------------
 
@@ -396,8 +354,7 @@ class Ledger:
 
     def cached_answer(self, key: AnswerKey) -> StoredAnswer | None:
         """The strongest stored answer of the same plan, snapshot and mechanism that is at least as strong as the key's; None where there is none."""
-        with self._store.transaction(writes=False) as connection:
-            return answers.cached_answer(connection, key)
+        return self._showing(lambda connection: answers.cached_answer(connection, key))
 
     def answer_of(self, receipt: Receipt) -> StoredAnswer | None:
         """The answer that a charge revealed, or None.
@@ -405,14 +362,13 @@ class Ledger:
         Raises:
             UnknownChargeError: this ledger did not issue the receipt.
         """
-        with self._store.transaction(writes=False) as connection:
-            found = issued_charge(connection, receipt)
-            return answers.answer_of(connection, found.result_digest)
+        return self._showing(
+            lambda connection: answers.answer_of(connection, issued_charge(connection, receipt).result_digest)
+        )
 
     def answers(self, snapshot: str | None = None, analyst: AnalystId | None = None) -> tuple[StoredAnswer, ...]:
         """Stored answers, oldest first: of one snapshot, paid for by one analyst, where these are named. Those before their tick are not to be shown."""
-        with self._store.transaction(writes=False) as connection:
-            return answers.stored_answers(connection, snapshot, analyst)
+        return self._showing(lambda connection: answers.stored_answers(connection, snapshot, analyst))
 
     # --- decisions and marks ----------------------------------------------------------------------------------------------
 
@@ -428,7 +384,7 @@ class Ledger:
             UnknownChargeError, DecisionError, DecisionNeededError: as `record_step`; nothing was written.
         """
         with self._spending() as (connection, _):
-            decided = record_step(connection, charge_id, kind, now=now(), before_decision=before_decision)
+            decided = record_step(connection, charge_id, kind, now=self._clock(), before_decision=before_decision)
             append(connection, f"decide {charge_id} {kind.value}")
             return decided
 
@@ -449,7 +405,7 @@ class Ledger:
         """
         check_digest(request_digest)
         with self._spending() as (connection, anchor):
-            mark = unbounded.write_mark(connection, parse_dataset_id(dataset), request_digest, now()[:10])
+            mark = unbounded.write_mark(connection, parse_dataset_id(dataset), request_digest, self._clock()[:10])
             append(connection, f"unbounded {request_digest}")
             anchor.raise_state(stored_state(connection))
             return mark
@@ -469,82 +425,7 @@ class Ledger:
         with self._store.transaction(writes=False) as connection:
             return stored_statement(connection)
 
-    def statement_before(self, day: str) -> Statement:
+    def statement_before(self, day: str, *, today: str) -> Statement:
         """The same, of what was charged before the beginning of a day (ISO 8601, UTC); for the public statement."""
         with self._store.transaction(writes=False) as connection:
-            return stored_statement(connection, before=day)
-
-    # --- the anchor -------------------------------------------------------------------------------------------------------
-
-    def check_anchor(self) -> None:
-        """Return when the ledger may spend as far as its anchor is concerned.
-
-        Raises:
-            LedgerAnchorMissingError, BrokenLedgerAnchorError, LedgerBehindAnchorError: it may not.
-        """
-        with self._store.transaction(writes=False) as connection:
-            check_not_behind(connection, self._anchor(connection))
-
-    def set_anchor(self, place: Path) -> None:
-        """Give a ledger of an earlier version its first anchor, move the anchor to another place, or say where it was moved to.
-
-        Raises:
-            LedgerExistsError: another file is there.
-            LedgerAnchorMissingError, BrokenLedgerAnchorError: the present anchor cannot be read.
-        """
-        with self._store.transaction(writes=True) as connection:
-            known = stored_place(connection, self._store.path)
-            if known is None:
-                secret = secrets.token_hex(32)
-                fresh = LedgerAnchor(place, stored_statement(connection).ledger_id, secret)
-                fresh.create(stored_state(connection), head(connection))
-                move_anchor(connection, self._store.path, place, secret)
-                return
-            old = self._anchor(connection)
-            moved = old.at(place)
-            if place.exists() and not known.exists():
-                check_not_behind(connection, moved)  # somebody moved the file
-            else:
-                check_not_behind(connection, old)
-                moved.create(old.state(), old.end())
-            move_anchor(connection, self._store.path, place, None)
-        if known.exists() and not os.path.samefile(known, place):
-            old.remove()
-
-    def resume(self) -> bool:
-        """Take an earlier copy into use: count everything up to the anchored ceilings as spent (privacy rule 20).
-
-        Returns:
-            Whether there was anything to resume.
-
-        Raises:
-            LedgerAnchorMissingError, BrokenLedgerAnchorError: there is no ceiling to resume from.
-        """
-        with self._store.transaction(writes=True) as connection:
-            anchor = self._anchor(connection)
-            resumed = resume(connection, anchor, now())
-            last = head(connection)
-            self._failpoint("resume.written")
-        self._failpoint("resume.committed")
-        if resumed:
-            with anchor.alone():
-                anchor.write_end(last)
-        return resumed
-
-    def _anchor(self, connection: Connection) -> LedgerAnchor:
-        return stored_anchor(connection, self._store.path)
-
-    @contextmanager
-    def _spending(self, *steps: Step) -> Iterator[tuple[Connection, LedgerAnchor]]:
-        """Run a transaction of a ledger that is not behind its anchor; the new end is in the anchor, on disk, when this ends."""
-        with self._store.transaction(writes=True) as connection:
-            anchor = self._anchor(connection)
-            check_not_behind(connection, anchor)
-            yield connection, anchor
-            for step in steps[:1]:
-                self._failpoint(step)
-        with anchor.alone(), self._store.transaction(writes=False) as connection:
-            self._failpoint("anchor.begun")
-            confirm(connection, anchor)
-        for step in steps[1:]:
-            self._failpoint(step)
+            return stored_statement(connection, of=charged_before(day, today))

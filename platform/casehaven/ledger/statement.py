@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import date, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import ColumnElement, Connection, Row, or_, select
 
 from casehaven.ledger import models
 from casehaven.ledger.accounts import latest_raises, stored_ledger_policy, stored_policy, with_raise
@@ -115,8 +116,19 @@ def statement_row(
     )
 
 
-def stored_statement(connection: Connection, *, before: str | None = None) -> Statement:
-    """Return the state of a whole ledger, of now or of the beginning of a day (ISO 8601, UTC)."""
+def charged_before(day: str, today: str) -> ColumnElement[bool]:
+    """What was charged before the beginning of a day. What a clock that was ahead dated after today counts as charged before it: no statement hides it.
+
+    Args:
+        day: ISO 8601, UTC.
+        today: ISO 8601, UTC.
+    """
+    tomorrow = (date.fromisoformat(today) + timedelta(days=1)).isoformat()
+    return or_(models.charge.c.charged_at < day, models.charge.c.charged_at >= tomorrow)
+
+
+def stored_statement(connection: Connection, *, of: ColumnElement[bool] | None = None) -> Statement:
+    """Return the state of a whole ledger: of all charges, or of some. What was lost with an earlier copy is always in it, so that no resumption lowers an amount."""
     ledger = connection.execute(select(models.ledger)).one()
     policy = stored_ledger_policy(connection)
     raised = latest_raises(connection)
@@ -126,7 +138,7 @@ def stored_statement(connection: Connection, *, before: str | None = None) -> St
     }
     order = (models.account.c.dataset_id, models.account.c.block)
     accounts = connection.execute(select(models.account).order_by(*order)).all()
-    earlier = None if before is None else _spent_before(connection, before)
+    earlier = None if of is None else _spent_of(connection, of)
     since = unbounded_since(connection)
     rows = tuple(
         statement_row(account, policies[account.dataset_id], since.get(account.dataset_id), earlier)
@@ -136,7 +148,7 @@ def stored_statement(connection: Connection, *, before: str | None = None) -> St
         ledger_id=ledger.ledger_id,
         policy=policy,
         rows=rows,
-        odometer=stored_odometer(connection, policy, rows, before),
+        odometer=stored_odometer(connection, policy, rows, of),
         releases=release_decisions(connection),
         raises=tuple(
             StatementRaise(**{key: value for key, value in row._asdict().items() if key != "request_sha256"})
@@ -147,25 +159,25 @@ def stored_statement(connection: Connection, *, before: str | None = None) -> St
 
 
 def stored_odometer(
-    connection: Connection, policy: LedgerPolicy, rows: Sequence[StatementRow], before: str | None = None
+    connection: Connection, policy: LedgerPolicy, rows: Sequence[StatementRow], of: ColumnElement[bool] | None = None
 ) -> Odometer:
-    """Return the worst total for one person, of now or of the beginning of a day."""
+    """Return the worst total for one person, of all charges or of some."""
     balances: dict[str, int] = {}
     for row in rows:
         balances[row.dataset] = max(balances.get(row.dataset, 0), row.spent_nano_rho)
-    worst = worst_person(policy, balances, shared_charges(connection, before))
+    worst = worst_person(policy, balances, shared_charges(connection, of))
     additive = worst.tokens > 1 and any(row.spent_delta_units for row in rows)
     unbounded = any(row.unbounded_since is not None for row in rows)
     return replace(worst, epsilon=None, unbounded=unbounded) if additive or unbounded else worst
 
 
-def _spent_before(connection: Connection, before: str) -> Spent:
-    """Return what accounts had spent at the beginning of a day."""
-    line, paid, part, again = models.charge_line.c, models.charge.c, models.resume_line.c, models.resume.c
+def _spent_of(connection: Connection, of: ColumnElement[bool]) -> Spent:
+    """Return what accounts spent in some charges, and in what was lost with an earlier copy."""
+    line, paid, part = models.charge_line.c, models.charge.c, models.resume_line.c
     charged = select(line.account_id, paid.nano_rho, paid.delta_units).join_from(models.charge_line, models.charge)
     resumed = select(part.account_id, part.nano_rho, part.delta_units).join_from(models.resume_line, models.resume)
     found: dict[int, tuple[int, int]] = {}
-    for query in (charged.where(paid.charged_at < before), resumed.where(again.resumed_at < before)):
+    for query in (charged.where(of), resumed):
         for account_id, nano_rho, delta_units in connection.execute(query):
             known = found.get(account_id, (0, 0))
             found[account_id] = (known[0] + nano_rho, known[1] + delta_units)

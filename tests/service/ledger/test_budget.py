@@ -257,6 +257,46 @@ def test_a_statement_is_verified_offline_and_any_change_is_seen(ledger: Ledger, 
         sign(public_statement(ledger), ONE).save(path)
 
 
+def at(desk: Desk, clock: str, nano_rho: int) -> None:
+    ledger = desk.open(clock=lambda: clock)
+    ledger.begin_draw(desk.charge(nano_rho, ledger=ledger))
+
+
+def parts(desk: Desk, day: date) -> tuple[int, int]:
+    """The sixteenths of the charged account, and those of the worst total for one person."""
+    statement: Any = public_statement(desk.open(), today=day)
+    told = next(row for row in statement["accounts"] if (row["dataset"], row["block"]) == ("north/cases", "2021"))
+    return told["spent_parts"], statement["odometer"]["nano_rho_at_most"]
+
+
+def test_no_amount_of_a_statement_falls_when_an_earlier_copy_is_resumed(desk: Desk) -> None:
+    at(desk, "2026-09-02T00:00:00Z", CAP // 16)
+    put_back = desk.copy()
+    at(desk, "2026-10-02T00:00:00Z", CAP * 10 // 16)
+    before = parts(desk, date(2026, 11, 5))
+    assert before[0] == 11
+    put_back()
+    desk.open(clock=lambda: "2026-11-10T00:00:00Z").resume()
+    after = parts(desk, date(2026, 11, 20))
+    assert after[0] >= before[0]
+    assert after[1] >= before[1]
+
+
+def test_what_was_charged_under_a_clock_that_was_ahead_is_in_the_next_statement(desk: Desk) -> None:
+    at(desk, "2036-01-05T00:00:00Z", CAP * 3 // 4)
+    at(desk, "2026-11-02T00:00:00Z", 1000)
+    assert parts(desk, date(2026, 12, 5))[0] == 13
+    assert parts(desk, date(2037, 1, 1))[0] == 13
+
+
+def test_a_clock_that_is_set_back_shows_no_charge_within_a_month(desk: Desk) -> None:
+    at(desk, "2026-11-05T00:00:00Z", CAP // 32)
+    before = parts(desk, date(2026, 11, 20))
+    at(desk, "2026-10-31T00:00:00Z", CAP // 3)
+    assert parts(desk, date(2026, 11, 20)) == before == (0, 0)
+    assert parts(desk, date(2026, 12, 1))[0] == 6
+
+
 def test_a_statement_says_in_words_what_has_no_bound(ledger: Ledger) -> None:
     spend(ledger, 5)
     ledger.mark_unbounded("north/cases", "ab" * 32)
