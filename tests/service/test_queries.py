@@ -45,11 +45,13 @@ class Desk:
     house: SafeHouse
     ledger: Ledger
     asked: int = 0
+    now: int = 1_700_000_000
 
     def queries(self, **more: Any) -> Queries:
         """Open the vault anew for questions, as a later command does."""
         vault = self.house.open()
-        return Queries(vault=vault, ledger=self.ledger, datasets=[vault.dataset("north", "cases")], **more)
+        datasets = [vault.dataset("north", "cases")]
+        return Queries(vault=vault, ledger=self.ledger, datasets=datasets, clock=lambda: self.now, **more)
 
     def ask(self, document: Mapping[str, Any], *, key: str | None = None, queries: Queries | None = None) -> Asked:
         """Ask, under a key of its own unless one is given."""
@@ -243,13 +245,16 @@ def test_a_question_that_follows_from_earlier_answers_is_free(desk: Desk) -> Non
     assert women is not None and abs(women[0] - 150) <= 40
 
 
-def test_a_new_version_of_the_dataset_is_another_snapshot(desk: Desk, people: MakePeople) -> None:
-    desk.ask({"by": ["gender"], **SHARP})
+def test_a_new_day_is_another_snapshot(desk: Desk, people: MakePeople) -> None:
+    first = desk.ask({"by": ["gender"], **SHARP})
     desk.house.take_in(agreeing(people(100, start=300)))
+    assert desk.ask({"by": ["gender"], **SHARP}).answer == first.answer  # no change is told on the day it is made
+    desk.now += 86_400
     again = desk.ask({"by": ["gender"], **SHARP})
     assert again.charged is not None and again.answer["earlier_tables"] == 0
     woman = numbers(again)["woman",]
     assert woman is not None and abs(woman[0] - 200) <= 5
+    assert len(desk.queries().answers()) == 1 and len(desk.queries().answers(every_day=True)) == 2
 
 
 # --- what fails ---
@@ -330,6 +335,7 @@ def test_people_are_held_for_the_same_version_alone_and_every_use_is_in_the_audi
     first = held._found
     assert first is not None
     desk.house.take_in(agreeing(people(100, start=300)))
+    desk.now += 86_400
     found = numbers(desk.ask({"by": ["gender"], **SHARP}, queries=desk.queries(held=held)))
     assert found["woman",] is not None and abs(found["woman",][0] - 200) <= 5
     assert held._found is not None and held._found[2] is not first[2]

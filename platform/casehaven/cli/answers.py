@@ -16,6 +16,7 @@ from casehaven.queries.screen import answer_lines, guarantee_lines
 @click.command("answers")
 @source_options
 @click.option("--show", "number", type=int, metavar="N", help="Show the answer with this number, all of it.")
+@click.option("--all", "every_day", is_flag=True, help="Those of earlier days as well, whatever changed since.")
 @click.option("--json", "as_json", is_flag=True, help="Print the answers as JSON, for programs.")
 def command(
     sources: tuple[str, ...],
@@ -25,13 +26,14 @@ def command(
     root_spec: str,
     path: Path,
     number: int | None,
+    every_day: bool,
     as_json: bool,
 ) -> None:
-    """List the stored answers about datasets as they are now. Costs nothing, and does not say who asked."""
+    """List the stored answers about datasets, of today or of every day. Costs nothing, and does not say who asked."""
     from casehaven.queries import shown_answer
 
     queries = opened_queries(sources, tokens_are, analyst, vault_path, root_spec, path)
-    found = queries.answers()
+    found = queries.answers(every_day=every_day)
     if number is not None:
         if not 1 <= number <= len(found):
             raise click.UsageError(f"there are {len(found)} stored answers, numbered from 1")
@@ -47,7 +49,9 @@ def command(
         click.echo(json.dumps(answers, ensure_ascii=False, indent=2))
         return
     if not found:
-        click.echo("no answer is stored about these datasets as they are now")
+        click.echo(
+            "no answer is stored about these datasets" + ("" if every_day else " today; --all lists earlier days")
+        )
     for place, (stored, answer) in enumerate(zip(found, answers, strict=True), start=1):
         day = datetime.fromtimestamp(stored.stored_at, UTC).date().isoformat()
         click.echo(f"{place:>3}  {day}  within {answer['within']:,.1f}  {_about(answer['question'])}")

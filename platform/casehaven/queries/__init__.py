@@ -1,10 +1,17 @@
 """Questions to datasets of a vault and to released bundles: priced, charged first, answered with intervals."""
 
-from casehaven.queries.errors import ChargedFailureError, OtherUnitError, QueryError, SavedQuestionError
+from casehaven.queries.errors import (
+    AnswerNotYetError,
+    ChargedFailureError,
+    OtherUnitError,
+    QueryError,
+    SavedQuestionError,
+)
 from casehaven.queries.held import HeldPeople
 from casehaven.queries.service import Asked, Queries, Quote, shown_answer
 
 __all__ = [
+    "AnswerNotYetError",
     "Asked",
     "ChargedFailureError",
     "HeldPeople",

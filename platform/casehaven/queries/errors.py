@@ -19,3 +19,7 @@ class SavedQuestionError(QueryError):
 
 class ChargedFailureError(QueryError):
     """Something failed after the charge; says no more, because what failed may depend on records (privacy rule 23)."""
+
+
+class AnswerNotYetError(QueryError):
+    """The answer is stored, and its tick has not come (privacy rule 24)."""

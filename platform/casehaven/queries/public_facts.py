@@ -6,6 +6,7 @@ import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Final
 
 from casehaven.vault.datasets import Dataset
@@ -20,7 +21,16 @@ PURPOSE: Final = "pooled_statistics"
 
 @dataclass(frozen=True, kw_only=True)
 class SnapshotFacts:
-    """What is asked about: datasets at their versions, for one purpose."""
+    """What is asked about: datasets of one vault on one day, for one purpose.
+
+    The day is public, and a version is not: a version would move at the very moment of a withdrawal, an erasure or a correction, and tell whoever
+    can bring one about whether the person is there (privacy rules 5 and 21).
+    """
+
+    vault_id: str
+    """Name of the vault: answers of one are never those of another."""
+    day: str
+    """UTC day, such as 2026-03-01: a new day is a new snapshot, whether or not anything changed."""
 
     datasets: tuple[Dataset, ...]
     """In the order of their names."""
@@ -28,11 +38,15 @@ class SnapshotFacts:
     people_cap: int
 
     @staticmethod
-    def of(datasets: Sequence[Dataset], tokens_are: Tokens) -> SnapshotFacts:
-        """Return the facts of some datasets."""
+    def of(datasets: Sequence[Dataset], tokens_are: Tokens, *, vault_id: str, seconds: int) -> SnapshotFacts:
+        """Return the facts of some datasets of a vault, at so many seconds since 1970."""
         ordered = tuple(sorted(datasets, key=lambda dataset: dataset.id))
         return SnapshotFacts(
-            datasets=ordered, tokens_are=tokens_are, people_cap=sum(dataset.people_cap for dataset in ordered)
+            vault_id=vault_id,
+            day=datetime.fromtimestamp(seconds, UTC).date().isoformat(),
+            datasets=ordered,
+            tokens_are=tokens_are,
+            people_cap=sum(dataset.people_cap for dataset in ordered),
         )
 
     @property
@@ -54,10 +68,12 @@ class SnapshotFacts:
         values = self.schema.attribute(block.attribute).values
         return ("", *(value.code for value in values if value.missing is None))
 
-    def stated(self) -> dict[str, JsonValue]:
-        """Return the facts as an answer states them."""
+    @property
+    def about(self) -> dict[str, JsonValue]:
+        """The facts that are the same on every day."""
         return {
-            "datasets": [[dataset.id, dataset.version] for dataset in self.datasets],
+            "vault": self.vault_id,
+            "datasets": [dataset.id for dataset in self.datasets],
             "schema": f"{self.schema.id} {self.schema.version}",
             "schema_sha256": self.schema.digest(),
             "purpose": PURPOSE,
@@ -65,10 +81,14 @@ class SnapshotFacts:
             "people_cap": self.people_cap,
         }
 
+    def stated(self) -> dict[str, JsonValue]:
+        """Return the facts as an answer states them."""
+        return {**self.about, "day": self.day}
+
     @property
     def name(self) -> str:
         """What answers are stored under: two snapshots that differ in anything public have two names."""
-        return f"snapshot-1:{hashlib.sha256(canonical_json(self.stated())).hexdigest()}"
+        return f"snapshot-2:{hashlib.sha256(canonical_json(self.stated())).hexdigest()}"
 
 
 def public_numbers(schema: CaseSchema) -> Numbers:

@@ -9,7 +9,7 @@ The order is the rule (privacy rules 14, 16 and 17):
 5. The answer is stored, in one transaction with the mark that it was revealed, and only then shown: the stored bytes, not others.
 6. What fails after the charge fails with one sentence, whatever it was: it may have depended on records (privacy rule 23). The charge stands; the same key may try once more.
 
-An attempt that was cut short is repeated under its key: it finds its charge, and its answer where one was stored.
+An attempt that was cut short is repeated under its key: it finds its charge, and its answer where one was stored, on whatever day that was.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from casehaven.errors import CasehavenError
 from casehaven.ledger import (
     ANSWER_PURPOSE,
     AllowanceState,
+    AlreadyRevealedError,
     AnalystId,
     AnswerKey,
     IdempotencyKey,
@@ -31,7 +32,7 @@ from casehaven.ledger import (
     LedgerError,
     StoredAnswer,
 )
-from casehaven.queries.errors import ChargedFailureError
+from casehaven.queries.errors import AnswerNotYetError, ChargedFailureError
 from casehaven.queries.held import HeldPeople
 from casehaven.queries.public_facts import PURPOSE, SnapshotFacts, public_numbers
 from casehaven.vault.datasets import Dataset
@@ -50,11 +51,12 @@ from casesynth.answers import (
     plan_answer,
     question_digest,
     read_stored,
+    rehearse,
     stored_document,
 )
+from casesynth.answers.document import StoredAnswerError
 from casesynth.answers.question import Integers, WithinPeople
-from casesynth.canonical import JsonValue
-from casesynth.errors import CasesynthError
+from casesynth.canonical import JsonValue, canonical_json
 from casesynth.persons import PersonTable
 from casesynth.privacy import PrivacyLoss, Receipt
 
@@ -114,7 +116,7 @@ class Queries:
     def facts(self) -> SnapshotFacts:
         """What is asked about, as it is now."""
         current = [self.vault.dataset(dataset.organisation, dataset.name) for dataset in self.datasets]
-        return SnapshotFacts.of(current, self.tokens_are)
+        return SnapshotFacts.of(current, self.tokens_are, vault_id=self.vault.vault_id, seconds=self.clock())
 
     def parse(self, document: bytes | Mapping[str, Any]) -> Question:
         """Read a question.
@@ -159,16 +161,20 @@ class Queries:
             BudgetExhaustedError, AllowanceExhaustedError, OdometerExhaustedError: no balance changed.
             IdempotencyConflictError, DrawRefusedError: see the ledger.
             ChargedFailureError: something failed after the charge, which stands.
+            AnswerNotYetError: it is answered, and its tick has not come.
             Whatever `quote` raises; nothing was charged.
         """
         facts = self.facts
         names = [dataset.id for dataset in facts.datasets]
         self.ledger.accepts(names)
         refuse_marked(self.vault, facts.datasets)
+        known = self.ledger.find(key)
+        done = None if known is None else self.ledger.answer_of(known.receipt)
+        if done is not None and self._answers_it(done, facts, question):
+            return self._before(done)
         paid = self._paid(facts, question)
         alone = self._plan(facts, question, ())
         plan = self._plan(facts, question, paid) if paid else alone
-        known = self.ledger.find(key)
         if known is None:
             hit = self._cached(facts, alone)
             if hit is not None:
@@ -186,9 +192,17 @@ class Queries:
             )
         return self._pay(facts, plan, paid, names, key)
 
-    def answers(self) -> tuple[StoredAnswer, ...]:
-        """Return the stored answers on the snapshot as it is now, oldest first, without who asked."""
-        return self._visible(self.facts)
+    def answers(self, *, every_day: bool = False) -> tuple[StoredAnswer, ...]:
+        """Return the stored answers about these datasets, oldest first, without who asked.
+
+        Args:
+            every_day: those of earlier days as well, whatever changed since.
+        """
+        facts = self.facts
+        if not every_day:
+            return self._visible(facts)
+        now = self.clock()
+        return tuple(found for found in self.ledger.answers() if found.visible_at <= now and _is_about(found, facts))
 
     # --- steps ---
 
@@ -198,10 +212,12 @@ class Queries:
         body: dict[str, JsonValue] = {
             "question": plan.question.canonical,
             "accuracy": _accuracy(plan.question),
-            "snapshot": facts.name,
+            "about": facts.about,
         }
+        rehearse(plan, paid)  # before the charge: no answer fails for what public facts could have told
         opened = _source(self.vault, facts, plan.question, self.held)
         drawing = False
+        issued: Receipt | None = None
 
         def charge(loss: PrivacyLoss) -> Receipt:
             return self.ledger.charge(  # privacy rule 14: charge before data is touched
@@ -215,7 +231,8 @@ class Queries:
             )
 
         def open_rows(receipt: Receipt) -> PersonTable | RecordTable:
-            nonlocal drawing
+            nonlocal drawing, issued
+            issued = receipt
             done = self.ledger.answer_of(receipt)
             if done is not None:
                 raise _AnsweredBeforeError(done)
@@ -232,19 +249,21 @@ class Queries:
                 receipt, self._key(facts, plan), document=document, visible_at=self.clock()
             )
         except _AnsweredBeforeError as before:
-            return Asked(answer=_shown(before.stored), charged=None, free="asked before under this key")
-        except (
-            CasehavenError,
-            CasesynthError,
-            OSError,
-            MemoryError,
-            ValueError,
-        ) as error:  # ValueError: NumPy and Arrow
-            if not drawing or isinstance(error, LedgerError):
+            return self._before(before.stored)
+        except AlreadyRevealedError:  # another attempt under this key was faster
+            done = None if issued is None else self.ledger.answer_of(issued)
+            if done is None:
+                raise
+            return self._before(done)
+        except LedgerError:
+            raise
+        except Exception:  # privacy rule 23: whatever it is, it may have depended on records
+            if not drawing:
                 raise
             raise ChargedFailureError(
                 "the answer failed after it was charged; the charge stands, and the same request may be tried once more"
             ) from None
+        self._due(stored)
         return Asked(answer=_shown(stored), charged=plan.loss, free=None)
 
     def _plan(self, facts: SnapshotFacts, question: Question, paid: Tables) -> AnswerPlan:
@@ -264,10 +283,30 @@ class Queries:
         """Return a stored answer that is as exact as what is asked for (privacy rule 17), by the plan without earlier tables."""
         asked = alone.question.accuracy
         within = asked.people if isinstance(asked, WithinPeople) else alone.within
-        found = self.ledger.cached_answer(
-            replace(self._key(facts, alone), noise_scale=max(-int(-within * NANO_PEOPLE // 1), 1))
-        )
-        return found if found is not None and found.visible_at <= self.clock() else None
+        key = replace(self._key(facts, alone), noise_scale=max(-int(-within * NANO_PEOPLE // 1), 1))
+        found = [
+            stored
+            for stored in self._visible(facts)
+            if (stored.key.plan_sha256, stored.key.mechanism) == (key.plan_sha256, key.mechanism)
+            and stored.key.noise_scale <= key.noise_scale
+        ]
+        return min(found, key=lambda stored: stored.key.noise_scale, default=None)
+
+    def _before(self, stored: StoredAnswer) -> Asked:
+        """Return what the request was answered with before."""
+        self._due(stored)
+        return Asked(answer=_shown(stored), charged=None, free="asked before under this key")
+
+    def _due(self, stored: StoredAnswer) -> None:
+        if stored.visible_at > self.clock():
+            raise AnswerNotYetError("the answer is stored, and is shown after its tick")
+
+    @staticmethod
+    def _answers_it(stored: StoredAnswer, facts: SnapshotFacts, question: Question) -> bool:
+        """Whether an answer is to this question at this accuracy; where it is not, the ledger says what is wrong."""
+        answer = _shown(stored)
+        asked = canonical_json([question.canonical, _accuracy(question)])
+        return _is_about(stored, facts) and canonical_json([answer["question"], answer["accuracy"]]) == asked
 
     def _visible(self, facts: SnapshotFacts) -> tuple[StoredAnswer, ...]:
         now = self.clock()
@@ -279,6 +318,16 @@ class Queries:
         for found in self._visible(facts):
             tables += _read(found.sha256, found.document)[1]
         return tuple(helping(question, tables))
+
+
+def _is_about(stored: StoredAnswer, facts: SnapshotFacts) -> bool:
+    """Whether a stored answer is about these datasets of this vault, on whatever day."""
+    try:
+        said = dict(_shown(stored)["snapshot"])
+    except StoredAnswerError:  # of a version that stored other things
+        return False
+    said.pop("day", None)
+    return said == facts.about
 
 
 class _AnsweredBeforeError(CasehavenError):

@@ -1,6 +1,6 @@
 """Private answers to single questions: a closed grammar, a plan, a charge, noisy tables, and one consistent estimate with intervals."""
 
-from casesynth.answers.answer import AnswerRow, answer_rows
+from casesynth.answers.answer import AnswerRow, answer_rows, rehearse
 from casesynth.answers.counted import NoisyTable, RecordTable, measure_answer
 from casesynth.answers.document import answer_document, read_stored, stored_document
 from casesynth.answers.grammar import QuestionError, parse_question
@@ -24,5 +24,6 @@ __all__ = [
     "plan_answer",
     "question_digest",
     "read_stored",
+    "rehearse",
     "stored_document",
 ]

@@ -20,7 +20,7 @@ import numpy as np
 
 from casesynth.answers.families import Shown, differences, shown_families
 from casesynth.answers.grid import Family, Floats, GridEstimate
-from casesynth.answers.plan import NORMAL, grid_of
+from casesynth.answers.plan import NORMAL, AnswerPlan, grid_of
 from casesynth.answers.question import (
     ALL,
     Changes,
@@ -85,6 +85,16 @@ def answer_rows(question: Question, tables: Tables) -> tuple[AnswerRow, ...]:
         return tuple(_percentages(question, tables))
     rows = [row for shown in shown_families(question) for row in _counts(question, shown, tables)]
     return (*rows, *(_changes(question, show, tables) if isinstance(show, Changes) else ()))
+
+
+def rehearse(plan: AnswerPlan, paid: Tables) -> None:
+    """Make the answer of a plan with nobody counted: what fails for public facts fails here, before a charge.
+
+    Raises:
+        GridError: the tables would not tell all of it.
+    """
+    blank = [(table, np.zeros(table.shape, np.int64)) for table in plan.tables]
+    answer_rows(plan.question, [*blank, *paid])
 
 
 @dataclass(frozen=True, kw_only=True)
