@@ -366,6 +366,16 @@ def test_no_flipped_byte_changes_a_balance_or_a_cap_unseen(ledger: Ledger, tmp_p
     assert refused > 50
 
 
+def test_a_rule_of_the_database_that_damage_made_bytes_is_damage(ledger: Ledger) -> None:
+    connection = sqlite3.connect(ledger.path)
+    connection.execute("PRAGMA writable_schema = ON")
+    connection.execute("UPDATE sqlite_schema SET sql = CAST(sql AS BLOB) WHERE name = 'ledger_stays'")
+    connection.commit()
+    connection.close()
+    with pytest.raises(DamagedLedgerError):
+        Ledger.open(ledger.path)
+
+
 @pytest.mark.parametrize("keep", [1, 100, 4096, 8192, 20_000])
 def test_a_file_that_was_cut_off_is_refused(ledger: Ledger, keep: int) -> None:
     spend(ledger)

@@ -158,7 +158,7 @@ class SqliteStore:
             if connection.execute(text("PRAGMA foreign_key_check")).first() is not None:
                 raise DamagedLedgerError(f"{self.where} is damaged: a charge refers to an account that is not there")
             there = connection.scalars(text("SELECT sql FROM sqlite_schema WHERE type = 'trigger'")).all()
-            if sorted(there) != sorted(triggers("sqlite")):
+            if sorted(map(str, there)) != sorted(triggers("sqlite")):  # a flipped bit can make a text bytes
                 raise DamagedLedgerError(f"{self.where} is damaged: the rules that protect its balances are not there")
             check_sums(self.where, connection)
 
