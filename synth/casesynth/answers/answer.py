@@ -18,6 +18,7 @@ from typing import Final, Literal, TypeAlias
 
 import numpy as np
 
+from casesynth.answers.by_facts import ByFacts
 from casesynth.answers.families import Shown, differences, shown_families
 from casesynth.answers.grid import Family, Floats, GridEstimate
 from casesynth.answers.plan import NORMAL, AnswerPlan, grid_of
@@ -76,15 +77,15 @@ def answer_rows(question: Question, tables: Tables) -> tuple[AnswerRow, ...]:
     Raises:
         GridError: the tables do not tell all of it.
     """
-    show = question.show
+    show, index = question.show, ByFacts.of(tables)
     if isinstance(show, Mean):
-        return tuple(_means(question, show, tables))
+        return tuple(_means(question, show, index))
     if isinstance(show, Quantiles):
-        return tuple(_quantiles(question, show, tables))
+        return tuple(_quantiles(question, show, index))
     if isinstance(show, Percentages):
-        return tuple(_percentages(question, tables))
-    rows = [row for shown in shown_families(question) for row in _counts(question, shown, tables)]
-    return (*rows, *(_changes(question, show, tables) if isinstance(show, Changes) else ()))
+        return tuple(_percentages(question, index))
+    rows = [row for shown in shown_families(question) for row in _counts(question, shown, index)]
+    return (*rows, *(_changes(question, show, index) if isinstance(show, Changes) else ()))
 
 
 def rehearse(plan: AnswerPlan, paid: Tables) -> None:
@@ -112,7 +113,7 @@ def _numbers(estimate: GridEstimate, family: Family) -> _Numbers:
     return _Numbers(values=estimate.values(family), variances=estimate.covariance(family, family))
 
 
-def _counts(question: Question, shown: Shown, tables: Tables) -> Iterator[AnswerRow]:
+def _counts(question: Question, shown: Shown, tables: ByFacts[Integers]) -> Iterator[AnswerRow]:
     found = _numbers(grid_of(shown, tables, question.where), shown.rows)
     halves, visible = NORMAL * np.sqrt(found.variances), found.shown
     cells = [
@@ -145,7 +146,7 @@ def _cell(question: Question, labels: Sequence[str]) -> tuple[tuple[str, str], .
     return tuple(found)
 
 
-def _percentages(question: Question, tables: Tables) -> Iterator[AnswerRow]:
+def _percentages(question: Question, tables: ByFacts[Integers]) -> Iterator[AnswerRow]:
     last = question.by[-1]
     if isinstance(last, FactAxis):
         for shown in shown_families(question):
@@ -165,7 +166,7 @@ def _percentages(question: Question, tables: Tables) -> Iterator[AnswerRow]:
 
 
 def _ratios(
-    question: Question, shown: Shown, tables: Tables, part: Family, whole: Family, labels: Sequence[str]
+    question: Question, shown: Shown, tables: ByFacts[Integers], part: Family, whole: Family, labels: Sequence[str]
 ) -> Iterator[AnswerRow]:
     estimate = grid_of(shown, tables, question.where)
     parts, wholes = _numbers(estimate, part), _numbers(estimate, whole)
@@ -206,7 +207,7 @@ def _groups(question: Question, shown: Shown) -> list[tuple[tuple[tuple[str, str
     ]
 
 
-def _means(question: Question, show: Mean, tables: Tables) -> Iterator[AnswerRow]:
+def _means(question: Question, show: Mean, tables: ByFacts[Integers]) -> Iterator[AnswerRow]:
     shown, _, answered = _last(question)
     estimate = grid_of(shown, tables, question.where)
     ends = np.array([(0.0, 0.0) if pair is None else pair for pair in show.bounds])
@@ -240,7 +241,7 @@ def _within(number: float, known: Floats) -> float:
     return float(min(max(number, known.min()), known.max()))
 
 
-def _quantiles(question: Question, show: Quantiles, tables: Tables) -> Iterator[AnswerRow]:
+def _quantiles(question: Question, show: Quantiles, tables: ByFacts[Integers]) -> Iterator[AnswerRow]:
     shown, last, answered = _last(question)
     estimate = grid_of(shown, tables, question.where)
     places = np.flatnonzero(answered)
@@ -268,7 +269,7 @@ def _quantiles(question: Question, show: Quantiles, tables: Tables) -> Iterator[
             )
 
 
-def _changes(question: Question, show: Changes, tables: Tables) -> Iterator[AnswerRow]:
+def _changes(question: Question, show: Changes, tables: ByFacts[Integers]) -> Iterator[AnswerRow]:
     shown = shown_families(question)[0]
     axis = next(place for place, split in enumerate(shown.splits) if split.attribute == show.attribute)
     parts = shown.splits[axis].parts

@@ -20,6 +20,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Final
 
+from casesynth.answers.by_facts import ByFacts
 from casesynth.answers.families import Shown, shown_families
 from casesynth.answers.grid import GridError, GridEstimate, GridTable, combine
 from casesynth.answers.question import CountTable, Fact, Integers, Question, Split, Where, WithinPeople
@@ -138,15 +139,16 @@ def plan_answer(
     families = shown_families(question)
     expected = _Expected.of(families, question.where, unit, paid)
     spread, asked = unit[0].spread, question.accuracy
+    weights = _weights(unit, families)
     if price is not None:
         budget = price // spread**2
     elif isinstance(asked, WithinPeople):
-        budget = 0 if _follows(expected, asked.people) else _price(unit, families, expected, asked.people)
+        budget = 0 if _follows(expected, asked.people) else _price(unit, weights, expected, asked.people)
     else:
         budget = _rho_for(asked.epsilon, used) // spread**2
         if budget < len(unit):
             raise AnswerPlanError(_TOO_LITTLE.format(len(unit)))
-    tables = _priced(unit, families, budget) if budget else ()
+    tables = _priced(unit, weights, budget) if budget else ()
     return AnswerPlan(
         question=question,
         tables=tables,
@@ -160,19 +162,25 @@ def plan_answer(
 
 def helping(question: Question, paid: Sequence[tuple[CountTable, Integers]]) -> list[tuple[CountTable, Integers]]:
     """Return those of some noisy tables, of one unit and snapshot, that make an answer more exact."""
-    families = shown_families(question)
     at_most = None if question.unit is None else question.unit.at_most
-    return [
-        (table, values)
-        for table, values in paid
-        if table.at_most == at_most and any(reused(table, None, _axes(shown), question.where) for shown in families)
-    ]
+    index = ByFacts.of(
+        [(table, place) for place, (table, _) in enumerate(paid) if table.at_most == at_most],
+    )
+    helpful: set[int] = set()
+    for shown in shown_families(question):
+        axes = _axes(shown)
+        helpful |= {
+            place
+            for table, place in index.about(axes)
+            if place not in helpful and reused(table, None, axes, question.where) is not None
+        }
+    return [paid[place] for place in sorted(helpful)]
 
 
-def grid_of(shown: Shown, tables: Sequence[tuple[CountTable, Integers]], where: Where) -> GridEstimate:
+def grid_of(shown: Shown, tables: ByFacts[Integers], where: Where) -> GridEstimate:
     """Return the estimate of a family's grid from all tables that say something about it."""
     axes = _axes(shown)
-    found = [reused(table, values, axes, where) for table, values in tables]
+    found = [reused(table, values, axes, where) for table, values in tables.about(axes)]
     return combine(_sizes(shown), [table for table in found if table is not None])
 
 
@@ -206,13 +214,16 @@ class _Expected:
     ) -> _Expected:
         """Look once at what each table says about each family."""
         alike: dict[object, _Family] = {}
+        of_unit = ByFacts.of([(table, place) for place, table in enumerate(unit)])
+        of_paid = ByFacts.of([(table, place) for place, table in enumerate(paid)])
         for shown in families:
             if not shown.counts:
                 continue
             axes = _axes(shown)
-            own = [(place, reused(table, None, axes, where)) for place, table in enumerate(unit)]
+            own = [(place, reused(table, None, axes, where)) for table, place in of_unit.about(axes)]
             told = [(place, table) for place, table in own if table is not None]
-            before = [found for found in (reused(table, None, axes, where) for table in paid) if found is not None]
+            seen = [reused(table, None, axes, where) for table, _ in of_paid.about(axes)]
+            before = [found for found in seen if found is not None]
             kind = (
                 shown.total,
                 tuple(_sizes(shown)),
@@ -264,19 +275,28 @@ def _unit_tables(question: Question) -> list[CountTable]:
     ]
 
 
-def _priced(tables: Sequence[CountTable], families: Sequence[Shown], budget: int) -> tuple[CountTable, ...]:
+def _weights(tables: Sequence[CountTable], families: Sequence[Shown]) -> tuple[float, ...]:
+    """Return what the shares of some tables are proportional to (rule 2)."""
+    resting: dict[frozenset[object], int] = {}
+    for shown in families:
+        keys = [fact.key for fact in shown.facts]
+        for length in range(len(keys) + 1):
+            for some in itertools.combinations(keys, length):
+                resting[frozenset(some)] = resting.get(frozenset(some), 0) + 1
+    return tuple(
+        math.sqrt(table.cells * resting[frozenset[object](fact.key for fact in table.facts)]) for table in tables
+    )
+
+
+def _priced(tables: Sequence[CountTable], weights: Sequence[float], budget: int) -> tuple[CountTable, ...]:
     """Share a budget of nano-rho; each table gets one at least (rule 2)."""
-    resting: dict[tuple[Fact, ...], int] = {}
-    for table in tables:
-        if table.facts not in resting:
-            resting[table.facts] = sum(set(table.facts) <= set(shown.facts) for shown in families)
-    roots = [math.sqrt(table.cells * resting[table.facts]) for table in tables]
     spare = budget - len(tables)
     if spare < 0:
         raise AnswerPlanError(_TOO_LITTLE.format(len(tables)))
+    total = sum(weights)
     return tuple(
-        replace(table, nano_rho=1 + math.floor(spare * root / sum(roots)))
-        for table, root in zip(tables, roots, strict=True)
+        replace(table, nano_rho=1 + math.floor(spare * weight / total))
+        for table, weight in zip(tables, weights, strict=True)
     )
 
 
@@ -288,16 +308,16 @@ def _follows(expected: _Expected, people: float) -> bool:
         return False
 
 
-def _price(unit: Sequence[CountTable], families: Sequence[Shown], expected: _Expected, people: float) -> int:
+def _price(unit: Sequence[CountTable], weights: Sequence[float], expected: _Expected, people: float) -> int:
     """Return the smallest budget at which every count shown is within so many people, to a millionth."""
 
     def enough(budget: int) -> bool:
-        return expected.within(_priced(unit, families, budget)) <= people
+        return expected.within(_priced(unit, weights, budget)) <= people
 
     low, high = len(unit) - 1, PRICE_MAX
     if not enough(high):
         raise AnswerPlanError(f"no price buys an answer within {people:g}")
-    alone = math.ceil(PRICE_MAX * (expected.within(_priced(unit, families, PRICE_MAX)) / people) ** 2)
+    alone = math.ceil(PRICE_MAX * (expected.within(_priced(unit, weights, PRICE_MAX)) / people) ** 2)
     guess = (
         alone + alone // 100_000 + 50 * len(unit)
     )  # variances fall as one over the budget: without earlier tables this is it

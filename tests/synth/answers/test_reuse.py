@@ -10,6 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from casesynth.answers import CountTable, Question, helping, parse_question, plan_answer
+from casesynth.answers.by_facts import ByFacts
 from casesynth.answers.counted import exact_tables
 from casesynth.answers.families import Shown, shown_families
 from casesynth.answers.plan import grid_of
@@ -163,7 +164,8 @@ def test_an_earlier_answer_lowers_the_price_or_sharpens_what_is_bought(name: str
     shown = shown_families(asked)[0]
     own = list(zip(alone.tables, [np.zeros(t.shape, np.int64) for t in alone.tables], strict=True))
     one, both = (
-        grid_of(shown, tables, asked.where).covariance(shown.rows, shown.rows) for tables in (own, [*own, *paid])
+        grid_of(shown, ByFacts.of(tables), asked.where).covariance(shown.rows, shown.rows)
+        for tables in (own, [*own, *paid])
     )
     assert np.all(both <= one * (1 + 1e-12)) and np.any(both < one * 0.999)
 
