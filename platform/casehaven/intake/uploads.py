@@ -29,6 +29,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from sqlalchemy import Connection, func, insert, select
 
+from casehaven.core.collection import no_search
 from casehaven.core.db import insert_many
 from casehaven.intake.errors import ChangedCaseFileError, PersonColumnError
 from casehaven.intake.file_consents import FileConsents
@@ -382,7 +383,7 @@ def take_in(
     key = _key(schema)
     needed = {attribute.name for attribute in schema.recorded} | {key}
     file = open_case_file(source, schema, needed=needed, ignored=ignored) if isinstance(source, Path) else source
-    with vault.locked(dataset) as held:
+    with no_search(), vault.locked(dataset) as held:
         vault.sweep(held)
         keys, started = vault.keys_of(held), now()
         sha256 = file.digest()

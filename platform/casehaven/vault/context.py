@@ -11,6 +11,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final, Literal, TypeAlias, get_args
 
 from casehaven.vault.errors import SealContextError
@@ -95,21 +96,29 @@ class SealContext:
         Raises:
             SealContextError: a text is not Unicode, or longer than 65,536 bytes.
         """
-        try:
-            organisation, dataset = self.organisation.encode(), self.dataset.encode()
-            object_id, schema = self.object_id.encode(), self.schema.encode()
-        except UnicodeEncodeError:
-            raise SealContextError(f"a text of a {self.kind} context is not Unicode") from None
-        if max(len(organisation), len(dataset), len(object_id), len(schema)) > FIELD_BYTES_MAX:
-            raise SealContextError(f"a text of a {self.kind} context is longer than {FIELD_BYTES_MAX} bytes")
         return b"".join(
             (
                 _BEGIN[self.kind],
-                prefixed(organisation),
-                prefixed(dataset),
+                _often(self.kind, self.organisation),
+                _often(self.kind, self.dataset),
                 _VERSION_LENGTH,
                 self.version.to_bytes(8, "big"),
-                prefixed(object_id),
-                prefixed(schema),
+                _field(self.kind, self.object_id),
+                _often(self.kind, self.schema),
             )
         )
+
+
+def _field(kind: Kind, text: str) -> bytes:
+    """Return a text of a context after its length."""
+    try:
+        data = text.encode()
+    except UnicodeEncodeError:
+        raise SealContextError(f"a text of a {kind} context is not Unicode") from None
+    if len(data) > FIELD_BYTES_MAX:
+        raise SealContextError(f"a text of a {kind} context is longer than {FIELD_BYTES_MAX} bytes")
+    return prefixed(data)
+
+
+_often = lru_cache(maxsize=128)(_field)
+"""`_field` of what a whole dataset has in common: names, which are public."""
