@@ -89,7 +89,7 @@ def spender(number):
     blocks = (["2021"], ["2022"], ["2021", "2022"])[number // 3 % 3]
     paid, refused = [], 0
     while refused < 3:
-        loss = PrivacyLoss(nano_rho=(701, 499, 97)[refused])
+        loss = PrivacyLoss(nano_rho=(2003, 499, 97)[refused])
         try:
             ledger.charge(key=IdempotencyKey.create(), body={"n": number}, datasets=datasets, blocks=blocks, loss=loss,
                           purpose="synthetic_release")
@@ -138,7 +138,7 @@ signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), resource.RLIM_INFINITY))
 try:
     ledger.charge(key=IdempotencyKey(text="no-room-left"), body={}, datasets=["north/cases", "south/cases"],
-                  blocks=[str(year) for year in range(1900, 2050)], loss=PrivacyLoss(nano_rho=5), purpose="synthetic_release")
+                  blocks=[str(year) for year in range(1950, 2050)], loss=PrivacyLoss(nano_rho=5), purpose="synthetic_release")
     print("charged")
 except LedgerError as error:
     print(type(error).__name__)
@@ -313,11 +313,11 @@ def test_a_full_database_gives_a_clear_error_and_no_half_charge(ledger: Ledger) 
 
 
 def test_a_write_that_the_system_cuts_off_anywhere_leaves_a_whole_charge_or_none(ledger: Ledger) -> None:
-    years = [str(year) for year in range(1900, 2050)]
+    years = [str(year) for year in range(1950, 2050)]
     for dataset in DATASETS:
         ledger.open_dataset(dataset, years)
     outcomes = set()
-    for room in (0, 8_192, 33_000, 45_000, 60_000, 100_000, 1_000_000):
+    for room in (0, 8_192, 30_000, 60_000, 1_000_000):
         before = balances(ledger)
         ended = run(NO_ROOM, ledger.path, room)
         assert ended.returncode == 0, ended.stderr
