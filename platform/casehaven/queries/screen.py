@@ -86,6 +86,11 @@ def guarantee_lines(answer: Mapping[str, Any]) -> Iterator[str]:
         + f"; {guarantee['mechanism']}"
     )
     yield f"not        {guarantee['not_protected']}"
-    yield "hidden     counts below the larger of 10 and 2.5 standard deviations of their noise, and what rests on them; not the same as nobody"
+    below = answer["hidden_below"]
+    yield (
+        f"hidden     counts below the larger of {below['count']:g} and {below['standard_deviations']:g} standard deviations of their noise, what rests on them, "
+        "and a part that a shown total would tell; not the same as nobody"
+    )
+    yield "intervals  each holds in 95 of 100 cases for itself; among numbers that are shown because they passed the limit, somewhat fewer do"
     if answer["earlier_tables"]:
         yield f"sharper    by {answer['earlier_tables']} noisy tables of earlier answers, at no further cost"

@@ -2,8 +2,8 @@
 
 1. Every table that was paid for on the same snapshot and says something about the question goes into one estimate (`casesynth.answers.reuse`), so one question's
    numbers agree, and earlier answers sharpen later ones.
-2. A count whose estimate is below the larger of 10 and 2.5 standard deviations of its noise is hidden, whatever its true number is; so are percentages,
-   means, quantiles and changes that rest on such counts (privacy rule 25). Hidden does not mean nobody.
+2. What is hidden is decided by `casesynth.answers.hiding`: small counts, whatever their true number is; percentages, means, quantiles and changes that rest
+   on such counts; and what would be told by a difference within the answer (privacy rule 25). Hidden does not mean nobody.
 3. Unknown and not asked are parts of their own, and never in the base of a percentage, a mean or a quantile; a recorded no is an answer (privacy rule 4).
 4. The interval of a mean holds wherever people stand within their values, from the lowest number of each to the highest.
 """
@@ -14,13 +14,14 @@ import itertools
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 import numpy as np
 
 from casesynth.answers.by_facts import ByFacts
 from casesynth.answers.families import Shown, differences, shown_families
 from casesynth.answers.grid import Family, Floats, GridEstimate
+from casesynth.answers.hiding import MINIMUM, Seen, hide_beside_totals, threshold_sigmas, without_lone
 from casesynth.answers.plan import NORMAL, AnswerPlan, grid_of
 from casesynth.answers.question import (
     ALL,
@@ -35,12 +36,6 @@ from casesynth.answers.question import (
     Split,
 )
 from casesynth.answers.ratios import quantile_ends, quantile_place, ratio_interval
-
-MINIMUM: Final = 10.0
-"""Smallest count that is shown (privacy rule 25)."""
-
-MINIMUM_SIGMAS: Final = 2.5
-"""Standard deviations of noise that a count has to pass to be shown."""
 
 Kind: TypeAlias = Literal["count", "percentage", "mean", "quantile", "change"]
 Tables: TypeAlias = Sequence[tuple[CountTable, Integers]]
@@ -77,15 +72,15 @@ def answer_rows(question: Question, tables: Tables) -> tuple[AnswerRow, ...]:
     Raises:
         GridError: the tables do not tell all of it.
     """
-    show, index = question.show, ByFacts.of(tables)
+    show, ground = question.show, _Ground(index=ByFacts.of(tables), sigmas=threshold_sigmas(question))
     if isinstance(show, Mean):
-        return tuple(_means(question, show, index))
+        return tuple(_means(question, show, ground))
     if isinstance(show, Quantiles):
-        return tuple(_quantiles(question, show, index))
+        return tuple(_quantiles(question, show, ground))
     if isinstance(show, Percentages):
-        return tuple(_percentages(question, index))
-    rows = [row for shown in shown_families(question) for row in _counts(question, shown, index)]
-    return (*rows, *(_changes(question, show, index) if isinstance(show, Changes) else ()))
+        return tuple(_percentages(question, ground))
+    rows = list(_counts(question, ground))
+    return (*rows, *(_changes(question, show, ground) if isinstance(show, Changes) else ()))
 
 
 def rehearse(plan: AnswerPlan, paid: Tables) -> None:
@@ -99,23 +94,47 @@ def rehearse(plan: AnswerPlan, paid: Tables) -> None:
 
 
 @dataclass(frozen=True, kw_only=True)
+class _Ground:
+    """What an answer rests on."""
+
+    index: ByFacts[Integers]
+    sigmas: float
+    """Standard deviations that a count has to pass."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class _Numbers:
     values: Floats
     variances: Floats
-
-    @property
-    def shown(self) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
-        """Which pass privacy rule 25."""
-        return self.values >= np.maximum(MINIMUM, MINIMUM_SIGMAS * np.sqrt(self.variances))
+    shown: Seen
+    """Which pass privacy rule 25, each for itself."""
 
 
-def _numbers(estimate: GridEstimate, family: Family) -> _Numbers:
-    return _Numbers(values=estimate.values(family), variances=estimate.covariance(family, family))
+def _numbers(ground: _Ground, estimate: GridEstimate, family: Family) -> _Numbers:
+    values, variances = estimate.values(family), estimate.covariance(family, family)
+    shown = values >= np.maximum(MINIMUM, ground.sigmas * np.sqrt(variances))
+    return _Numbers(values=values, variances=variances, shown=shown)
 
 
-def _counts(question: Question, shown: Shown, tables: ByFacts[Integers]) -> Iterator[AnswerRow]:
-    found = _numbers(grid_of(shown, tables, question.where), shown.rows)
-    halves, visible = NORMAL * np.sqrt(found.variances), found.shown
+def _counts(question: Question, ground: _Ground) -> Iterator[AnswerRow]:
+    families = shown_families(question)
+    found = [_numbers(ground, grid_of(shown, ground.index, question.where), shown.rows) for shown in families]
+    seen: dict[int, Seen] = {}
+    together: dict[tuple[object, ...], dict[tuple[bool, ...], int]] = {}
+    for place, shown in enumerate(families):
+        together.setdefault(tuple(fact.key for fact in shown.facts), {})[shown.total] = place
+    for places in together.values():
+        kept = hide_beside_totals(
+            {total: found[place].shown for total, place in places.items()},
+            {total: found[place].values for total, place in places.items()},
+        )
+        seen |= {place: kept[total] for total, place in places.items()}
+    for place, shown in enumerate(families):
+        yield from _count_rows(question, shown, found[place], seen[place])
+
+
+def _count_rows(question: Question, shown: Shown, found: _Numbers, visible: Seen) -> Iterator[AnswerRow]:
+    halves = NORMAL * np.sqrt(found.variances)
     cells = [
         [(ALL, True)] if total else [(part.label, part.answered) for part in split.parts]
         for split, total in zip(shown.splits, shown.total or (False,) * len(shown.splits), strict=True)
@@ -146,7 +165,7 @@ def _cell(question: Question, labels: Sequence[str]) -> tuple[tuple[str, str], .
     return tuple(found)
 
 
-def _percentages(question: Question, tables: ByFacts[Integers]) -> Iterator[AnswerRow]:
+def _percentages(question: Question, ground: _Ground) -> Iterator[AnswerRow]:
     last = question.by[-1]
     if isinstance(last, FactAxis):
         for shown in shown_families(question):
@@ -155,28 +174,31 @@ def _percentages(question: Question, tables: ByFacts[Integers]) -> Iterator[Answ
             having, both = np.array([[0.0, 1.0]]), np.ones((1, 2))
             plain = shown.rows[: len(shown.splits)]
             label = shown.facts[0].label
-            yield from _ratios(question, shown, tables, (*plain, having, both), (*plain, both, having), [label])
+            yield from _ratios(question, shown, ground, (*plain, having, both), (*plain, both, having), [label])
         return
     shown = shown_families(question)[0]
     known = [part for part in last.parts if part.answered]
     parts = np.array([[float(part is other) for other in last.parts] for part in known])
     base = np.tile(np.array([float(part.answered) for part in last.parts]), (len(known), 1))
     plain = shown.rows[:-1]
-    yield from _ratios(question, shown, tables, (*plain, parts), (*plain, base), [part.label for part in known])
+    yield from _ratios(question, shown, ground, (*plain, parts), (*plain, base), [part.label for part in known])
 
 
 def _ratios(
-    question: Question, shown: Shown, tables: ByFacts[Integers], part: Family, whole: Family, labels: Sequence[str]
+    question: Question, shown: Shown, ground: _Ground, part: Family, whole: Family, labels: Sequence[str]
 ) -> Iterator[AnswerRow]:
-    estimate = grid_of(shown, tables, question.where)
-    parts, wholes = _numbers(estimate, part), _numbers(estimate, whole)
+    estimate = grid_of(shown, ground.index, question.where)
+    parts, wholes = _numbers(ground, estimate, part), _numbers(ground, estimate, whole)
     shared = estimate.covariance(part, whole)
-    others = shown.splits if len(labels) == 1 and shown.lonely else shown.splits[:-1]
+    others = shown.splits if shown.lonely else shown.splits[:-1]
+    both_seen = parts.shown & wholes.shown
+    if not shown.lonely:
+        both_seen = without_lone(both_seen, parts.values, wholes.shown[..., :1], both_seen.ndim - 1)
     cells = [[(p.label, p.answered) for p in split.parts] for split in others]
     flat = zip(
         itertools.product(*cells, [(label, True) for label in labels]),
         *(a.ravel().tolist() for a in (parts.values, wholes.values, parts.variances, wholes.variances, shared)),
-        (parts.shown & wholes.shown).ravel().tolist(),
+        both_seen.ravel().tolist(),
         strict=True,
     )
     for found, top, bottom, top_variance, bottom_variance, both, seen in flat:
@@ -207,20 +229,25 @@ def _groups(question: Question, shown: Shown) -> list[tuple[tuple[tuple[str, str
     ]
 
 
-def _means(question: Question, show: Mean, tables: ByFacts[Integers]) -> Iterator[AnswerRow]:
+def _means(question: Question, show: Mean, ground: _Ground) -> Iterator[AnswerRow]:
     shown, _, answered = _last(question)
-    estimate = grid_of(shown, tables, question.where)
+    estimate = grid_of(shown, ground.index, question.where)
     ends = np.array([(0.0, 0.0) if pair is None else pair for pair in show.bounds])
     known = ends[answered > 0]
     middle = float((known.min() + known.max()) / 2)
     whole = (*shown.rows[:-1], answered[None, :])
-    base = _numbers(estimate, whole)
+    base = _numbers(ground, estimate, whole)
     found = []
     for weights in (ends[:, 0], ends.mean(axis=1), ends[:, 1]):
         part = (*shown.rows[:-1], ((weights - middle) * answered)[None, :])  # about the middle: no digits are lost
-        numbers, shared = _numbers(estimate, part), estimate.covariance(part, whole)
+        numbers, shared = _numbers(ground, estimate, part), estimate.covariance(part, whole)
         found.append([numbers.values.ravel(), numbers.variances.ravel(), shared.ravel()])
-    seen, values, variances = base.shown.ravel(), base.values.ravel(), base.variances.ravel()
+    visible = base.shown
+    for place in sorted(_telling(show, answered)):
+        one = np.zeros((1, len(answered)))
+        one[0, place] = 1.0
+        visible = visible & _numbers(ground, estimate, (*shown.rows[:-1], one)).shown
+    seen, values, variances = visible.ravel(), base.values.ravel(), base.variances.ravel()
     for place, (cell, known_cell) in enumerate(_groups(question, shown)):
         ratios = [
             ratio_interval(top[place], values[place], spread[place], variances[place], both[place], errors=NORMAL)
@@ -237,21 +264,28 @@ def _means(question: Question, show: Mean, tables: ByFacts[Integers]) -> Iterato
         )
 
 
+def _telling(show: Mean, answered: Floats) -> set[int]:
+    """Return the parts whose count a mean would tell: those with numbers of the asker's own, and all where there are but two numbers."""
+    known = [place for place, pair in enumerate(show.bounds) if pair is not None and answered[place]]
+    few = len({show.bounds[place] for place in known}) <= 2
+    return set(known) if few else set(known) & show.named
+
+
 def _within(number: float, known: Floats) -> float:
     return float(min(max(number, known.min()), known.max()))
 
 
-def _quantiles(question: Question, show: Quantiles, tables: ByFacts[Integers]) -> Iterator[AnswerRow]:
+def _quantiles(question: Question, show: Quantiles, ground: _Ground) -> Iterator[AnswerRow]:
     shown, last, answered = _last(question)
-    estimate = grid_of(shown, tables, question.where)
+    estimate = grid_of(shown, ground.index, question.where)
     places = np.flatnonzero(answered)
-    base = _numbers(estimate, (*shown.rows[:-1], answered[None, :])).shown.ravel()
+    base = _numbers(ground, estimate, (*shown.rows[:-1], answered[None, :])).shown.ravel()
     labels = [last.parts[place].label for place in places]
     for level in show.levels:
         rows = np.zeros((len(places), len(answered)))
         for number, place in enumerate(places):
             rows[number] = answered * ((np.arange(len(answered)) <= place) - level)
-        found = _numbers(estimate, (*shown.rows[:-1], rows))
+        found = _numbers(ground, estimate, (*shown.rows[:-1], rows))
         leads = found.values.reshape(-1, len(places))
         deviations = np.sqrt(found.variances).reshape(-1, len(places))
         for number, (cell, known_cell) in enumerate(_groups(question, shown)):
@@ -269,16 +303,16 @@ def _quantiles(question: Question, show: Quantiles, tables: ByFacts[Integers]) -
             )
 
 
-def _changes(question: Question, show: Changes, tables: ByFacts[Integers]) -> Iterator[AnswerRow]:
+def _changes(question: Question, show: Changes, ground: _Ground) -> Iterator[AnswerRow]:
     shown = shown_families(question)[0]
     axis = next(place for place, split in enumerate(shown.splits) if split.attribute == show.attribute)
     parts = shown.splits[axis].parts
     places = [place for place, part in enumerate(parts) if part.answered]
-    estimate = grid_of(shown, tables, question.where)
+    estimate = grid_of(shown, ground.index, question.where)
     rows = [*shown.rows]
     rows[axis] = differences(len(parts), places)
-    found = _numbers(estimate, rows)
-    visible = np.take(_numbers(estimate, shown.rows).shown, places, axis=axis)
+    found = _numbers(ground, estimate, rows)
+    visible = np.take(_numbers(ground, estimate, shown.rows).shown, places, axis=axis)
     both = np.take(visible, range(1, len(places)), axis=axis) & np.take(visible, range(len(places) - 1), axis=axis)
     names = [f"{parts[before].label} to {parts[after].label}" for before, after in itertools.pairwise(places)]
     cells = [

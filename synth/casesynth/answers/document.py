@@ -15,6 +15,7 @@ import numpy as np
 
 from casesynth.answers.answer import AnswerRow, answer_rows
 from casesynth.answers.counted import NoisyTable
+from casesynth.answers.hiding import MINIMUM, threshold_sigmas
 from casesynth.answers.plan import AnswerPlan
 from casesynth.answers.question import CountTable, Fact, Integers, Part, Split, WithinPeople, stored_where
 from casesynth.canonical import JsonValue, canonical_json, parse_json
@@ -58,6 +59,7 @@ def answer_document(
         },
         "earlier_tables": others,
         "within": plan.within,
+        "hidden_below": {"count": MINIMUM, "standard_deviations": round(threshold_sigmas(plan.question), 2)},
         "rows": [row_document(row) for row in rows],
     }
 

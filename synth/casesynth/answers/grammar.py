@@ -16,6 +16,7 @@ from typing import Any, Final
 from casesynth.answers.conditions import ConditionError, everybody, normal, written
 from casesynth.answers.faults import fault_of
 from casesynth.answers.question import (
+    ALL,
     QUESTION_FORMAT,
     REST,
     Accuracy,
@@ -192,8 +193,11 @@ class _Reader:
                 raise QuestionError(f"{where}/codes: a value is in two groups")
             groups.append((_label(fields["label"], f"{where}/label"), codes))
         labels = [label for label, _ in groups]
-        if len(set(labels)) != len(labels) or REST in labels:
-            raise QuestionError(f"{place}: expected another label for each group, and none that is {REST!r}")
+        used = {REST, ALL, *(attribute.values[position] for position in attribute.missing)}
+        if len(set(labels)) != len(labels) or used & set(labels):
+            raise QuestionError(
+                f"{place}: expected another label for each group, and none of {REST!r}, {ALL!r} and missing values"
+            )
         return self._partition(attribute, groups)
 
     def _partition(self, attribute: Attribute, groups: Sequence[tuple[str, frozenset[int]]]) -> Split:
@@ -305,7 +309,10 @@ class _Reader:
             return Quantiles(attribute=self.single(fields["of"], "/show/of").name, levels=tuple(sorted(set(levels))))
         if "mean" in fields and set(fields) <= {"mean", "bounds"}:
             attribute = self.single(fields["mean"], "/show/mean")
-            return Mean(attribute=attribute.name, bounds=self.bounds(attribute, fields.get("bounds", {})))
+            ends = self.bounds(attribute, fields.get("bounds", {}))
+            known = self.numbers.get(attribute.name, (None,) * len(ends))
+            named = frozenset(place for place, pair in enumerate(ends) if pair is not None and pair != known[place])
+            return Mean(attribute=attribute.name, bounds=ends, named=named)
         raise QuestionError("/show: expected counts, percentages, changes, mean, median, or quantiles with of")
 
     def bounds(self, attribute: Attribute, raw: object) -> tuple[tuple[float, float] | None, ...]:

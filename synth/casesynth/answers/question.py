@@ -139,6 +139,8 @@ class Mean:
     attribute: str
     bounds: tuple[tuple[float, float] | None, ...]
     """Per value of the attribute its lowest and highest number; None where the value is no number."""
+    named: frozenset[int] = frozenset()
+    """Values whose numbers are the asker's own, not the schema's."""
 
 
 @dataclass(frozen=True, kw_only=True)

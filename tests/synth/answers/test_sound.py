@@ -21,7 +21,7 @@ from casesynth.answers import (
 from casesynth.answers.by_facts import ByFacts
 from casesynth.answers.counted import exact_tables, noisy_tables
 from casesynth.answers.families import shown_families
-from casesynth.answers.question import CountTableError, Fact, Integers
+from casesynth.answers.question import CountTableError, Fact, Integers, Split
 from casesynth.answers.reuse import reused
 from casesynth.domain import Domain, Multi
 from casesynth.persons import PersonTable
@@ -200,7 +200,7 @@ def test_tables_that_are_left_aside_by_their_facts_would_not_have_helped() -> No
             continue
         index = ByFacts.of(tables)
         for shown in shown_families(question):
-            axes = (*shown.splits, *shown.facts)
+            axes: tuple[Split | Fact, ...] = (*shown.splits, *shown.facts)
             kept = index.about(axes)
             others = [entry for entry in tables if entry not in kept]
             assert [entry for entry in tables if entry in kept] == kept
