@@ -40,7 +40,8 @@ def queries(house: SafeHouse, people: MakePeople, tmp_path: Path) -> Queries:
     ledger = Ledger.create(tmp_path / "ledger.sqlite", LedgerPolicy(account=BudgetPolicy.of("1", "1e-6")))
     ledger.open_dataset("north/cases", BLOCKS)
     vault = house.open()
-    return Queries(vault=vault, ledger=ledger, datasets=[vault.dataset("north", "cases")])
+    datasets = [vault.dataset("north", "cases")]
+    return Queries(vault=vault, ledger=ledger, datasets=datasets, clock=lambda: 1_700_000_000)
 
 
 def _spent(ledger: Ledger) -> int:
@@ -149,7 +150,7 @@ def test_averaging_one_question_asked_a_hundred_times_in_other_words_gains_nothi
 
 def test_ten_accounts_of_one_attacker_share_one_budget(queries: Queries) -> None:
     names = [f"analyst-{number}" for number in range(10)]
-    assert _asked_until_refused(queries, _differencing(), names) > 0
+    assert _asked_until_refused(queries, _differencing()[::3], names) > 0
     spent, cap = _spent(queries.ledger), queries.ledger.statement().rows[0].cap_nano_rho
     assert _told(queries) * NANO / 2 <= spent * (1 + 1e-9) <= cap * (1 + 1e-9)
     for name in (*names, "the-next"):  # nobody is left anything, whoever asks
