@@ -29,16 +29,16 @@ SIZES = (10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000)
 """Sizes of counts for which errors are stated, in people; the formula was fitted on these."""
 
 _ERROR = (
-    (0.426, 0.57, -0.023, 0.058, -0.002),
-    (0.6, 0.12, 0.29, 0.105, -0.037),
-    (0.938, -0.046, 0.254, 0.12, -0.031),
+    (0.76, 0.422, -0.053, 0.077, -0.003),
+    (0.541, 0.147, 0.297, 0.099, -0.035),
+    (0.74, -0.019, 0.329, 0.109, -0.037),
 )
 """Per length: logarithm of the error as a sum of these times 1, log s, log c, log s log c and (log c)^2; s the noise of the length, c the size."""
 
-_SHOWN_FROM = ((2.434, -0.387, 0.168), (3.072, -0.816, 0.218), (2.396, -0.283, 0.134))
+_SHOWN_FROM = ((2.744, -0.571, 0.201), (2.967, -0.756, 0.22), (3.377, -1.055, 0.276))
 """Per length: logarithm of the count from which half of all combinations are shown, as a sum of these times 1, log s and (log s)^2."""
 
-_TAIL = (0.28, 0.64, 0.87)
+_TAIL = (0.29, 0.59, 0.86)
 """Per length: of the combinations that c people have, the share that ten times as many have falls with this power."""
 
 _TRIED_NOISE = (4.4, 130.0)
