@@ -89,8 +89,6 @@ def main() -> None:
             parts.append(f"`{line}`\n\n{done.stdout.strip()}\n")
         kept = _sections(PAGE.read_text(encoding="utf-8")) if PAGE.exists() else {}  # now, not before a run of an hour
         kept[name] = "\n".join(parts)
-        if name == "peers":
-            kept.pop("mst-aim", None)  # the section that it replaces
         order = [*RUNS, *(other for other in kept if other not in RUNS)]
         text = "\n".join([INTRODUCTION, *(kept[name] for name in order if name in kept)])
         PAGE.write_text(text.rstrip("\n") + "\n", encoding="utf-8")
