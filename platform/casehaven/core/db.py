@@ -2,7 +2,7 @@
 
 1. A transaction that returned is on disk: SQLite in WAL mode with `synchronous=FULL`, Postgres with `synchronous_commit=on`.
 2. Writers follow one another: `BEGIN IMMEDIATE` on SQLite, one advisory lock on Postgres. What a writer read in its transaction is still true
-   when it writes, so that a chain of audit entries or the number of a version never has two authors.
+   when it writes, so that a chain of audit entries or the number of a version never has two authors. A writer that locks its rows itself says so (`alone=False`).
 3. A reader sees one moment, however long it reads.
 4. What is deleted is overwritten where the database can: `secure_delete` on SQLite. `Database.scrub` empties the write-ahead log of SQLite and vacuums the
    tables of Postgres, so that a destroyed key does not wait there. Copies that a disk or a backup keeps are a named limit.
@@ -58,6 +58,9 @@ _WAIT_SECONDS = 60.0
 _WRITER_LOCK = 0x6361736568617665
 """Advisory lock that a writer on Postgres holds until its transaction ends: `casehave` in ASCII."""
 
+SERVICE_WRITER_LOCK = 0x6361736573727663
+"""The same of the service store, `casesrvc`: whoever signs in never waits for an intake, also where one server holds both."""
+
 _PRAGMAS = (
     "journal_mode = WAL",
     "synchronous = FULL",
@@ -83,9 +86,10 @@ class Database:
     >>> folder.cleanup()
     """
 
-    def __init__(self, engine: Engine, where: str, path: Path | None) -> None:
+    def __init__(self, engine: Engine, where: str, path: Path | None, *, writer_lock: int = _WRITER_LOCK) -> None:
         """Use `open` or `create`."""
         self._engine = engine
+        self._writer_lock = writer_lock
         self.where = where
         """The file, or the server without a password; for messages."""
         self.path = path
@@ -97,40 +101,46 @@ class Database:
         return "postgresql" if self.path is None else "sqlite"
 
     @classmethod
-    def open(cls, url_or_path: str | Path) -> Database:
+    def open(cls, url_or_path: str | Path, *, writer_lock: int = _WRITER_LOCK) -> Database:
         """Open a database that is there.
 
         Args:
             url_or_path: a SQLite file, or `postgresql://user@host/name`; the password comes from `PGPASSWORD` or libpq's password file.
+            writer_lock: on Postgres, the number of the lock that writers take; stores that share a server have their own.
 
         Raises:
             DatabaseMissingError: there is no such file, or the server does not answer.
         """
         if is_postgres(url_or_path):
-            return _postgres(str(url_or_path))
+            return _postgres(str(url_or_path), writer_lock)
         path = Path(url_or_path)
         if not path.is_file():
             raise DatabaseMissingError(f"there is no database at {path}")
         return _sqlite(path)
 
     @classmethod
-    def create(cls, url_or_path: str | Path) -> Database:
+    def create(cls, url_or_path: str | Path, *, mode: int = 0o600, writer_lock: int = _WRITER_LOCK) -> Database:
         """Make an empty SQLite file that only its owner may read, or open an empty Postgres database.
+
+        Args:
+            url_or_path: as for `open`.
+            mode: permissions of the SQLite file; SQLite gives its log the same.
+            writer_lock: as for `open`.
 
         Raises:
             DatabaseExistsError: the file is there already, or the server's database holds tables.
             DatabaseStorageError: the folder is missing or read-only, or the disk is full.
         """
         if is_postgres(url_or_path):
-            database = _postgres(str(url_or_path))
+            database = _postgres(str(url_or_path), writer_lock)
             with database.transaction(writes=False) as connection:
                 if connection.scalar(text("SELECT count(*) FROM pg_tables WHERE schemaname = current_schema()")):
                     raise DatabaseExistsError(f"{database.where} holds tables already")
             return database
         path = Path(url_or_path)
         try:
-            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600))
-            os.chmod(path, 0o600)  # whatever the umask
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, mode))
+            os.chmod(path, mode)  # whatever the umask
         except FileExistsError:
             raise DatabaseExistsError(f"{path} exists already") from None
         except OSError as error:
@@ -138,11 +148,12 @@ class Database:
         return _sqlite(path)
 
     @contextmanager
-    def transaction(self, *, writes: bool) -> Iterator[Connection]:
+    def transaction(self, *, writes: bool, alone: bool = True) -> Iterator[Connection]:
         """Run one transaction: on disk when the block ends, rolled back whole when it raises.
 
         Args:
             writes: whether it may write; a writer waits for the writer before it.
+            alone: False for a writer that locks each row that it reads: on Postgres it waits for nobody.
 
         Raises:
             DatabaseError: the lock was not to be had, the disk is full, a page is damaged; nothing was written.
@@ -155,9 +166,9 @@ class Database:
                 return
             level = "READ COMMITTED" if writes else "REPEATABLE READ"
             with connection.execution_options(isolation_level=level).begin():
-                if writes:
-                    connection.execute(text(f"SELECT pg_advisory_xact_lock({_WRITER_LOCK})"))
-                else:
+                if writes and alone:
+                    connection.execute(text(f"SELECT pg_advisory_xact_lock({self._writer_lock})"))
+                elif not writes:
                     connection.execute(text("SET TRANSACTION READ ONLY"))
                 yield connection
 
@@ -272,7 +283,7 @@ def _begin(connection: Connection) -> None:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if connection.info.get("casehaven_writes") else "BEGIN")
 
 
-def _postgres(url: str) -> Database:
+def _postgres(url: str, writer_lock: int) -> Database:
     if importlib.util.find_spec("psycopg") is None:
         raise DatabaseError("a Postgres database needs the driver psycopg: pip install 'casehaven[server,postgres]'")
     engine = create_engine(
@@ -283,7 +294,7 @@ def _postgres(url: str) -> Database:
             "application_name": "casehaven",
         },
     )
-    database = Database(engine, without_password(url), None)
+    database = Database(engine, without_password(url), None, writer_lock=writer_lock)
     with database.transaction(writes=False):
         return database
 

@@ -1,6 +1,7 @@
 """Bringing a database to the tables of today, one version after the other.
 
-1. There is one way to today's tables, for a new database as for an old one: the migrations in `migrations/versions`, in order.
+1. There is one way to today's tables, for a new database as for an old one: the migrations in a folder's `versions`, in order. The vault's are in `migrations`, the
+   service store's in `service_migrations`.
 2. All of them run in one transaction. A migration that fails, or is killed, leaves the version that was there.
 3. A database of another version is never read or written by guess: `check_version` refuses it, older or newer.
 """
@@ -8,6 +9,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from sqlalchemy import Connection, inspect, text
@@ -21,40 +23,77 @@ HEAD = "0004"
 BOUND = "0003"
 """From this version on rows carry codes that are made with keys (`casehaven.vault.bound_rows`)."""
 
-_FOLDER = Path(__file__).with_name("migrations")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Migrations:
+    """The way to today's tables of one kind of database."""
+
+    folder: Path
+    """Holds `versions`."""
+    head: str
+    """The version that this software reads and writes."""
+
+    def migrate(
+        self,
+        database: Database,
+        *,
+        to: str | None = None,
+        bind: Callable[[Connection], None] | None = None,
+        bound: str = "",
+    ) -> None:
+        """Bring a database to a version, by default today's; does nothing when it is there.
+
+        Args:
+            database: new, or of an earlier version.
+            to: a version; tests stop on the way.
+            bind: does with keys what a migration cannot, in the same transaction; called for a database that passes `bound`.
+            bound: a version.
+
+        Raises:
+            DatabaseVersionError: it is of a later version than this software knows.
+        """
+        target = self.head if to is None else to
+        with database.transaction(writes=True) as connection:
+            found = version_of(connection)
+            if found is not None and found > self.head:
+                raise self._foreign(database, found)
+            if found != target:
+                _run(connection, self.folder, target)
+                if bind is not None and found is not None and found < bound <= target:
+                    bind(connection)
+
+    def check(self, database: Database) -> None:
+        """Refuse a database whose tables are not today's.
+
+        Raises:
+            DatabaseVersionError: says which version it has.
+        """
+        with database.transaction(writes=False) as connection:
+            found = version_of(connection)
+        if found != self.head:
+            raise self._foreign(database, found)
+
+    def _foreign(self, database: Database, found: str | None) -> DatabaseVersionError:
+        have = "has no tables" if found is None else f"has tables of version {found}"
+        return DatabaseVersionError(f"{database.where} {have}; this software knows version {self.head}")
+
+
+_VAULT = Migrations(folder=Path(__file__).with_name("migrations"), head=HEAD)
 
 
 def migrate(database: Database, *, to: str = HEAD, bind: Callable[[Connection], None] | None = None) -> None:
-    """Bring a database to a version, by default today's; does nothing when it is there.
-
-    Args:
-        database: new, or of an earlier version.
-        to: a version; tests stop on the way.
-        bind: does with keys what a migration cannot, in the same transaction; called for a database that passes `BOUND`.
-
-    Raises:
-        DatabaseVersionError: it is of a later version than this software knows.
-    """
-    with database.transaction(writes=True) as connection:
-        found = version_of(connection)
-        if found is not None and found > HEAD:
-            raise _foreign(database, found)
-        if found != to:
-            _run(connection, to)
-            if bind is not None and found is not None and found < BOUND <= to:
-                bind(connection)
+    """Bring a vault's database to a version, by default today's; see `Migrations.migrate`."""
+    _VAULT.migrate(database, to=to, bind=bind, bound=BOUND)
 
 
 def check_version(database: Database) -> None:
-    """Refuse a database whose tables are not today's.
+    """Refuse a vault's database whose tables are not today's.
 
     Raises:
         DatabaseVersionError: says which version it has.
     """
-    with database.transaction(writes=False) as connection:
-        found = version_of(connection)
-    if found != HEAD:
-        raise _foreign(database, found)
+    _VAULT.check(database)
 
 
 def version_of(connection: Connection) -> str | None:
@@ -65,18 +104,13 @@ def version_of(connection: Connection) -> str | None:
     return found
 
 
-def _foreign(database: Database, found: str | None) -> DatabaseVersionError:
-    have = "has no tables" if found is None else f"has tables of version {found}"
-    return DatabaseVersionError(f"{database.where} {have}; this software knows version {HEAD}")
-
-
-def _run(connection: Connection, to: str) -> None:
+def _run(connection: Connection, folder: Path, to: str) -> None:
     from alembic.config import Config  # migrations are rare; a command that only reads stays small
     from alembic.runtime.environment import EnvironmentContext
     from alembic.script import ScriptDirectory
 
     config = Config()
-    config.set_main_option("script_location", str(_FOLDER))
+    config.set_main_option("script_location", str(folder))
     script = ScriptDirectory.from_config(config)
     with EnvironmentContext(config, script, fn=lambda rev, _: script._upgrade_revs(to, rev)) as environment:
         environment.configure(connection=connection, transactional_ddl=True)
