@@ -24,7 +24,6 @@ BOUND = "0003"
 """From this version on rows carry codes that are made with keys (`casehaven.vault.bound_rows`)."""
 
 
-
 @dataclass(frozen=True, kw_only=True)
 class Migrations:
     """The way to today's tables of one kind of database."""
