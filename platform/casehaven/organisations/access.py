@@ -1,6 +1,6 @@
 """Access: who may do what, with whose objects. Whatever is not allowed here is refused.
 
-1. A *right* is an operation within a reach. An operation is a verb on a kind of thing (`people.read`). The reach says on whose things: those of the
+1. A *right* is an operation within a reach. An operation is a verb on a kind of thing (`person.show`). The reach says on whose things: those of the
    holder's own organisation, those of datasets that were granted to the holder by name, or those of the whole deployment.
 2. Default deny: `require` returns only when a right of the principal covers the operation on the object's organisation.
 3. An object of another organisation, and one that is not there, are refused alike: `NotFoundError`, with one fixed message. Only within the own
@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Final, Literal
+from typing import Final
 
 from casehaven.organisations.errors import ForbiddenError, NotFoundError, StepUpNeededError
 
@@ -28,71 +28,75 @@ STEP_UP_SECONDS: Final = 300
 class Operation(StrEnum):
     """A verb on a kind of thing."""
 
-    ORGANISATIONS_READ = "organisations.read"
-    ORGANISATIONS_CREATE = "organisations.create"
-    MEMBERS_READ = "members.read"
-    MEMBERS_INVITE = "members.invite"
-    MEMBERS_END = "members.end"
-    ROLES_GRANT = "roles.grant"
+    ORGANISATION_READ = "organisation.read"
+    ORGANISATION_CREATE = "organisation.create"
+    MEMBER_READ = "member.read"
+    MEMBER_INVITE = "member.invite"
+    MEMBER_END = "member.end"
+    ROLE_GRANT = "role.grant"
     RECOVERY_APPROVE = "recovery.approve"
-    TOKENS_MAKE = "tokens.make"
-    KEYS_READ = "keys.read"
-    KEYS_ROTATE = "keys.rotate"
-    DATASETS_READ = "datasets.read"
-    DATASETS_CREATE = "datasets.create"
-    GRANTS_READ = "grants.read"
-    GRANTS_MAKE = "grants.make"
-    UPLOADS_SEND = "uploads.send"
-    UPLOADS_READ = "uploads.read"
-    UPLOADS_COMMIT = "uploads.commit"
-    PEOPLE_FIND = "people.find"
-    PEOPLE_READ = "people.read"
-    PEOPLE_CORRECT = "people.correct"
-    PEOPLE_CONSENT = "people.consent"
-    PEOPLE_EXPORT = "people.export"
-    PEOPLE_ERASE = "people.erase"
+    TOKEN_MAKE = "token.make"
+    KEY_READ = "key.read"
+    KEY_ROTATE = "key.rotate"
+    DATASET_LIST = "dataset.list"
+    DATASET_CREATE = "dataset.create"
+    GRANT_LIST = "grant.list"
+    DATASET_GRANT = "dataset.grant"
+    UPLOAD_CREATE = "upload.create"
+    UPLOAD_READ = "upload.read"
+    UPLOAD_COMMIT = "upload.commit"
+    PERSON_FIND = "person.find"
+    PERSON_SHOW = "person.show"
+    PERSON_CORRECT = "person.correct"
+    PERSON_CONSENT = "person.consent"
+    PERSON_EXPORT = "person.export"
+    PERSON_ERASE = "person.erase"
     STATISTICS_READ = "statistics.read"
-    QUERIES_QUOTE = "queries.quote"
-    QUERIES_ASK = "queries.ask"
-    ANSWERS_READ = "answers.read"
-    RELEASES_READ = "releases.read"
-    RELEASES_MAKE = "releases.make"
-    RELEASES_APPROVE = "releases.approve"
-    BUDGETS_READ = "budgets.read"
-    BUDGETS_ALLOW = "budgets.allow"
-    BUDGETS_APPROVE = "budgets.approve"
-    AUDIT_READ = "audit.read"
-    JOBS_READ = "jobs.read"
-    JOBS_CANCEL = "jobs.cancel"
-    SERVICE_OPERATE = "service.operate"
+    QUESTION_QUOTE = "question.quote"
+    QUESTION_ASK = "question.ask"
+    ANSWER_LIST = "answer.list"
+    RELEASE_LIST = "release.list"
+    RELEASE_DOWNLOAD = "release.download"
+    RELEASE_PLAN = "release.plan"
+    RELEASE_RUN = "release.run"
+    RELEASE_APPROVE = "release.approve"
+    BUDGET_READ = "budget.read"
+    BUDGET_ALLOW = "budget.allow"
+    BUDGET_APPROVE = "budget.approve"
+    AUDIT_VERIFY = "audit.verify"
+    AUDIT_REPORT = "audit.report"
+    JOB_READ = "job.read"
+    JOB_CANCEL = "job.cancel"
+    SERVICE_STATUS = "service.status"
 
     @property
     def resource(self) -> str:
         """The kind of thing.
 
-        >>> Operation.PEOPLE_READ.resource
-        'people'
+        >>> Operation.PERSON_SHOW.resource
+        'person'
         """
         return self.value.partition(".")[0]
 
 
 STEP_UP: Final = frozenset(
     {
-        Operation.MEMBERS_INVITE,
-        Operation.MEMBERS_END,
-        Operation.ROLES_GRANT,
+        Operation.MEMBER_INVITE,
+        Operation.MEMBER_END,
+        Operation.ROLE_GRANT,
         Operation.RECOVERY_APPROVE,
-        Operation.TOKENS_MAKE,
-        Operation.KEYS_ROTATE,
-        Operation.GRANTS_MAKE,
-        Operation.PEOPLE_READ,
-        Operation.PEOPLE_CORRECT,
-        Operation.PEOPLE_EXPORT,
-        Operation.PEOPLE_ERASE,
-        Operation.RELEASES_APPROVE,
-        Operation.BUDGETS_ALLOW,
-        Operation.BUDGETS_APPROVE,
-        Operation.ORGANISATIONS_CREATE,
+        Operation.TOKEN_MAKE,
+        Operation.KEY_ROTATE,
+        Operation.DATASET_GRANT,
+        Operation.PERSON_SHOW,
+        Operation.PERSON_CORRECT,
+        Operation.PERSON_EXPORT,
+        Operation.PERSON_ERASE,
+        Operation.RELEASE_RUN,
+        Operation.RELEASE_APPROVE,
+        Operation.BUDGET_ALLOW,
+        Operation.BUDGET_APPROVE,
+        Operation.ORGANISATION_CREATE,
     }
 )
 """Operations of rule 4."""
@@ -121,8 +125,10 @@ class Right:
 class Principal:
     """Who asks: a member, signed in with a session or standing behind a token."""
 
-    member: str
-    """The member's handle; unique in the deployment, never given to another member."""
+    member_id: str
+    """The member's row."""
+    handle: str
+    """The member's name, in the ledger and the audit log too; unique in the deployment, never given to another member."""
     organisation: str
     """The name of the member's organisation."""
     roles: tuple[str, ...]
@@ -131,14 +137,18 @@ class Principal:
     """What the roles give, cut down to the token's operations where a token is used (rule 5)."""
     datasets: frozenset[str]
     """The datasets that were granted to the member, as `organisation/dataset`."""
-    via: Literal["session", "token"]
-    """How the member is known."""
-    credential: str
-    """A public name of the session or token; it opens nothing."""
+    session_id: str | None
+    """The public name of the session; it opens nothing. None where a token is used."""
+    token_id: str | None
+    """The public name of the token; None where a session is used."""
     stepped_up: bool
     """Whether a second factor was given within the last five minutes (rule 4)."""
-    session_key: bytes | None = field(default=None, repr=False)
-    """32 bytes that only the holder of this session's cookie can bring again; None for a token."""
+    session_key: bytes = field(repr=False)
+    """32 bytes that only whoever presents this session's cookie, or this token, can bring again; stored nowhere."""
+
+    def holds(self, operation: Operation) -> bool:
+        """Tell whether any right is of this operation, whatever it reaches."""
+        return any(right.operation is operation for right in self.rights)
 
     def reaches(self, operation: Operation, organisation: str, dataset: str | None = None) -> bool:
         """Tell whether a right covers an operation on an object, without regard to step-up.
@@ -161,6 +171,15 @@ class Principal:
         )
 
 
+def allowed(
+    principal: Principal, operation: Operation, organisation: str | None, *, dataset: str | None = None
+) -> bool:
+    """Tell whether `require` would let this through once a fresh second factor is given."""
+    if organisation is None:
+        return principal.holds(operation)
+    return principal.reaches(operation, organisation, dataset)
+
+
 def require(
     principal: Principal, operation: Operation, organisation: str | None, *, dataset: str | None = None
 ) -> None:
@@ -169,18 +188,17 @@ def require(
     Args:
         principal: who asks.
         operation: what is to be done.
-        organisation: whose object it is; `DEPLOYMENT` for one of the deployment; None when there is no such object.
+        organisation: whose object it is; `DEPLOYMENT` for one of the deployment; None where there is no single object, as in a list that
+            holds only what the principal reaches.
         dataset: the dataset's name within the organisation where the object belongs to one.
 
     Raises:
-        NotFoundError: there is no such object, or it belongs to others (rule 3).
-        ForbiddenError: it belongs to the principal's organisation, or to the deployment, and no right covers this.
+        NotFoundError: it belongs to others (rule 3); whoever looks for an object raises the same when there is none.
+        ForbiddenError: it belongs to the principal's organisation, to the deployment or to nobody yet, and no right covers this.
         StepUpNeededError: a right covers it, and a fresh second factor is missing (rule 4).
     """
-    if organisation is None:
-        raise NotFoundError
-    if not principal.reaches(operation, organisation, dataset):
-        if organisation in (principal.organisation, DEPLOYMENT):
+    if not allowed(principal, operation, organisation, dataset=dataset):
+        if organisation in (principal.organisation, DEPLOYMENT, None):
             raise ForbiddenError
         raise NotFoundError
     if operation in STEP_UP and not principal.stepped_up:
