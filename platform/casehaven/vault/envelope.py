@@ -65,14 +65,24 @@ def seal_to(public_key: bytes, plaintext: bytes, context: SealContext) -> bytes:
         KeySizeError: the public key does not have 32 bytes.
         SealContextError: see `SealContext.encode`.
     """
+    content_key = new_key()
+    return sealed_key(public_key, content_key, context) + seal(content_key, plaintext, context)
+
+
+def sealed_key(public_key: bytes, content_key: bytes, context: SealContext) -> bytes:
+    """Return the head of an envelope: everything before the sealed content.
+
+    Raises:
+        KeySizeError: the public key does not have 32 bytes.
+        SealContextError: see `SealContext.encode`.
+    """
     _check(public_key)
     header = _PREFIX + key_id(public_key)
-    content_key = new_key()
     try:
         sent = _HPKE.encrypt(content_key, X25519PublicKey.from_public_bytes(public_key), info=_info(header, context))
     except ValueError:  # a point of small order has no shared secret
         raise KeySizeError("these 32 bytes are no usable X25519 public key") from None
-    return header + sent + seal(content_key, plaintext, context)
+    return header + sent
 
 
 def recipient(envelope: bytes) -> bytes:

@@ -82,20 +82,32 @@ def _seal(key: bytes, plaintext: bytes, context: SealContext, salt: bytes) -> by
     _check_key(key)
     if len(plaintext) > PLAINTEXT_MAX:
         raise SealTooLargeError(f"a sealed {context.kind} may hold at most {PLAINTEXT_MAX} bytes")
-    encoded = context.encode()
-    message_key, commitment = _derive(key, salt, encoded)
-    header = _PREFIX + salt + commitment
-    data = _additional_data(encoded, header)
+    header, message_key, data = begin_sealed(key, context, salt)
     cipher = AESGCM(message_key)
     last = max(0, -(-len(plaintext) // CHUNK_BYTES) - 1)
     if last == 0:
-        return header + cipher.encrypt(_nonce(0, last=True), plaintext, data)
+        return header + cipher.encrypt(chunk_nonce(0, last=True), plaintext, data)
     view = memoryview(plaintext)
     parts = [header]
     for index in range(last + 1):
         piece = view[index * CHUNK_BYTES : (index + 1) * CHUNK_BYTES]
-        parts.append(cipher.encrypt(_nonce(index, last=index == last), piece, data))
+        parts.append(cipher.encrypt(chunk_nonce(index, last=index == last), piece, data))
     return b"".join(parts)
+
+
+def begin_sealed(key: bytes, context: SealContext, salt: bytes) -> tuple[bytes, bytes, bytes]:
+    """Return header, message key and additional data of a sealed object, for what writes its chunks one after the other.
+
+    Args:
+        key: 32 bytes.
+        context: where it belongs.
+        salt: 32 random bytes, used once.
+    """
+    _check_key(key)
+    encoded = context.encode()
+    message_key, commitment = _derive(key, salt, encoded)
+    header = _PREFIX + salt + commitment
+    return header, message_key, _additional_data(encoded, header)
 
 
 def unseal(key: bytes, sealed: bytes, context: SealContext) -> bytes:
@@ -123,9 +135,9 @@ def unseal(key: bytes, sealed: bytes, context: SealContext) -> bytes:
         raise broken(context)
     try:
         if last == 0:
-            return cipher.decrypt(_nonce(0, last=True), body, data)
+            return cipher.decrypt(chunk_nonce(0, last=True), body, data)
         return b"".join(
-            cipher.decrypt(_nonce(index, last=index == last), body[index * step : (index + 1) * step], data)
+            cipher.decrypt(chunk_nonce(index, last=index == last), body[index * step : (index + 1) * step], data)
             for index in range(last + 1)
         )
     except InvalidTag:
@@ -193,7 +205,8 @@ def _additional_data(encoded: bytes, header: bytes) -> bytes:
     return prefixed(_PREFIX) + encoded + prefixed(hashlib.sha256(header).digest())
 
 
-def _nonce(index: int, *, last: bool) -> bytes:
+def chunk_nonce(index: int, *, last: bool) -> bytes:
+    """Return the nonce of a chunk (rule 2)."""
     return index.to_bytes(11, "big") + (b"\x01" if last else b"\x00")
 
 
