@@ -1,9 +1,11 @@
-"""The root of every error that casehaven raises, and the one table from an error to its exit code and advice.
+"""The root of every error that casehaven raises, and the one table from an error to its exit code, its HTTP status and advice.
 
 1. A message says what failed, where, what was expected and what came; it carries identifiers and limits, never case values or counts of people.
 2. The table names classes by their full name, so that telling an exit code loads no package that the command did not need. The nearest
    class in the error's ancestry decides; a family's root is the fallback.
 3. Exit codes: 0 fine; 1 refused, changed or failed; 2 unknown signer, and wrong usage; 3 budget exhausted; 130 interrupted.
+4. Over HTTP an error has a status and a stable code. One without them is `internal`, 500, and says one fixed sentence. A message is shown only where the row says that it
+   is public: it then holds nothing but what whoever asked had written, and fixed words (privacy rule 23).
 """
 
 from __future__ import annotations
@@ -27,6 +29,14 @@ class Outcome:
     """Of the process."""
     advice: str
     """One sentence that begins with a verb: what the person can do now."""
+    status: int | None = None
+    """Over HTTP (rule 4); None: 500, `internal`."""
+    code: str | None = None
+    """Stable name over HTTP, such as `not-found`; None where the status is."""
+    public: bool = False
+    """Whether the message may be shown over HTTP."""
+    title: str = ""
+    """One fixed sentence over HTTP; by default the first line of the class's docstring."""
 
 
 EXIT_REFUSED = 1
@@ -41,7 +51,7 @@ def outcomes() -> dict[str, Outcome]:
     """Return the table of `outcomes.toml`, full class name to outcome; read when a first error needs it."""
     rows = tomllib.loads(files("casehaven").joinpath("outcomes.toml").read_text(encoding="utf-8"))
     return {
-        f"{module}.{name}": Outcome(exit_code=row.get("exit_code", EXIT_REFUSED), advice=row["advice"])
+        f"{module}.{name}": Outcome(**{"exit_code": EXIT_REFUSED, **row})
         for module, classes in rows.items()
         for name, row in classes.items()
     }
