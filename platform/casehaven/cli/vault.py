@@ -13,6 +13,7 @@ from casehaven.vault import models
 from casehaven.vault.folder import VaultFolder
 from casehaven.vault.rootkeys import create_root, parse_root
 from casehaven.vault.store import Vault
+from casehaven.vault.upgrade import upgrade_vault
 
 command = click.Group("vault", help="Keep case records sealed: make a vault, look after it and its keys.")
 command.add_command(keys)
@@ -88,7 +89,7 @@ def status(vault_path: Path, root_spec: str, check: bool) -> None:
 def upgrade(vault_path: Path, root_spec: str) -> None:
     """Bring the tables of a vault that an earlier version wrote to today's; all of it or nothing. Make a backup before."""
     folder = VaultFolder.open(vault_path)
-    folder.upgrade(parse_root(root_spec))
+    upgrade_vault(folder, parse_root(root_spec))
     open_vault(vault_path, root_spec)
     click.echo(f"upgraded   {folder.path} to tables of version {HEAD}")
 

@@ -17,11 +17,11 @@ from sqlalchemy import Connection, inspect, text
 from casehaven.core.db import Database
 from casehaven.core.errors import DatabaseVersionError
 
-HEAD = "0004"
+HEAD = "0005"
 """The version that this software reads and writes."""
 
-BOUND = "0003"
-"""From this version on rows carry codes that are made with keys (`casehaven.vault.bound_rows`)."""
+Bind = Callable[[Connection, str], object]
+"""Does with keys what migrations cannot, in the same transaction, for a database that had the version named."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,16 +38,14 @@ class Migrations:
         database: Database,
         *,
         to: str | None = None,
-        bind: Callable[[Connection], None] | None = None,
-        bound: str = "",
+        bind: Bind | None = None,
     ) -> None:
         """Bring a database to a version, by default today's; does nothing when it is there.
 
         Args:
             database: new, or of an earlier version.
             to: a version; tests stop on the way.
-            bind: does with keys what a migration cannot, in the same transaction; called for a database that passes `bound`.
-            bound: a version.
+            bind: called for a database that had tables.
 
         Raises:
             DatabaseVersionError: it is of a later version than this software knows.
@@ -59,8 +57,8 @@ class Migrations:
                 raise self._foreign(database, found)
             if found != target:
                 _run(connection, self.folder, target)
-                if bind is not None and found is not None and found < bound <= target:
-                    bind(connection)
+                if bind is not None and found is not None:
+                    bind(connection, found)
 
     def check(self, database: Database) -> None:
         """Refuse a database whose tables are not today's.
@@ -81,9 +79,9 @@ class Migrations:
 _VAULT = Migrations(folder=Path(__file__).with_name("migrations"), head=HEAD)
 
 
-def migrate(database: Database, *, to: str = HEAD, bind: Callable[[Connection], None] | None = None) -> None:
+def migrate(database: Database, *, to: str = HEAD, bind: Bind | None = None) -> None:
     """Bring a vault's database to a version, by default today's; see `Migrations.migrate`."""
-    _VAULT.migrate(database, to=to, bind=bind, bound=BOUND)
+    _VAULT.migrate(database, to=to, bind=bind)
 
 
 def check_version(database: Database) -> None:

@@ -1,8 +1,8 @@
 """A case file into the vault: checked, coded, sealed per person, and there whole or not at all.
 
 1. The file is read once. Nothing of it is written in the clear, and no copy of it is kept.
-2. A person who is known by token keeps the key; a new one gets a key. More people than the dataset's people cap are refused before anything is
-   written (privacy rule 8).
+2. A person who is known by token keeps key and block; a new one gets a key, and a block for good. More people than the dataset's people cap are refused before
+   anything is written (`file_people`, privacy rules 8 and 12).
 3. Cells of identifiers and of free text are not kept unless the steward names them; where the schema has two that tell people apart, an index for possible duplicates is made
    of them before they are dropped.
 4. Consent is read per purpose from the schema's columns. One refusal in the file keeps the person out, also one in a row that is not taken in. A file may refuse for a person who had agreed; it
@@ -12,42 +12,42 @@
    removes the chunks; once it is committed, everything is there.
 7. Of a file under a mapping, a record that is there already adds nothing, and another one under its record key corrects it; a key that another person holds
    refuses the file (`record_keys`).
-8. Memory: the sealed records of one file and the keys of its people, about 1 KB a record.
+8. Memory: the sealed and the coded records of one file and the keys of its people, about 1.1 KB a record.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from numpy.typing import NDArray
 from sqlalchemy import Connection, func, insert, select
 
 from casehaven.core.collection import no_search
 from casehaven.core.db import insert_many
 from casehaven.intake.errors import ChangedCaseFileError, PersonColumnError
 from casehaven.intake.file_consents import FileConsents
+from casehaven.intake.file_people import PERSON_COLUMNS, FilePeople, Numbers, PersonRow
 from casehaven.intake.files import open_case_file, unguarded
 from casehaven.intake.mapped_file import FORMER_KEY, RECORD_KEY, MappedFile
 from casehaven.intake.record_keys import RecordKeys
 from casehaven.intake.upload import CaseRecords, Upload, known_upload, upload_index
 from casehaven.people.matching import CachedIndexKeys, blind_values, matching_columns
 from casehaven.vault import models
-from casehaven.vault.bound_rows import ENTRY_KEY, entry_mac, person_key_context
+from casehaven.vault.blocks import UNSETTLED, record_places
+from casehaven.vault.bound_rows import ENTRY_KEY, entry_mac
 from casehaven.vault.chunks import ROWS_FULL, TOKEN_BYTES, ChunkRows, join
-from casehaven.vault.datasets import Dataset, now, this_month
+from casehaven.vault.datasets import Dataset, now
 from casehaven.vault.errors import SchemaDiffersError
 from casehaven.vault.keystore import OrganisationKeys
 from casehaven.vault.mac import MacKey
 from casehaven.vault.records import json_texts_of, random_ids, seal_record, stored_columns
-from casehaven.vault.sealed import KEY_BYTES
-from casehaven.vault.store import Vault, token_indices
+from casehaven.vault.store import Vault
 from caseschemas import CaseSchema
 from casesynth.encode import encode, text_column
 from casesynth.persons import PeopleCapError, PersonKeyError, first_without_token
@@ -55,24 +55,7 @@ from casesynth.persons import PeopleCapError, PersonKeyError, first_without_toke
 Check = Callable[[], None]
 Within = Callable[[Connection], None]
 
-
-Numbers = NDArray[np.int64]
-
 _AT_ONCE = 500
-
-
-@dataclass(kw_only=True)
-class _People:
-    """The persons of one file; a person is a place in these lists."""
-
-    places: dict[bytes, int] = field(default_factory=dict)
-    """By token index."""
-    numbers: list[int] = field(default_factory=list)
-    deks: list[bytes] = field(default_factory=list)
-    linkage: list[bytes] = field(default_factory=list)
-    """Token of each under the linkage key."""
-    fresh: list[int] = field(default_factory=list)
-    """Places of those who are new."""
 
 
 @dataclass(kw_only=True)
@@ -86,24 +69,24 @@ class _Intake:
     version: int
     stored: tuple[str, ...]
     identifying: tuple[str, ...]
-    people: _People = field(default_factory=_People)
     records: list[tuple[int, int, int, int, str, bytes]] = field(default_factory=list)
     chunks: list[dict[str, Any]] = field(default_factory=list)
     waiting: list[ChunkRows] = field(default_factory=list)
+    joined: list[tuple[str, ChunkRows]] = field(default_factory=list)
+    """Chunks with their numbers, until the blocks of their people are fixed."""
     chunk_id: str = ""
     blind: set[tuple[str, bytes, int]] = field(default_factory=set)
-    persons: list[tuple[int, int, bytes, bytes, str, str]] = field(default_factory=list)
+    persons: list[PersonRow] = field(default_factory=list)
     same_people: bool = False
     moved: dict[int, set[int]] = field(default_factory=dict)
     """Places of persons, and who they were under another token (`record_keys`, rule 4)."""
 
     def __post_init__(self) -> None:
-        self.linkage_mac = MacKey(self.vault.keystore.linkage_key())
-        self.token_key = self.keys.index_key("person-token")
         self.consents = FileConsents.of(self.dataset.schema, self.file.columns)
         self.index_keys = CachedIndexKeys(self.keys)
         with self.vault.database.transaction(writes=False) as connection:
             self.known = _people(connection, self.dataset)
+        self.people = FilePeople(vault=self.vault, dataset=self.dataset, keys=self.keys, known=self.known)
         self.record_keys = (
             RecordKeys(
                 vault=self.vault,
@@ -125,9 +108,11 @@ class _Intake:
             self._batch(pa.Table.from_batches([batch]), row)
             row += batch.num_rows
         self._flush()
+        self.people.settle_blocks(self.moved)
+        self._write_chunks()
         if self.known and isinstance(self.file, MappedFile):
             self._refuse_behind(self.file.refused_behind())
-        self.persons = sorted(self._persons())
+        self.persons = sorted(self.people.rows())
 
     def _columns(self) -> list[str]:
         wanted = {*self.stored, *self.identifying, *self.consents.columns, RECORD_KEY, FORMER_KEY}
@@ -154,7 +139,7 @@ class _Intake:
         else:
             (told,) = json_texts_of(table, (self.stored,))
         tokens = pc.dictionary_encode(persons)
-        places = self._places(tokens.dictionary.to_pylist())[np.asarray(tokens.indices)]
+        places = self.people.places_of(tokens.dictionary.to_pylist())[np.asarray(tokens.indices)]
         if not len(places):
             return
         records = self._seal(told, places)
@@ -163,9 +148,11 @@ class _Intake:
                 persons=np.array(self.people.numbers, np.int64)[places],
                 tokens=pa.array(self.people.linkage, pa.binary(TOKEN_BYTES)).take(pa.array(places)),
                 records=records,
+                blocks=np.full(len(places), UNSETTLED, np.int16),
                 columns=columns,
             )
         )
+        self.people.add_records(places, record_places(self.dataset.schema, self.dataset.domain, columns))
         if self.record_keys is not None:
             self.record_keys.add([self.people.numbers[place] for place in places.tolist()], records.tolist())
             for place, number in zip(places.tolist(), self.record_keys.moved, strict=True):
@@ -176,59 +163,10 @@ class _Intake:
         if sum(map(len, self.waiting)) >= ROWS_FULL:
             self._flush()
 
-    def _places(self, tokens: Sequence[str]) -> Numbers:
-        """Return each token's person, and add those who are new."""
-        people = self.people
-        indices = token_indices(self.token_key, self.dataset, tokens)
-        unseen = [place for place, index in enumerate(indices) if index not in people.places]
-        there = self._stored([indices[place] for place in unseen]) if self.known else {}
-        ids = os.urandom(8 * len(unseen))
-        keys = os.urandom(KEY_BYTES * len(unseen))
-        for count, place in enumerate(unseen):
-            index = indices[place]
-            people.places[index] = len(people.numbers)
-            if index in there:
-                number, dek = there[index]
-            else:
-                number = int.from_bytes(ids[8 * count : 8 * count + 8], "big") >> 1
-                dek = keys[KEY_BYTES * count : KEY_BYTES * (count + 1)]
-                people.fresh.append(len(people.numbers))
-            people.numbers.append(number)
-            people.deks.append(dek)
-            people.linkage.append(self.linkage_mac.digest(tokens[place].encode())[:TOKEN_BYTES])
-        if self.known + len(people.fresh) > self.dataset.people_cap:
-            raise PeopleCapError(
-                f"{self.dataset.id} would hold more than {self.dataset.people_cap} people, the people_cap that was declared"
-            )
-        return np.array([people.places[index] for index in indices], np.int64)
-
     def _refuse_behind(self, refusals: Mapping[str, Sequence[str]]) -> None:
         """Hear the refusals of persons whom the dataset knows, and none of whose rows is taken in (rule 4)."""
-        people, key = self.people, self.token_key
         for name, tokens in refusals.items():
-            there = self._stored(token_indices(key, self.dataset, tokens))
-            for index, (number, dek) in there.items():
-                people.places[index] = people.places.get(index, len(people.numbers))
-                if people.places[index] == len(people.numbers):
-                    people.numbers.append(number)
-                    people.deks.append(dek)
-            self.consents.refuse(name, np.array([people.places[index] for index in there], np.int64))
-
-    def _stored(self, indices: Sequence[bytes]) -> dict[bytes, tuple[int, bytes]]:
-        """Return number and key of those persons whom the dataset has."""
-        person, found = models.person, dict[bytes, tuple[int, bytes]]()
-        with self.vault.database.transaction(writes=False) as connection:
-            for start in range(0, len(indices), _AT_ONCE):
-                some = indices[start : start + _AT_ONCE]
-                where = (person.c.dataset_id == self.dataset.dataset_id, person.c.token_index.in_(some))
-                columns = (person.c.token_index, person.c.person_id, person.c.wrapped_dek, person.c.epoch)
-                for index, number, wrapped, epoch in connection.execute(select(*columns).where(*where)):
-                    context = person_key_context(
-                        self.dataset, number, bytes(index)
-                    )  # the person of this token, or nobody
-                    dek = self.keys.unwrap_dek(bytes(wrapped), epoch, context)
-                    found[bytes(index)] = number, dek
-        return found
+            self.consents.refuse(name, self.people.known_places_of(tokens))
 
     def _seal(self, texts: Sequence[str], places: Numbers) -> Numbers:
         """Seal each record under its person's key, and return their numbers."""
@@ -253,13 +191,19 @@ class _Intake:
                 self.blind.add((name, value, self.people.numbers[place]))
 
     def _flush(self) -> None:
-        """Write what waits as one sealed chunk."""
+        """Put what waits together as one chunk."""
         if self.waiting:
-            rows, self.waiting = join(self.waiting), []
+            self.joined.append((self.chunk_id, join(self.waiting)))
+            self.waiting, self.chunk_id = [], ""
+
+    def _write_chunks(self) -> None:
+        """Write the chunks as sealed files, each record with its person's block."""
+        while self.joined:
+            chunk_id, rows = self.joined.pop(0)
+            rows = replace(rows, blocks=self.people.blocks_of_rows(rows.persons))
             self.chunks.append(
-                self.vault.write_chunk(self.dataset, self.keys, rows, version=self.version, chunk_id=self.chunk_id)
+                self.vault.write_chunk(self.dataset, self.keys, rows, version=self.version, chunk_id=chunk_id)
             )
-            self.chunk_id = ""
 
     # --- the transaction -----------------------------------------------------------------------------------------------
 
@@ -273,7 +217,7 @@ class _Intake:
         dataset = self.dataset
         if _people(connection, dataset) != self.known:
             raise PeopleCapError(f"{dataset.id} changed while the file was read")
-        insert_many(connection, models.person, _PERSON, self.persons)
+        insert_many(connection, models.person, PERSON_COLUMNS, self.persons)
         insert_many(
             connection, models.chunk, [*_CHUNK], [tuple(chunk[name] for name in _CHUNK) for chunk in self.chunks]
         )
@@ -308,15 +252,6 @@ class _Intake:
             )
         )
 
-    def _persons(self) -> Iterator[tuple[int, int, bytes, bytes, str, str]]:
-        """Rows of new persons. The organisation is held, so the epoch that wraps their keys is not retired before they are stored."""
-        people, month = self.people, this_month()
-        indices = list(people.places)
-        contexts = (person_key_context(self.dataset, people.numbers[place], indices[place]) for place in people.fresh)
-        epoch, wrapped = self.keys.wrap_deks(zip((people.deks[place] for place in people.fresh), contexts, strict=True))
-        for place, key in zip(people.fresh, wrapped, strict=True):
-            yield people.numbers[place], self.dataset.dataset_id, indices[place], key, epoch, month
-
     def _entries(self, new: set[tuple[str, bytes, int]]) -> Iterator[tuple[int, str, bytes, int, bytes]]:
         key, dataset_id = MacKey(self.keys.index_key(ENTRY_KEY)), self.dataset.dataset_id
         for name, value, number in new:
@@ -336,7 +271,6 @@ class _Intake:
         return found
 
 
-_PERSON = ("person_id", "dataset_id", "token_index", "wrapped_dek", "epoch", "created_month")
 _RECORD = ("record_id", "person_id", "dataset_id", "version", "chunk_id", "sealed")
 _CONSENT = ("person_id", "purpose", "version", "given", "language", "recorded_at")
 _CHUNK = tuple(column.name for column in models.chunk.c)

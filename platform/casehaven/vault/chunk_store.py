@@ -73,8 +73,16 @@ class ChunkStore:
             "created_at": now(),
         }
 
-    def read_chunk(self, dataset: Dataset, keys: OrganisationKeys, row: Row[Any]) -> chunks.ChunkRows:
+    def read_chunk(
+        self, dataset: Dataset, keys: OrganisationKeys, row: Row[Any], *, before_blocks: bool = False
+    ) -> chunks.ChunkRows:
         """Open the chunk that a row names.
+
+        Args:
+            dataset: whose it is.
+            keys: of its organisation.
+            row: of the table `chunk`.
+            before_blocks: it was written for tables of version 0004 or before.
 
         Raises:
             DamagedChunkError: the file is missing or another one.
@@ -84,7 +92,7 @@ class ChunkStore:
         key_context = chunk_key_context(dataset, row.chunk_id, row.generation)
         dek = keys.unwrap_dek(bytes(row.wrapped_dek), row.epoch, key_context)
         context = dataset.context("chunk", f"{row.chunk_id}/{row.generation}", version=row.version)
-        return chunks.unpack(unseal(dek, sealed, context), dataset.domain)
+        return chunks.unpack(unseal(dek, sealed, context), dataset.domain, before_blocks=before_blocks)
 
     def chunk_file(self, row: Row[Any]) -> Path:
         """Return the file of the chunk that a row names.

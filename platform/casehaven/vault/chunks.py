@@ -1,7 +1,7 @@
 """Chunks: the coded columns of many records in one sealed file, for counting.
 
-1. A chunk holds, for each record, the person's number, the person token under the vault's linkage key, the record's number, and one code for each
-   column of the domain. It holds no cell: what the domain does not know is not in it.
+1. A chunk holds, for each record, the person's number, the person token under the vault's linkage key, the record's number, the place of the person's block among
+   the schema's, and one code for each column of the domain. It holds no cell: what the domain does not know is not in it.
 2. Rows are in the order of their random record numbers, so a chunk does not say who came first.
 3. A chunk file has a key of its own. It is padded to a step of sizes before it is sealed.
 4. A chunk is never changed in place. Rewriting it makes a new file of the next generation under a new key; the generation is part of what is
@@ -23,6 +23,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from casehaven.vault.blocks import UNSETTLED, Places
 from casehaven.vault.errors import DamagedChunkError
 from casesynth.codes import Codes
 from casesynth.domain import Domain
@@ -35,7 +36,9 @@ TOKEN_BYTES: Final = 16
 
 _SMALLEST: Final = 1 << 16
 _LENGTH_BYTES: Final = 8
-_FIXED: Final = ("person", "token", "record")
+_FIXED: Final = ("person", "token", "record", "block")
+_FIXED_BEFORE_BLOCKS: Final = _FIXED[:-1]
+"""Of chunks that were written for tables of version 0004 and before."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +51,8 @@ class ChunkRows:
     """Person token of each record under the linkage key."""
     records: NDArray[np.int64]
     """Number of each record."""
+    blocks: Places
+    """Place of each record's person's block (`blocks.schema_blocks`)."""
     columns: tuple[Codes, ...]
     """One array per column of the domain."""
 
@@ -60,6 +65,7 @@ class ChunkRows:
             persons=self.persons[kept],
             tokens=self.tokens.filter(pa.array(kept)),
             records=self.records[kept],
+            blocks=self.blocks[kept],
             columns=tuple(column[kept] for column in self.columns),
         )
 
@@ -73,6 +79,7 @@ def join(parts: Sequence[ChunkRows]) -> ChunkRows:
         persons=np.concatenate([part.persons for part in parts])[order],
         tokens=tokens.take(pa.array(order)),
         records=records[order],
+        blocks=np.concatenate([part.blocks for part in parts])[order],
         columns=tuple(
             np.concatenate(columns)[order] for columns in zip(*(part.columns for part in parts), strict=True)
         ),
@@ -81,8 +88,10 @@ def join(parts: Sequence[ChunkRows]) -> ChunkRows:
 
 def pack(rows: ChunkRows, domain: Domain) -> bytes:
     """Return rows as the padded plaintext of a chunk: a length, an Arrow stream, zeros (rule 3)."""
+    if (rows.blocks == UNSETTLED).any():
+        raise ValueError("a chunk is written when the block of every person in it is fixed")
     names = [*_FIXED, *(column.name for column in domain.columns)]
-    arrays = [pa.array(rows.persons), rows.tokens, pa.array(rows.records), *map(pa.array, rows.columns)]
+    arrays = [pa.array(rows.persons), rows.tokens, pa.array(rows.records), pa.array(rows.blocks), *map(pa.array, rows.columns)]
     batch = pa.RecordBatch.from_arrays(arrays, names=names)
     sink = io.BytesIO()
     sink.write(bytes(_LENGTH_BYTES))
@@ -96,8 +105,13 @@ def pack(rows: ChunkRows, domain: Domain) -> bytes:
     return sink.getvalue()
 
 
-def unpack(plaintext: bytes, domain: Domain) -> ChunkRows:
+def unpack(plaintext: bytes, domain: Domain, *, before_blocks: bool = False) -> ChunkRows:
     """Return the rows of a chunk's plaintext; the columns are views of it.
+
+    Args:
+        plaintext: of the chunk.
+        domain: of its dataset's schema.
+        before_blocks: it was written for tables of version 0004 or before; its rows get no block.
 
     Raises:
         DamagedChunkError: its columns are not those of the domain.
@@ -106,15 +120,18 @@ def unpack(plaintext: bytes, domain: Domain) -> ChunkRows:
     view = pa.py_buffer(plaintext).slice(_LENGTH_BYTES, size)
     with pa.ipc.open_stream(view) as reader:
         batch = reader.read_next_batch()
-    if batch.schema.names != [*_FIXED, *(column.name for column in domain.columns)]:
+    fixed = _FIXED_BEFORE_BLOCKS if before_blocks else _FIXED
+    if batch.schema.names != [*fixed, *(column.name for column in domain.columns)]:
         raise DamagedChunkError("a chunk does not have the columns of its dataset's schema")
     arrays: list[Any] = batch.columns
-    persons, tokens, records, *columns = arrays
+    persons, tokens, records = arrays[:3]
+    blocks = np.full(len(records), UNSETTLED, np.int16) if before_blocks else arrays[3].to_numpy()
     return ChunkRows(
         persons=persons.to_numpy(),
         tokens=tokens,
         records=records.to_numpy(),
-        columns=tuple(c.to_numpy() for c in columns),
+        blocks=blocks,
+        columns=tuple(c.to_numpy() for c in arrays[len(fixed) :]),
     )
 
 

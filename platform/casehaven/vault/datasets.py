@@ -106,6 +106,8 @@ class Person:
     """The last day on which the records may be kept; None: no day was set."""
     created_month: str
     """When the person came into the vault, such as `2026-11`."""
+    block_code: bytes = field(repr=False)
+    """Of the block that the person is in for good (`blocks`)."""
 
 
 @dataclass(frozen=True, kw_only=True)

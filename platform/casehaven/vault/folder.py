@@ -27,15 +27,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from sqlalchemy import func, insert, select
+from sqlalchemy import insert, select
 
-from casehaven.core.audit_models import audit
 from casehaven.core.db import Database, is_postgres, without_password
-from casehaven.core.migrate import HEAD, check_version, migrate, version_of
+from casehaven.core.migrate import check_version, migrate
 from casehaven.vault import models
 from casehaven.vault.anchor import Anchor
 from casehaven.vault.audit_reasons import audit_log
-from casehaven.vault.bound_rows import bind_rows
 from casehaven.vault.datasets import now
 from casehaven.vault.errors import ChangedVaultFileError, VaultExistsError, VaultFormatError, VaultMissingError
 from casehaven.vault.keystore import Keystore
@@ -225,30 +223,6 @@ class VaultFolder:
             if connection.scalars(select(models.vault.c.vault_id)).all() != [self.vault_id]:
                 raise VaultFormatError(f"the database of {self.path} is another vault's")
         return store, keys
-
-    def upgrade(self, root: RootKey, *, keystore: Path | None = None) -> None:
-        """Bring the tables that an earlier version wrote to today's, all of it or nothing.
-
-        A vault from before there were anchors gets one: its audit log is empty, so there is nothing that could be rolled back.
-        The `vault.json` of a version that did not sign it is signed, with the tables that go with it only.
-
-        Raises:
-            ChangedVaultFileError: `vault.json` was changed.
-        """
-        keys = Keystore.open(self.keystore_path if keystore is None else keystore, root)
-        store = self.open_database()
-        with store.transaction(writes=False) as connection:
-            signs = (version_of(connection) or HEAD) < SIGNED and not self.unverified_mac
-        if not signs:
-            VaultFolder.open(self.path).verify(keys)
-        migrate(store, bind=lambda connection: bind_rows(connection, keys))
-        if signs:
-            self.write(keys)
-        if self.anchor_path.exists():
-            return
-        with store.transaction(writes=False) as connection:
-            if connection.scalar(select(func.count()).select_from(audit)) == 0:
-                Anchor.create(self.anchor_path, keys, self.vault_id, connection)
 
     def open_database(self) -> Database:
         """Open the database, whatever its version."""

@@ -7,7 +7,8 @@
 4. A record is never changed: a correction adds one and says which it stands for. Erasure alone deletes.
 5. Rows are in the order of random numbers, so nothing says who came first. Dates of persons are months.
 6. In the clear stand: names of organisations and datasets, schemas, how many rows there are, sizes (in steps), which purposes a person said yes or no to,
-   and when. `docs/threat-model.md` says so.
+   and when. A person's block, the year of first registration, does not: its code can be read with a key of the organisation alone (`blocks`).
+   `docs/threat-model.md` says so.
 """
 
 from __future__ import annotations
@@ -89,6 +90,7 @@ person = Table(
     Column("epoch", Text, nullable=False),
     Column("retain_until", Date),
     Column("created_month", Text, nullable=False),
+    Column("block_code", LargeBinary),  # of the block that the person is in for good: see `blocks`
     UniqueConstraint("dataset_id", "token_index", name="person_once"),
 )
 Index(

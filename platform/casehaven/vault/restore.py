@@ -32,13 +32,13 @@ from casehaven.vault import models
 from casehaven.vault.anchor import Anchor
 from casehaven.vault.anchor_state import AnchorState
 from casehaven.vault.backup import Backup, partial_folder
-from casehaven.vault.bound_rows import bind_rows
 from casehaven.vault.datasets import now
 from casehaven.vault.errors import BackupError, BackupExistsError, DamagedBackupError, RolledBackError
 from casehaven.vault.folder import EMBEDDED, VaultFolder
 from casehaven.vault.keystore import Keystore
 from casehaven.vault.rootkeys import RootKey
 from casehaven.vault.store import Vault
+from casehaven.vault.upgrade import bind_with_keys
 from casesynth._files import sync_folder, write_whole
 
 _MARK = "casehaven_restore_unfinished"
@@ -98,7 +98,7 @@ def restore(
         if database is not None:
             _mark(store)
         _fill(backup, place, store)
-        migrate(store, bind=lambda connection: bind_rows(connection, keys))
+        migrate(store, bind=lambda connection, found: bind_with_keys(connection, found, place, store, keys))
         store.check()
         vault = Vault(place, store, keys)
         with store.transaction(writes=True) as connection:

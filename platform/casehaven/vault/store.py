@@ -22,6 +22,7 @@ import pyarrow as pa
 from sqlalchemy import Connection, Row, delete, insert, select, update
 
 from casehaven.vault import chunks, models
+from casehaven.vault.blocks import BLOCK_KEY, BlockCodes, schema_blocks
 from casehaven.vault.bound_rows import person_key_context
 from casehaven.vault.context import prefixed
 from casehaven.vault.dataset_store import DatasetStore
@@ -238,6 +239,7 @@ class Vault(DatasetStore):
             persons=np.array([fresh.person_id], np.int64),
             tokens=pa.array([self.linkage_token(token)], pa.binary(chunks.TOKEN_BYTES)),
             records=np.array([record_id], np.int64),
+            blocks=np.array([self._block_place(dataset, fresh)], np.int16),
             columns=coded.columns,
         )
         columns = stored_columns(dataset.schema, keep=cells.keys())
@@ -351,9 +353,25 @@ class Vault(DatasetStore):
         context = person_key_context(dataset, person.person_id, person.token_index)
         return self.keys_of(dataset).unwrap_dek(person.wrapped_dek, person.epoch, context)
 
+    def block_of(self, dataset: Dataset, person: Person) -> str:
+        """Return the block that a person is in for good: a year of first registration, or "" where it is unknown.
+
+        Raises:
+            SealBrokenError: the row was changed.
+        """
+        return schema_blocks(dataset.schema)[self._block_place(dataset, person)]
+
+    def block_codes(self, dataset: Dataset) -> BlockCodes:
+        """Return what makes and reads the codes of people's blocks in a dataset."""
+        return BlockCodes(self.keys_of(dataset).index_key(BLOCK_KEY), dataset.dataset_id, dataset.schema)
+
+    def _block_place(self, dataset: Dataset, person: Person) -> int:
+        return self.block_codes(dataset).place(person.person_id, person.block_code)
+
     def _bound(self, dataset: Dataset, person: Person) -> Person:
-        """Return a person whose key opens: the row is the one that was written for this token."""
+        """Return a person whose key opens and whose block can be read: the row is the one that was written for this token."""
         self.dek_of(dataset, person)
+        self._block_place(dataset, person)
         return person
 
     # --- inside a transaction ---
@@ -408,6 +426,7 @@ def _person(row: Row[Any]) -> Person:
         epoch=row.epoch,
         retain_until=row.retain_until,
         created_month=row.created_month,
+        block_code=bytes(row.block_code or b""),
     )
 
 
