@@ -161,7 +161,9 @@ class FilePeople:
                 some = person.token_index.in_(indices[start : start + _AT_ONCE])
                 where = (person.dataset_id == self.dataset.dataset_id, some)
                 for index, number, wrapped, epoch, code in connection.execute(select(*columns).where(*where)):
-                    context = person_key_context(self.dataset, number, bytes(index))  # the person of this token, or nobody
+                    context = person_key_context(
+                        self.dataset, number, bytes(index)
+                    )  # the person of this token, or nobody
                     dek = self.keys.unwrap_dek(bytes(wrapped), epoch, context)
                     found[bytes(index)] = number, dek, self._codes.place(number, code)
         return found

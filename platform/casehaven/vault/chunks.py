@@ -91,7 +91,13 @@ def pack(rows: ChunkRows, domain: Domain) -> bytes:
     if (rows.blocks == UNSETTLED).any():
         raise ValueError("a chunk is written when the block of every person in it is fixed")
     names = [*_FIXED, *(column.name for column in domain.columns)]
-    arrays = [pa.array(rows.persons), rows.tokens, pa.array(rows.records), pa.array(rows.blocks), *map(pa.array, rows.columns)]
+    arrays = [
+        pa.array(rows.persons),
+        rows.tokens,
+        pa.array(rows.records),
+        pa.array(rows.blocks),
+        *map(pa.array, rows.columns),
+    ]
     batch = pa.RecordBatch.from_arrays(arrays, names=names)
     sink = io.BytesIO()
     sink.write(bytes(_LENGTH_BYTES))

@@ -10,12 +10,14 @@
 5. Consent is read when the snapshot opens (privacy rule 35).
 6. The audit log says that the datasets were opened, for which purpose and charge; the entry is on disk before a chunk is read.
 7. An organisation's own people open without a charge for its own statistics alone, because those numbers stay with their owner (privacy rule 5).
-8. Memory: the coded records of all chunks, about 2 bytes for each column of the domain and 30 more.
+8. Where blocks are named, only people of those blocks count, in each dataset by itself and before tokens are merged (privacy rule 12). What is read does not depend on it:
+   every chunk is opened and the rows of other blocks are let go of at once, but for refusals (rule 2).
+9. Memory: the coded records of all chunks, about 2 bytes for each column of the domain and 30 more.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import chain
@@ -28,6 +30,7 @@ from sqlalchemy import Connection, Row, Select, select
 
 from casehaven.vault import models
 from casehaven.vault.anchor_state import AnchorState
+from casehaven.vault.blocks import block_words, parse_blocks, schema_blocks
 from casehaven.vault.chunks import TOKEN_BYTES, ChunkRows
 from casehaven.vault.datasets import Dataset
 from casehaven.vault.errors import (
@@ -44,6 +47,7 @@ from casesynth.persons import PeopleCapError, PersonTable, PersonTableBuilder
 from casesynth.privacy import Receipt
 
 if TYPE_CHECKING:
+    from casehaven.vault.people_by_block import PeopleByBlock
     from casesynth.answers.counted import RecordTable
 
 Check = Callable[[], None]
@@ -62,6 +66,8 @@ class VaultSnapshot:
     people_cap: int
     tokens_are: Tokens
     """Of several organisations: equal tokens are the same person, or the organisation is part of the token."""
+    blocks: tuple[str, ...] | None = None
+    """Years of first registration whose people count, in the order of the public list; None for everybody (rule 8)."""
 
     @property
     def schema(self) -> CaseSchema:
@@ -98,9 +104,25 @@ class VaultSnapshot:
 
         self._announce(receipt)
         builder = RecordTableBuilder(self.datasets[0].domain, at_most=at_most)
-        for dataset, rows, permitted in self._rows(check):
+        for dataset, rows, permitted in self._rows(check, self.blocks):
             builder.add(self._coded(dataset, rows, permitted), rows.records)
         return builder.build(people_cap=self.people_cap)
+
+    def open_by_block(self, receipt: Receipt, *, check: Check = lambda: None) -> PeopleByBlock:
+        """Open the datasets once, everybody in them, to count some blocks now and others later; `PeopleByBlock.only` says whose people count.
+
+        Args:
+            receipt: proof of the charge that pays for this reading.
+            check: called per chunk; raises to cancel.
+
+        Raises:
+            Whatever `open` raises.
+        """
+        from casehaven.vault.people_by_block import people_by_block  # for questions alone
+
+        self._announce(receipt)
+        records = [(self._coded(dataset, rows, said), rows.blocks) for dataset, rows, said in self._rows(check, None)]
+        return people_by_block(records, self.datasets[0].domain, schema_blocks(self.schema), people_cap=self.people_cap)
 
     def announce_again(self, receipt: Receipt) -> None:
         """Say in the audit log that people who are held open are counted again, for another receipt.
@@ -117,6 +139,7 @@ class VaultSnapshot:
         """Write the audit log's entries for an opening (rule 6)."""
         if not isinstance(receipt, Receipt):
             raise TypeError("a snapshot opens under a receipt only")
+        of = "" if self.blocks is None else f" of people first registered in {block_words(self.blocks)}"
         with self.vault.database.transaction(writes=False) as connection:
             self.vault.anchor.check(connection)  # before the entry, which raises the anchor to what it finds
         with self.vault.writing() as connection:
@@ -127,7 +150,7 @@ class VaultSnapshot:
                     object_kind="dataset",
                     object_id=dataset.id,
                     organisation=dataset.organisation,
-                    reason=f"{self.purpose}, charge {receipt.charge_id}",
+                    reason=f"{self.purpose}{of}, charge {receipt.charge_id}",
                 )
 
     def open_own(self, *, check: Check = lambda: None) -> PersonTable:
@@ -143,7 +166,7 @@ class VaultSnapshot:
 
     def _people(self, check: Check) -> PersonTable:
         builder = PersonTableBuilder(self.datasets[0].domain)
-        for dataset, rows, permitted in self._rows(check):
+        for dataset, rows, permitted in self._rows(check, self.blocks):
             builder.add(self._coded(dataset, rows, permitted))
         return builder.build(people_cap=self.people_cap)
 
@@ -153,8 +176,12 @@ class VaultSnapshot:
             tokens = _issued(tokens, sorted({d.organisation for d in self.datasets}).index(dataset.organisation))
         return CodedTable(columns=rows.columns, persons=tokens, permitted=permitted)
 
-    def _rows(self, check: Check) -> Iterator[tuple[Dataset, ChunkRows, NDArray[np.int8]]]:
-        """Yield the rows of every chunk that may count, and what each record's person said about the purpose."""
+    def _rows(
+        self, check: Check, blocks: Collection[str] | None
+    ) -> Iterator[tuple[Dataset, ChunkRows, NDArray[np.int8]]]:
+        """Yield the rows of every chunk that may count or refuse, and what each record's person said about the purpose."""
+        everybody = schema_blocks(self.schema)
+        wanted = None if blocks is None else [everybody.index(block) for block in blocks]
         chunk = models.chunk
         with self.vault.database.transaction(writes=False) as connection:
             remembered = self.vault.anchor.check(connection)
@@ -170,7 +197,10 @@ class VaultSnapshot:
             check()
             content = self._chunk(dataset, row)
             kept = _among(content.records, there)
-            yield dataset, content if kept.all() else content.only(kept), answers.of(content.persons[kept])
+            said = answers.of(content.persons)
+            if wanted is not None:
+                kept &= np.isin(content.blocks, wanted) | (said == -1)
+            yield dataset, content if kept.all() else content.only(kept), said[kept]
 
     def _same(self, connection: Connection, dataset: Dataset) -> None:
         current = select(models.dataset.c.version).where(models.dataset.c.dataset_id == dataset.dataset_id)
@@ -216,6 +246,7 @@ def snapshot(
     *,
     people_cap: int | None = None,
     tokens_are: Tokens = "separate",
+    blocks: Collection[str] | None = None,
 ) -> VaultSnapshot:
     """Return a snapshot that a release or a table may open.
 
@@ -225,8 +256,10 @@ def snapshot(
         purpose: what the records are to be used for.
         people_cap: public bound on the number of people in all of them together; by default the sum of their own.
         tokens_are: whether equal tokens of two organisations are one person.
+        blocks: years of first registration, `""` for unknown, whose people count; None for everybody.
 
     Raises:
+        UnknownBlockError: a block is not the schema's, or none is named.
         SchemaDiffersError: the datasets have different schemas, or none were named.
         PeopleCapError: people_cap is below the sum of the datasets' own; nothing was read.
     """
@@ -243,6 +276,7 @@ def snapshot(
         purpose=purpose,
         people_cap=declared if people_cap is None else people_cap,
         tokens_are=tokens_are,
+        blocks=None if blocks is None else parse_blocks(datasets[0].schema, blocks),
     )
 
 

@@ -124,7 +124,8 @@ def _fix_blocks(connection: Connection, chunks: ChunkStore, dataset: Dataset, ke
     codes = BlockCodes(keys.index_key(BLOCK_KEY), dataset.dataset_id, dataset.schema)
     person, chunk = models.person, models.chunk
     numbers = np.array(
-        sorted(connection.scalars(select(person.c.person_id).where(person.c.dataset_id == dataset.dataset_id))), np.int64
+        sorted(connection.scalars(select(person.c.person_id).where(person.c.dataset_id == dataset.dataset_id))),
+        np.int64,
     )
     rows = connection.execute(select(chunk).where(chunk.c.dataset_id == dataset.dataset_id)).all()
     blocks: Places = np.full(len(numbers), UNKNOWN, np.int16)
