@@ -18,7 +18,7 @@ import base64
 import binascii
 import hashlib
 import hmac
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -32,6 +32,7 @@ from casehaven.vault.anchor_state import (
     AnchorState,
     chunk_sets,
     erased_of,
+    ledgers_of,
     lists_bytes,
     padded,
     parse_lists,
@@ -88,6 +89,7 @@ class Anchor:
             erased=erased_of(connection),
             withdrawn=withdrawn_of(connection),
             unbounded=unbounded_of(connection),
+            ledgers=ledgers_of(connection),
         )
         anchor._write(state, anchor._sealed_lists(state), replace_file=False)
         return anchor
@@ -212,6 +214,10 @@ class Anchor:
         self._change(
             lambda state: replace(state, unbounded={dataset: day, **state.unbounded}), lists=lambda state: False
         )
+
+    def add_ledgers(self, ledgers: Mapping[str, str]) -> None:
+        """Remember which ledger holds the accounts of datasets; the first one stays."""
+        self._change(lambda state: replace(state, ledgers={**ledgers, **state.ledgers}), lists=lambda state: False)
 
     def remove_withdrawals(self, *consents: tuple[int, str]) -> None:
         """Forget withdrawals whose person gave consent again, after that is written."""

@@ -1,6 +1,6 @@
 """What the anchor remembers, how it is read from the database, and how it is written as bytes.
 
-1. It only rises (`AnchorState.raised`): versions and positions never fall, erased people, withdrawals and unbounded datasets never leave it.
+1. It only rises (`AnchorState.raised`): versions and positions never fall, erased people, withdrawals, unbounded datasets and which ledger a dataset has never leave it.
 2. The two lists, which grow with the vault, are bytes of their own; the document names their SHA-256.
 3. Both are padded before they are sealed: sizes say little of how many were erased (privacy rules 5 and 21).
 """
@@ -28,6 +28,9 @@ PERIODS_KEPT = 400
 
 UNBOUNDED = "dataset.unbounded"
 """The action of the entry that marks a dataset as released without differential privacy."""
+
+LEDGER = "dataset.ledger"
+"""The action of the entry that says which ledger holds a dataset's accounts; its object is the dataset and the ledger's id."""
 
 _CHUNKS = b"casehaven-chunk-set/1\n"
 _SMALLEST = 1 << 15
@@ -72,8 +75,8 @@ class AnchorState:
     """Rows of erasures in the database when they were last compared with `erased`."""
     keystore_sequence: int = 0
     """How often the keystore had changed: an older copy of it, with keys that were destroyed since, is noticed."""
-    ledger_ceiling: None = None
-    """Up to which the ledger may have spent; none until the ledger is in the vault."""
+    ledgers: Mapping[str, str] = field(default_factory=dict)
+    """Id of the ledger that holds a dataset's accounts, by `organisation/dataset`; the first one, for good (`ledger_binding`)."""
 
     def raised(self, other: AnchorState) -> AnchorState:
         """This state with whatever is further in the other (rule 2).
@@ -107,6 +110,7 @@ class AnchorState:
             withdrawn=self.withdrawn | other.withdrawn,
             erasures_seen=max(self.erasures_seen, other.erasures_seen),
             keystore_sequence=max(self.keystore_sequence, other.keystore_sequence),
+            ledgers={**other.ledgers, **self.ledgers},
         )
 
 
@@ -155,6 +159,16 @@ def unbounded_of(connection: Connection) -> dict[str, str]:
     return {name: at[:10] for name, at in connection.execute(marks.group_by(audit.c.object_id))}
 
 
+def ledgers_of(connection: Connection) -> dict[str, str]:
+    """Return the ledger of each dataset that the audit log tells of."""
+    notes = select(audit.c.object_id).where(audit.c.action == LEDGER).order_by(audit.c.position)
+    found: dict[str, str] = {}
+    for note in connection.scalars(notes):
+        dataset_id, _, ledger = note.partition(" ")
+        found.setdefault(dataset_id, ledger)
+    return found
+
+
 @dataclass(frozen=True, kw_only=True)
 class ChunkSet:
     """A dataset's version, and the digest of the chunk files that it has then."""
@@ -199,7 +213,7 @@ def state_document(state: AnchorState, lists_sha256: bytes) -> bytes:
             "lists_sha256": lists_sha256.hex(),
             "erasures_seen": state.erasures_seen,
             "keystore_sequence": state.keystore_sequence,
-            "ledger_ceiling": state.ledger_ceiling,
+            "ledgers": dict(state.ledgers),
         }
     )
 
@@ -222,6 +236,7 @@ def parse_state(opened: bytes) -> tuple[AnchorState, bytes]:
         withdrawn=frozenset((number, purpose) for number, purpose in document.get("withdrawn", ())),
         erasures_seen=document.get("erasures_seen", 0),
         keystore_sequence=document["keystore_sequence"],
+        ledgers=document.get("ledgers", {}),
     )
     return state, bytes.fromhex(document.get("lists_sha256", ""))
 
