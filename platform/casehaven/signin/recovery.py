@@ -1,0 +1,138 @@
+"""Recovery: two people let somebody back in who lost everything.
+
+1. Two members approve, each with a fresh second factor and the right to (`recovery.approve`). They are two, neither is the one who is let in, and at least one belongs to
+   the same organisation: the deployment's people alone open no organisation's account.
+2. Each of the two gets one half of the code, once. Neither can use it alone; both hand their half to the person, whom they know or have seen.
+3. Both halves together, once, within a day: every credential, session, token and known browser of the member goes, and an enrolling session begins.
+4. A member who signs in meanwhile ends the recovery: they were not locked out.
+5. Every step is an event. No half is in it.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sqlalchemy import delete, insert, select, update
+
+from casehaven.organisations import events, members
+from casehaven.organisations.access import Operation, Principal
+from casehaven.organisations.errors import NotFoundError
+from casehaven.signin.credentials import destroy_credentials
+from casehaven.signin.errors import BrokenCodeError, RecoveryError
+from casehaven.signin.guesses import admit, counted, forgive
+from casehaven.signin.models import recovery
+from casehaven.signin.secrets_made import digest, new_typed_value, typed, typed_digest
+from casehaven.signin.sessions import start_session
+from casehaven.signin.site import Site
+
+SECONDS: Final = 86_400
+
+_FIRST: Final = "recovery-first"
+_SECOND: Final = "recovery-second"
+
+
+def approve_recovery(site: Site, principal: Principal, handle: str) -> tuple[str, bool]:
+    """Approve a member's recovery; return the approver's half of the code, and whether this was the second approval.
+
+    Args:
+        site: where.
+        principal: who approves.
+        handle: of the member who lost everything.
+
+    Raises:
+        NotFoundError: there is no such active member in reach.
+        RecoveryError: the same person approves twice or for themselves, or nobody of the member's organisation approves (rule 1).
+    """
+    with site.writing() as connection:
+        now = site.clock()
+        principal = members.as_of_now(connection, principal)
+        target = members.in_reach(connection, principal, Operation.RECOVERY_APPROVE, handle)
+        if not target.active:
+            raise NotFoundError
+        if target.id == principal.member_id:
+            raise RecoveryError("nobody approves their own recovery")
+        connection.execute(delete(recovery).where(recovery.c.ends_at <= now))
+        row = connection.execute(select(recovery).where(recovery.c.member == target.id)).first()
+        half = new_typed_value()
+        if row is None or row.second_by is not None:  # both halves were given and never used: begin again
+            connection.execute(delete(recovery).where(recovery.c.member == target.id))
+            connection.execute(
+                insert(recovery).values(
+                    member=target.id,
+                    ends_at=now + SECONDS,
+                    first_by=principal.member_id,
+                    first_digest=digest(_FIRST, typed(half) or ""),
+                )
+            )
+        else:
+            if row.first_by == principal.member_id:
+                raise RecoveryError("two different people approve a recovery")
+            first = members.member_by_id(connection, row.first_by)
+            if not first.active or target.organisation not in (first.organisation, principal.organisation):
+                raise RecoveryError("at least one of the two belongs to the member's organisation")
+            connection.execute(
+                update(recovery)
+                .where(recovery.c.member == target.id)
+                .values(second_by=principal.member_id, second_digest=digest(_SECOND, typed(half) or ""))
+            )
+        events.record(
+            connection,
+            now,
+            actor=principal.handle,
+            action="recovery.approved",
+            organisation=target.organisation,
+            object_kind="member",
+            object_id=handle,
+        )
+        return half, row is not None and row.second_by is None
+
+
+def recover(site: Site, handle: str, halves: tuple[str, str], *, address: str) -> str:
+    """Use both halves up, and return the value of an enrolling session (rule 3).
+
+    Args:
+        site: where.
+        handle: whose account.
+        halves: of the code, in either order.
+        address: of the network, for the count of guesses.
+
+    Raises:
+        BrokenCodeError: the halves are not those of an open recovery of this member.
+        TooManyGuessesError: too many wrong ones came from this address.
+    """
+    with site.writing() as connection:
+        now = site.clock()
+        what = counted(connection, now, site.key, account=None, address=address, device_value=None)
+        admit(connection, now, what)
+    with site.writing() as connection:
+        now = site.clock()
+        try:
+            target = members.member_named(connection, handle)
+        except NotFoundError:
+            raise BrokenCodeError from None
+        pairs = [(typed_digest(_FIRST, one), typed_digest(_SECOND, other)) for one, other in (halves, reversed(halves))]
+        for first, second in pairs:
+            if first is None or second is None:
+                continue
+            used = connection.execute(
+                delete(recovery).where(
+                    recovery.c.member == target.id,
+                    recovery.c.first_digest == first,
+                    recovery.c.second_digest == second,
+                    recovery.c.ends_at > now,
+                )
+            )
+            if used.rowcount == 1 and target.active:
+                destroy_credentials(connection, target.id)
+                forgive(connection, what)
+                events.record(
+                    connection,
+                    now,
+                    actor=handle,
+                    action="recovery.used",
+                    organisation=target.organisation,
+                    object_kind="member",
+                    object_id=handle,
+                )
+                return start_session(connection, now, target.id, kind="enrolling")
+    raise BrokenCodeError
