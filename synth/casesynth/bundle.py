@@ -121,6 +121,7 @@ def manifest_facts(synthesis: Synthesis, notes: ReleaseNotes) -> dict[str, JsonV
             "epsilon_per_person": plan.epsilon_per_person,
             "nano_rho_per_person": person.nano_rho,
             "decision_used_private_data": notes.decision_used_private_data,
+            **({"registered": list(notes.registered)} if notes.registered else {}),
         },
         "mechanisms": [
             {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Literal
@@ -37,8 +38,11 @@ class ReleaseNotes:
     (privacy rule 33)."""
     tokens_reason: str | None = None
     """Why max_tokens_per_person is lower than the number of organisations, where it is (privacy rule 2)."""
+    registered: tuple[str, ...] = ()
+    """Years of first registration whose people were counted and charged, `""` for an unknown year; none named: everybody (privacy rule 12)."""
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "registered", tuple(self.registered))  # JSON has lists
         for name in ("title", "created", "unit", "licence"):
             if not str(getattr(self, name)).strip():
                 raise NotesError(f"a release needs a {name}")
@@ -50,3 +54,13 @@ class ReleaseNotes:
             raise NotesError("the date of a release must be written as YYYY-MM-DD") from None
         if self.organisations < 1:
             raise NotesError(f"organisations must be at least 1, got {self.organisations}")
+
+
+def registered_words(blocks: Sequence[str]) -> str:
+    """Return years of first registration as people read them.
+
+    >>> registered_words(["", "2021", "2022"])
+    '2021, 2022 or an unknown year'
+    """
+    named = [*(block for block in blocks if block), *(["an unknown year"] if "" in blocks else [])]
+    return " or ".join([", ".join(named[:-1]), named[-1]] if len(named) > 1 else named)

@@ -206,6 +206,12 @@ def _people_cap(drawn: DrawnRelease) -> int:
     return cap
 
 
+def _registered(drawn: DrawnRelease) -> tuple[str, ...]:
+    guarantee = drawn.manifest.facts.get("guarantee")
+    named = guarantee.get("registered", ()) if isinstance(guarantee, dict) else ()
+    return tuple(str(block) for block in named) if isinstance(named, list) else ()
+
+
 def _tokens_are(drawn: DrawnRelease) -> Literal["shared", "separate"]:
     guarantee = drawn.manifest.facts["guarantee"]
     return "shared" if isinstance(guarantee, dict) and guarantee.get("person_tokens") == "shared" else "separate"
@@ -228,6 +234,7 @@ def _from_vault(
         release.schema,
         people_cap=_people_cap(drawn),
         tokens_are=_tokens_are(drawn),
+        registered=_registered(drawn),
         receipt=_receipt(drawn),
         reason=reason,
     )

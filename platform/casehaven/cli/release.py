@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from casehaven.cli._progress import PhaseLine
+from casehaven.cli._registered import parse_registered, registered_option
 from casehaven.cli._vault import root_key_option, vault_option
 from casehaven.cli.keys import key_option, load_signing_key
 from casehaven.cli.ledger import ledger_option
@@ -27,6 +28,7 @@ from casehaven.releases import ReleaseDraft, release_case_files, release_vault_d
 from caseschemas import CaseSchema, load_schema
 from casesynth.bundle import people_interval
 from casesynth.near import near_pairs
+from casesynth.notes import registered_words
 from casesynth.report.precision import drowned_words, typical
 from casesynth.synthesis import Synthesis
 
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
     metavar="ORGANISATION/DATASET",
     help="A dataset of the vault, in place of FILEs. Can be repeated.",
 )
+@registered_option
 @click.option("--schema", "schema_name", help="Of FILEs: id of a shipped schema, or a schema file.")
 @click.option("--epsilon", type=float, required=True, help="Privacy loss for one person token, 0.001 to 100.")
 @click.option("--delta", type=float, help="Default: the smaller of 1e-6 and 1 / (10 people_cap).")
@@ -108,6 +111,7 @@ if TYPE_CHECKING:
 def command(
     files: tuple[Path, ...],
     sources: tuple[str, ...],
+    registered: tuple[str, ...],
     schema_name: str | None,
     epsilon: float,
     delta: float | None,
@@ -167,6 +171,7 @@ def command(
         tables=tuple(tuple(name.strip() for name in table.split(",")) for table in tables),
         table_share=table_share,
         schema_tables=not no_schema_tables,
+        registered=parse_registered(registered),
     )
     ledger = Ledger.open(path)
     signing_key = load_signing_key(key_path)
@@ -204,7 +209,7 @@ def command(
     if outcome.synthesis is None:
         click.echo("charge     none: this request was released before, and this is that bundle")
         return
-    for name, text in _summary(outcome.synthesis, draft.row_is_person):
+    for name, text in _summary(outcome.synthesis, draft.row_is_person, draft.registered):
         click.echo(f"{name:<10} {text}")
     click.echo(f"time       {time.monotonic() - started:.0f} s")
     click.echo(
@@ -260,12 +265,14 @@ def _say_what_stands(ledger: Ledger, request: IdempotencyKey) -> str | None:
     return "start a new release without --idempotency-key; it is a new charge"
 
 
-def _summary(synthesis: Synthesis, row_is_person: bool) -> list[tuple[str, str]]:
+def _summary(synthesis: Synthesis, row_is_person: bool, registered: tuple[str, ...]) -> list[tuple[str, str]]:
     """Return what a person wants to know about a release; public facts and noisy numbers only."""
     plan = synthesis.plan
     people = people_interval(synthesis)
     unit = "record" if row_is_person else "person token"
     guarantee = f"epsilon {plan.epsilon:g}, delta {plan.delta:.2g} for one {unit}"
+    if registered:
+        guarantee += f"; charged to people first registered in {registered_words(registered)} alone"
     if plan.max_tokens_per_person > 1:
         rounded_up = math.ceil(plan.epsilon_per_person * 100) / 100
         guarantee += f"; epsilon {rounded_up:.2f} for a person behind {plan.max_tokens_per_person} {unit}s"

@@ -109,6 +109,7 @@ def vault_datasets(
     *,
     people_cap: int,
     tokens_are: Literal["shared", "separate"],
+    registered: Sequence[str] = (),
     receipt: Receipt,
     reason: str,
     actor: str | None = None,
@@ -122,6 +123,7 @@ def vault_datasets(
         schema: of the release.
         people_cap: of the release.
         tokens_are: of the release.
+        registered: years of first registration whose people were counted; none for everybody.
         receipt: of the release's own charge: the same records are opened once more, and nothing of them is released.
         reason: in the steward's words; sealed.
         actor: who asks; the user of this process unless given.
@@ -137,7 +139,9 @@ def vault_datasets(
     found = [vault.dataset(*parse_dataset_id(dataset)) for dataset in paid]
     if any(dataset.schema.digest() != schema.digest() for dataset in found):
         raise OtherDatasetsError(f"the datasets have another schema than the release, {schema.id} {schema.version}")
-    opened = vault_snapshot(vault, found, "synthetic_release", people_cap=people_cap, tokens_are=tokens_are)
+    opened = vault_snapshot(
+        vault, found, "synthetic_release", people_cap=people_cap, tokens_are=tokens_are, blocks=registered or None
+    )
 
     def open_real(decision: ReleaseDecision) -> RealPeople:
         _opened(decision)

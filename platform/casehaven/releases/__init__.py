@@ -1,10 +1,8 @@
 """Releases: from case files, an agreement on a budget and a key to a protected, signed bundle."""
 
+from casehaven.releases.draft import DraftError, PersonTokensError, ReleaseDraft
 from casehaven.releases.service import (
-    DraftError,
     Outcome,
-    PersonTokensError,
-    ReleaseDraft,
     RequestBusyError,
     UnknownDatasetError,
     release_case_files,

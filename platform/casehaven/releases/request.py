@@ -8,7 +8,7 @@ from casesynth.canonical import JsonValue
 from casesynth.plan import ReleasePlan
 
 if TYPE_CHECKING:
-    from casehaven.releases.service import ReleaseDraft
+    from casehaven.releases.draft import ReleaseDraft
 
 
 def request_body(draft: ReleaseDraft, plan: ReleasePlan) -> dict[str, JsonValue]:
@@ -16,6 +16,7 @@ def request_body(draft: ReleaseDraft, plan: ReleasePlan) -> dict[str, JsonValue]
     return {
         **({"vault_datasets": list(draft.vault_datasets)} if draft.vault_datasets else {}),
         **({"tables": [list(table) for table in plan.named], "table_share": plan.table_share} if plan.named else {}),
+        **({"registered": list(draft.registered)} if draft.registered else {}),
         "schema": draft.schema.digest(),
         "organisations": list(draft.contributors),
         "epsilon": plan.epsilon,

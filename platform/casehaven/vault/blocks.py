@@ -69,16 +69,6 @@ def parse_blocks(schema: CaseSchema, unverified: Collection[str]) -> tuple[str, 
     return tuple(block for block in blocks if block in set(unverified))
 
 
-def block_words(blocks: Sequence[str]) -> str:
-    """Return blocks as people read them.
-
-    >>> block_words(["", "2021", "2022"])
-    '2021, 2022 or an unknown year'
-    """
-    named = [*(block for block in blocks if block), *(["an unknown year"] if "" in blocks else [])]
-    return " or ".join([", ".join(named[:-1]), named[-1]] if len(named) > 1 else named)
-
-
 def record_places(schema: CaseSchema, domain: Domain, columns: Sequence[Codes]) -> Places:
     """Return the place of the year that each coded record says; `UNKNOWN` where it says none (rule 2).
 

@@ -30,7 +30,7 @@ from sqlalchemy import Connection, Row, Select, select
 
 from casehaven.vault import models
 from casehaven.vault.anchor_state import AnchorState
-from casehaven.vault.blocks import block_words, parse_blocks, schema_blocks
+from casehaven.vault.blocks import parse_blocks, schema_blocks
 from casehaven.vault.chunks import TOKEN_BYTES, ChunkRows
 from casehaven.vault.datasets import Dataset
 from casehaven.vault.errors import (
@@ -43,6 +43,7 @@ from casehaven.vault.errors import (
 from casehaven.vault.store import Vault
 from caseschemas import CaseSchema, Purpose
 from casesynth.encode import CodedTable
+from casesynth.notes import registered_words
 from casesynth.persons import PeopleCapError, PersonTable, PersonTableBuilder
 from casesynth.privacy import Receipt
 
@@ -139,7 +140,7 @@ class VaultSnapshot:
         """Write the audit log's entries for an opening (rule 6)."""
         if not isinstance(receipt, Receipt):
             raise TypeError("a snapshot opens under a receipt only")
-        of = "" if self.blocks is None else f" of people first registered in {block_words(self.blocks)}"
+        of = "" if self.blocks is None else f" of people first registered in {registered_words(self.blocks)}"
         with self.vault.database.transaction(writes=False) as connection:
             self.vault.anchor.check(connection)  # before the entry, which raises the anchor to what it finds
         with self.vault.writing() as connection:

@@ -57,6 +57,7 @@ def datasheet_md(synthesis: Synthesis, notes: ReleaseNotes, schema: CaseSchema |
         "## What the guarantee means",
         guarantee.promise,
         guarantee.promise_per_person,
+        *guarantee.whose,
         (
             "In other words: whether or not a person's story is in the records, this release would look much the "
             "same. The factor says how nearly the same, in the worst case. The smaller it is, the less anybody can "

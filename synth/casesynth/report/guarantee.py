@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from importlib.metadata import version
 
-from casesynth.notes import ReleaseNotes
+from casesynth.notes import ReleaseNotes, registered_words
 from casesynth.plan import ReleasePlan
 from casesynth.privacy.accounting import epsilon_for
 from casesynth.privacy.loss import NANO
@@ -42,6 +42,8 @@ class Guarantee:
     """Smallest noise scale, in people."""
     scale_max: float
     people_cap: int
+    registered: tuple[str, ...] = ()
+    """Years of first registration whose people were counted and charged; none: everybody."""
 
     @classmethod
     def of(cls, plan: ReleasePlan, notes: ReleaseNotes) -> Guarantee:
@@ -61,6 +63,7 @@ class Guarantee:
             scale_min=min(scales),
             scale_max=max(scales),
             people_cap=plan.people_cap,
+            registered=notes.registered,
         )
 
     @property
@@ -98,6 +101,19 @@ class Guarantee:
             f"know the person under different identities. For such a person the factor is at most {self.odds_person} "
             f"(epsilon {ceiling(self.epsilon_person)})."
         )
+
+    @property
+    def whose(self) -> tuple[str, ...]:
+        """Who was counted and charged, where that is not everybody: one sentence, or none (privacy rule 12)."""
+        if not self.registered:
+            return ()
+        sentence = (
+            f"Only people who were first registered in {registered_words(self.registered)} were counted, and only their "
+            "budget was charged. In each dataset a person is in exactly one such year, which was fixed when the person "
+            "came in and is never changed: what is released about one year takes nothing from the budget of people of "
+            "another."
+        )
+        return (sentence,)
 
     def group_epsilon(self, people: int) -> int:
         """Epsilon at the same delta for people who are counted or left out together, one token each; rounded up."""

@@ -96,6 +96,7 @@ def _guarantee(guarantee: Guarantee) -> Html:
         [
             tag("p", guarantee.promise),
             tag("p", guarantee.promise_per_person),
+            *(tag("p", sentence) for sentence in guarantee.whose),
             tag(
                 "p",
                 "A smaller epsilon means stronger protection and larger errors. It is a bound on what can be learned "

@@ -1,0 +1,26 @@
+"""The option that names years of first registration: whose people are counted, and whose accounts pay."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import click
+
+UNKNOWN: Final = "unknown"
+"""What people write for the block of those whose year is unknown."""
+
+registered_option = click.option(
+    "--registered",
+    multiple=True,
+    metavar="YEAR",
+    help="Count and charge only people who were first registered in this year, or `unknown`. Can be repeated.  [default: everybody]",
+)
+
+
+def parse_registered(written: tuple[str, ...]) -> tuple[str, ...]:
+    """Return years as the ledger names them; which of them there are, the schema says.
+
+    >>> parse_registered(("2022", "unknown"))
+    ('2022', '')
+    """
+    return tuple("" if year.strip().lower() == UNKNOWN else year.strip() for year in written)
