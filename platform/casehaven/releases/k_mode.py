@@ -152,6 +152,7 @@ def make_k_synthetic_of_vault(
         The others: as `make_k_synthetic_of_files`.
     """
     from casehaven.vault.datasets import parse_dataset_id  # a file of case files needs no vault
+    from casehaven.vault.ledger_binding import bind_ledger
     from casehaven.vault.snapshots import snapshot as vault_snapshot
     from casehaven.vault.unbounded import charges_of, mark_dataset, marked_since
 
@@ -172,11 +173,16 @@ def make_k_synthetic_of_vault(
         opened = vault_snapshot(vault, [dataset], PURPOSE, people_cap=request.people_cap)
         return lambda receipt: opened.open(receipt, check=lambda: progress("count", None)), True
 
+    def bound() -> None:
+        bind_ledger(vault, [dataset], request.ledger, ledger.unknown)
+
     def mark() -> None:
         mark_dataset(vault, dataset, request_sha256=request.digest(), ledger=request.ledger)
 
     schema, sources = dataset.schema, [dataset.id]
-    return _make(request, approvals, trust, ledger, key, out, schema, sources, checked, open_accounts, progress, mark)
+    return _make(
+        request, approvals, trust, ledger, key, out, schema, sources, checked, open_accounts, progress, bound, mark
+    )
 
 
 def _approved(approvals: tuple[Approval, ...]) -> KRequest:
@@ -197,6 +203,7 @@ def _make(
     checked: Callable[[], tuple[Open, bool]],
     open_accounts: bool,
     progress: Progress,
+    bound: Callable[[], None] = lambda: None,
     also_mark: Callable[[], None] = lambda: None,
 ) -> KOutcome:
     refuse_pooled(request, ledger, sources=sources)
@@ -214,6 +221,7 @@ def _make(
     opening, consent_applied = checked()
     if open_accounts:
         ledger.open_dataset(request.dataset, [""])
+    bound()  # one ledger holds a dataset's accounts, for good
     mark = ledger.mark_unbounded(request.dataset, request.digest())  # privacy rule 34: before anything is opened
     also_mark()
     domain = Domain.from_schema(schema)

@@ -120,13 +120,19 @@ def release_vault_datasets(
 
     Raises:
         DatasetMissingError, SchemaDiffersError, PeopleCapError, PlanError, BundleExistsError: nothing was charged.
+        OtherLedgerError: a dataset's accounts are in another ledger; nothing was charged.
         UnboundedDatasetError: a dataset was released without differential privacy, by the vault's own mark (privacy rule 34).
         SnapshotChangedError: a dataset changed after the charge; the charge stands, one more attempt is free.
         BudgetExhaustedError, UnknownDatasetError, DrawRefusedError, AlreadyRevealedError, OSError: as for case files.
     """
     from casehaven.vault.datasets import parse_dataset_id  # a release of files needs no vault
+    from casehaven.vault.ledger_binding import bind_ledger
     from casehaven.vault.snapshots import snapshot as vault_snapshot
     from casehaven.vault.unbounded import refuse_marked
+
+    def bound() -> None:
+        datasets = [vault.dataset(*parse_dataset_id(dataset)) for dataset in draft.vault_datasets]
+        bind_ledger(vault, datasets, ledger.statement().ledger_id, ledger.unknown)
 
     def checked() -> Source:
         datasets = [vault.dataset(*parse_dataset_id(dataset)) for dataset in draft.vault_datasets]
@@ -150,7 +156,7 @@ def release_vault_datasets(
         return Source(open=open_people, consent_applied=True)
 
     with _alone(ledger, request):
-        return _release(draft, checked, ledger, key, request, progress)
+        return _release(draft, checked, ledger, key, request, progress, bound)
 
 
 class OpenPeople(Protocol):
@@ -177,6 +183,7 @@ def _release(
     key: SigningKey,
     request: IdempotencyKey,
     progress: Progress,
+    bound: Callable[[], None] = lambda: None,
 ) -> Outcome:
     plan = draft.plan()
     known = ledger.find(request)
@@ -187,6 +194,7 @@ def _release(
         raise DraftError(f"the folder {draft.out.resolve().parent} for the bundle does not exist")
 
     def charge(loss: PrivacyLoss) -> Receipt:
+        bound()  # one ledger holds a dataset's accounts, for good
         # privacy rule 14: charge before data is touched; rule 16: a replay returns the same receipt at no charge
         return ledger.charge(
             key=request,
