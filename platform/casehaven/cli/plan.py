@@ -8,7 +8,9 @@ from pathlib import Path
 
 import click
 
+from casehaven.cli._registered import parse_registered, registered_option
 from casehaven.errors import CasehavenError
+from casehaven.vault.blocks import parse_blocks
 from caseschemas import load_schema
 from casesynth._files import write_whole
 from casesynth.domain import Domain
@@ -24,6 +26,7 @@ from casesynth.feasibility import (
 from casesynth.feasibility.advice import SIZE
 from casesynth.feasibility.page import summary, years_sentences
 from casesynth.named import named_tables
+from casesynth.notes import registered_words
 from casesynth.plan import ReleasePlan
 from casesynth.report.precision import LENGTH_NAMES
 
@@ -43,6 +46,7 @@ class ExistingPageError(CasehavenError):
 @click.option("--schema", "schema_name", required=True, help="Id of a shipped schema, or a schema file.")
 @click.option("--people-cap", type=int, required=True, help="Public bound on the number of people.")
 @click.option("--people", type=int, help="About how many people there are.  [default: the people cap]")
+@registered_option
 @click.option("--epsilon", type=float, required=True, help="Privacy loss for one person token, 0.001 to 100.")
 @click.option("--delta", type=float, help="Default: the smaller of 1e-6 and 1 / (10 people cap).")
 @click.option("--tokens", type=int, default=1, show_default=True, help="How many person tokens one person may have.")
@@ -60,6 +64,7 @@ def command(
     schema_name: str,
     people_cap: int,
     people: int | None,
+    registered: tuple[str, ...],
     epsilon: float,
     delta: float | None,
     tokens: int,
@@ -79,6 +84,7 @@ def command(
     if out is not None and not replace and (out.exists() or out.is_symlink()):
         raise ExistingPageError(f"{out} is there already")
     schema = load_schema(schema_name)
+    blocks = parse_blocks(schema, parse_registered(registered)) if registered else ()
     named = named_tables(schema)
     plan = ReleasePlan.make(
         Domain.from_schema(schema),
@@ -102,19 +108,23 @@ def command(
             releases_per_year=releases_per_year,
         )
     if as_json:
-        click.echo(json.dumps(as_document(found, helpful, outlook), indent=2))
+        click.echo(json.dumps(as_document(found, helpful, outlook, blocks), indent=2))
     else:
-        click.echo("\n".join(_lines(found, helpful, outlook)))
+        click.echo("\n".join(_lines(found, helpful, outlook, blocks)))
     if out is not None:
         write_whole(out, feasibility_html(found, helpful, outlook).encode(), mode=0o644, replace=replace)
         click.echo(f"wrote      {out}", err=as_json)
 
 
-def _lines(found: Feasibility, helpful: Sequence[Suggestion], outlook: YearsOutlook | None) -> Iterator[str]:
+def _lines(
+    found: Feasibility, helpful: Sequence[Suggestion], outlook: YearsOutlook | None, blocks: Sequence[str]
+) -> Iterator[str]:
     plan = found.plan
     yield f"plan       {plan.domain.source}, about {found.people:,} people, epsilon {plan.epsilon:g}, delta {plan.delta:.2g} for one person token"
     if plan.max_tokens_per_person > 1:
         yield f"           epsilon {plan.epsilon_per_person:.2f} for a person behind {plan.max_tokens_per_person} person tokens"
+    if blocks:
+        yield f"charged    people first registered in {registered_words(blocks)} alone: --people is how many they are; the budget of people of other years stays as it is"
     yield f"measured   {len(plan.tables):,} tables with {plan.cells:,} noisy numbers"
     for sentence in summary(found):
         yield f"in short   {sentence}"
@@ -147,12 +157,15 @@ def _lines(found: Feasibility, helpful: Sequence[Suggestion], outlook: YearsOutl
         yield f"{1 - change.ratio:>5.0%} smaller, from {change.shown_from[-1]:,}: {change.text}"
 
 
-def as_document(found: Feasibility, helpful: Sequence[Suggestion], outlook: YearsOutlook | None) -> dict[str, object]:
+def as_document(
+    found: Feasibility, helpful: Sequence[Suggestion], outlook: YearsOutlook | None, blocks: Sequence[str] = ()
+) -> dict[str, object]:
     """Return everything as `casehaven-feasibility/1`."""
     plan = found.plan
     return {
         "format": "casehaven-feasibility/1",
         "schema": plan.domain.source,
+        **({"registered": list(blocks)} if blocks else {}),
         "people": found.people,
         "people_cap": plan.people_cap,
         "epsilon": plan.epsilon,

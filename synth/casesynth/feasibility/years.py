@@ -1,7 +1,8 @@
 """What a cap buys over the years: how many releases of which epsilon, by adding up zCDP.
 
 1. Every release of the same people adds its rho to what they have lost; the epsilons do not add up, their rhos do (privacy rule 12).
-2. The cap of an account is for good. A release charges the blocks of all years, those to come as well, so a later year begins with what was spent before.
+2. The cap of an account is for good. A release that names no years charges the blocks of all years, those to come as well, so a later year begins with what was spent
+   before. One that names years charges their people alone.
 """
 
 from __future__ import annotations
