@@ -47,6 +47,7 @@ SUBCOMMANDS: dict[str, tuple[str, str]] = {
     "release": ("casehaven.cli.release", "Turn case files, or the vault's, into a protected, signed bundle."),
     "restore": ("casehaven.cli.restore", "Make a vault from a backup, with every erasure done again."),
     "schema": ("casehaven.cli.schema", "List, show, document and check case schemas; map records."),
+    "serve": ("casehaven.cli.serve", "Start the service: api and worker."),
     "tables": ("casehaven.cli.tables", "Count your own people exactly; for donor reports, not for release."),
     "vault": ("casehaven.cli.vault", "Make a vault for case records, and look after it and its keys."),
     "verify": ("casehaven.cli.verify", "Check that a release bundle is whole and who signed it."),

@@ -80,7 +80,6 @@ upload = Table(
     Column("dataset", Text, nullable=False),
     Column("member_id", Text, nullable=False),
     Column("state", Text, nullable=False),
-    Column("suffix", Text, nullable=False),  # of the file's name, of a public list; the name itself may name a person
     Column("received_at", Identifier, nullable=False),
     Column("expires_at", Identifier, nullable=False),
     Index("upload_of_dataset", "organisation", "dataset", "sequence"),

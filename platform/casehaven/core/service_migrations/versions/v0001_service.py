@@ -71,7 +71,6 @@ def upgrade() -> None:
         sa.Column("dataset", sa.Text, nullable=False),
         sa.Column("member_id", sa.Text, nullable=False),
         sa.Column("state", sa.Text, nullable=False),
-        sa.Column("suffix", sa.Text, nullable=False),
         sa.Column("received_at", IDENTIFIER, nullable=False),
         sa.Column("expires_at", IDENTIFIER, nullable=False),
     )

@@ -1,0 +1,121 @@
+"""The web-facing process: every route of every area, behind one boundary.
+
+1. It opens the service store and nothing else: no vault, no keystore, no ledger. Importing it loads none of their code, and a test checks that.
+2. A route that says neither which operation it is nor that it is open to all keeps the app from starting.
+3. Whatever is refused is a problem of RFC 9457; a body's faults are told by their places, never by what stood there.
+"""
+
+from __future__ import annotations
+
+import importlib
+from importlib.metadata import version
+from typing import Any, Final
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, Response
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp
+
+from casehaven.core.boundary import Boundary, Metrics
+from casehaven.core.openapi import document
+from casehaven.core.problems import MEDIA_TYPE, Problem, place_of, problem_of
+from casehaven.core.request_errors import BodyError
+from casehaven.core.routing import GuardedRouter, check_declared
+from casehaven.core.web import Service
+from casehaven.errors import CasehavenError
+from casehaven.organisations.errors import NotFoundError
+from casehaven.signin.site import Site
+
+ROUTERS: Final = (
+    "casehaven.routes.jobs",
+    "casehaven.routes.datasets",
+    "casehaven.routes.uploads",
+    "casehaven.routes.questions",
+    "casehaven.routes.budgets",
+)
+"""Modules with a `router`."""
+
+_SHOWN: Final = 5
+
+
+def create_app(service: Service, site: Site) -> FastAPI:
+    """Return the app with every route.
+
+    Args:
+        service: the store, the settings, the api's key.
+        site: of sign-in; on the same store.
+
+    Raises:
+        TypeError: a route is declared without its operation.
+    """
+    app = FastAPI(title="Casehaven", version=version("casehaven"), openapi_url=None, docs_url=None, redoc_url=None)
+    app.state.service = service
+    app.state.site = site
+    app.include_router(_own)
+    for module in ROUTERS:
+        app.include_router(importlib.import_module(module).router)
+    app.add_exception_handler(CasehavenError, _refused)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _http)
+    check_declared(app)
+    return app
+
+
+def bounded(app: FastAPI, metrics: Metrics | None = None) -> ASGIApp:
+    """Put the boundary around an app: what is served."""
+    service: Service = app.state.service
+    return Boundary(
+        app=app,
+        limits=service.limits,
+        metrics=Metrics() if metrics is None else metrics,
+        secure=service.settings.origin.startswith("https://"),
+        log=service.settings.log,
+    )
+
+
+_own = GuardedRouter(tags=["service"])
+
+
+@_own.get("/v1/openapi.json", open_to_all=True)
+def openapi(request: Request) -> dict[str, Any]:
+    """Return this document."""
+    return document(request.app)
+
+
+@_own.get("/v1", open_to_all=True)
+def root(request: Request) -> dict[str, Any]:
+    """Say which version this is."""
+    return {"name": "casehaven", "api": "v1", "version": request.app.version}
+
+
+def _answer(problem: Problem) -> Response:
+    return JSONResponse(problem.document(), problem.status, dict(problem.headers()), media_type=MEDIA_TYPE)
+
+
+def _refused(_: Request, error: Exception) -> Response:
+    return _answer(problem_of(error))
+
+
+def _invalid(_: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    faults = []
+    for fault in error.errors()[:_SHOWN]:
+        location = tuple(fault["loc"])
+        if fault["type"] == "extra_forbidden":  # a name that the sender made up
+            location = (*location[:-1], "?")
+        faults.append(f"{place_of(location)}: {fault['type'].replace('_', ' ')}")
+    return _answer(problem_of(BodyError("; ".join(faults))))
+
+
+def _http(_: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    if error.status_code == 404:
+        return _answer(problem_of(NotFoundError()))
+    code = {405: "method-not-allowed", 400: "request"}.get(error.status_code, "request")
+    titles = {"method-not-allowed": "this route has no such method", "request": "the request cannot be used as it is"}
+    answer = _answer(Problem(status=error.status_code, code=code, title=titles[code]))
+    allow = (error.headers or {}).get("Allow")
+    if allow is not None:
+        answer.headers["Allow"] = allow
+    return answer

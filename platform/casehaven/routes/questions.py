@@ -1,0 +1,92 @@
+"""Routes of questions: a quote, an answer, and the answers that are stored."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from fastapi import Query, Request
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import Response
+from pydantic import Field
+
+from casehaven.core.routing import GuardedRouter
+from casehaven.core.web import Body, Here, Service, Who
+from casehaven.organisations.access import Operation, Principal
+from casehaven.routes.asking import JOB_PROBLEMS, Asked, ask_worker
+from casehaven.routes.datasets import Dataset, Organisation
+from casehaven.routes.reach import require_datasets
+
+router = GuardedRouter(tags=["questions"])
+
+_PLANNED = ("question", "answer-plan", "privacy-loss", "unknown-account", "unbounded", "schema-differs")
+_CHARGED = ("budget-exhausted", "allowance-exhausted", "odometer-exhausted", "charged-failure", "draw-refused")
+
+
+class Asking(Body):
+    """A question to datasets."""
+
+    datasets: Annotated[list[Annotated[str, Field(min_length=3, max_length=130)]], Field(min_length=1, max_length=20)]
+    question: dict[str, Any]
+    """`casehaven-question/1`."""
+    person_tokens: Literal["shared", "separate"] = "separate"
+
+
+@router.post(
+    "/v1/quotes", operation=Operation.QUESTION_QUOTE, problems=(*JOB_PROBLEMS, *_PLANNED, "not-found"), status_code=202
+)
+async def quote(request: Request, body: Asking, here: Here, who: Who) -> Response:
+    """Say what a question would cost, and how exact its answer would be. Reads public facts alone and charges nothing."""
+    asked = await run_in_threadpool(_asked, here, who, body, "question.quote", Operation.QUESTION_QUOTE)
+    return await ask_worker(request, here, who, asked)
+
+
+@router.post(
+    "/v1/answers",
+    operation=Operation.QUESTION_ASK,
+    problems=(
+        *JOB_PROBLEMS,
+        *_PLANNED,
+        *_CHARGED,
+        "not-found",
+        "idempotency-key-needed",
+        "idempotency-key-reused",
+        "job-interrupted",
+    ),
+    status_code=202,
+)
+async def ask(request: Request, body: Asking, here: Here, who: Who) -> Response:
+    """Ask a question: it is charged first, and answered at a tick. Sent again under its Idempotency-Key it is the same answer at no charge."""
+    here.limits.spend("question", who.member_id, float(here.clock()))
+    asked = await run_in_threadpool(_asked, here, who, body, "question.ask", Operation.QUESTION_ASK)
+    return await ask_worker(request, here, who, asked, keyed=True)
+
+
+@router.get(
+    "/v1/datasets/{organisation}/{dataset}/answers",
+    operation=Operation.ANSWER_LIST,
+    problems=JOB_PROBLEMS,
+    status_code=202,
+)
+async def answers(
+    request: Request,
+    organisation: Organisation,
+    dataset: Dataset,
+    here: Here,
+    who: Who,
+    every_day: Annotated[bool, Query()] = False,
+) -> Response:
+    """List the answers that are stored about a dataset, without who asked."""
+    name = f"{organisation}/{dataset}"
+    await run_in_threadpool(_there, here, who, [name], Operation.ANSWER_LIST)
+    asked = Asked(kind="answer.list", organisation=organisation, dataset=name, request={"every_day": every_day})
+    return await ask_worker(request, here, who, asked)
+
+
+def _asked(here: Service, who: Principal, body: Asking, kind: str, operation: Operation) -> Asked:
+    names = _there(here, who, body.datasets, operation)
+    return Asked(kind=kind, dataset=names, request={"question": body.question, "person_tokens": body.person_tokens})
+
+
+def _there(here: Service, who: Principal, names: list[str], operation: Operation) -> str:
+    with here.store.reading() as connection:
+        return require_datasets(connection, who, operation, names)

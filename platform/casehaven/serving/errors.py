@@ -1,0 +1,17 @@
+"""What can go wrong when the service starts."""
+
+from __future__ import annotations
+
+from casehaven.errors import CasehavenError
+
+
+class ServeError(CasehavenError):
+    """The service cannot start as it was asked to."""
+
+
+class OpenAddressError(ServeError):
+    """An address that others reach, without a certificate and without a declared proxy."""
+
+
+class UnfinishedFolderError(ServeError):
+    """A part of the service's folder is missing, and was there before."""

@@ -1,0 +1,152 @@
+"""The folder of a service: what is where, and what the first start makes.
+
+    SERVICE/service.sqlite, uploads/, releases/   the service store: api and worker
+    SERVICE/signin.key, api.key                   keys of the api
+    SERVICE/vault/, vault.keys/, vault.anchor     the vault: worker
+    SERVICE/root.key                              the root key: worker; keep a copy elsewhere
+    SERVICE/ledger.sqlite, ledger.sqlite.anchor   the ledger: worker
+    SERVICE/signing.pem                           the key that signs releases and statements: worker
+
+1. The first start makes all of it, under a mark that goes when it is done. A start that was cut short goes on where it was.
+2. Without that mark nothing is ever made in the place of what is missing: a new ledger beside an old vault would forget what was spent (privacy rule 20).
+3. In split mode vault, keystore, root key and ledger are in folders of the worker's user, and named by options.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from casehaven.core.service_store import ServiceStore
+from casehaven.serving.errors import UnfinishedFolderError
+
+_MARK: Final = "first-start"
+_KEY_BYTES: Final = 32
+
+DELTA: Final = "1e-6"
+"""At which the epsilon of a first start holds."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServiceFolder:
+    """Where the parts of a service are."""
+
+    path: Path
+    database: str | None = None
+    """Address of a Postgres database for the service store; None: a file in the folder."""
+    vault: Path
+    root: str
+    """Where the root key is, as `--root-key` says it."""
+    ledger: Path | str
+    signing_key: Path
+
+    @classmethod
+    def at(
+        cls,
+        path: Path,
+        *,
+        database: str | None = None,
+        vault: Path | None = None,
+        root: str | None = None,
+        ledger: Path | str | None = None,
+        signing_key: Path | None = None,
+    ) -> ServiceFolder:
+        """Return the places of a folder; what is not named is in it."""
+        return cls(
+            path=path,
+            database=database,
+            vault=path / "vault" if vault is None else vault,
+            root=f"file:{path / 'root.key'}" if root is None else root,
+            ledger=path / "ledger.sqlite" if ledger is None else ledger,
+            signing_key=path / "signing.pem" if signing_key is None else signing_key,
+        )
+
+    @property
+    def is_new(self) -> bool:
+        """Whether nothing was made yet, or not all of it."""
+        mark = self.path / _MARK
+        return mark.exists() or not (self.path.is_dir() and any(self.path.iterdir()))
+
+    def open_store(self) -> ServiceStore:
+        """Open the service store.
+
+        Raises:
+            UnfinishedFolderError: it is not there.
+        """
+        if self.database is None and not (self.path / "service.sqlite").is_file():
+            raise UnfinishedFolderError(f"{self.path} holds no service store")
+        return ServiceStore.open(self.path, self.database)
+
+    def make_store(self) -> ServiceStore:
+        """Open the service store; make it where the folder is new."""
+        if not self.is_new:
+            return self.open_store()
+        if self.database is None and (self.path / "service.sqlite").is_file():
+            return ServiceStore.open(self.path, self.database)
+        return ServiceStore.create(self.path, self.database)
+
+    def make(self, *, epsilon: str) -> ServiceStore:
+        """Make everything that a first start needs; open the store where it is made already.
+
+        Args:
+            epsilon: the budget of every account, for good.
+
+        Raises:
+            UnfinishedFolderError: something is missing that was there before (rule 2).
+        """
+        fresh = self.is_new
+        if not fresh:
+            self.check()
+            return self.open_store()
+        self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        os.chmod(self.path, 0o700)  # one user: nothing in it is for others
+        os.close(os.open(self.path / _MARK, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o600))
+        store = self.make_store()
+        self._make_vault(epsilon)
+        (self.path / _MARK).unlink()
+        return store
+
+    def check(self) -> None:
+        """Refuse a folder without its vault or its ledger.
+
+        Raises:
+            UnfinishedFolderError: names what is missing.
+        """
+        for part in (self.vault, self.ledger):
+            if isinstance(part, Path) and not part.exists():
+                raise UnfinishedFolderError(f"{part} is missing; nothing is made in its place")
+
+    def _make_vault(self, epsilon: str) -> None:
+        from casehaven.ledger import BudgetPolicy, Ledger, LedgerPolicy
+        from casehaven.vault.folder import FILE
+        from casehaven.vault.rootkeys import create_root, parse_root
+        from casehaven.vault.store import Vault
+        from casesynth.signing import SigningKey
+
+        kind, _, place = self.root.partition(":")
+        there = kind != "file" or Path(place).exists()
+        root = parse_root(self.root) if there else create_root(self.root)
+        if not (self.vault / FILE).exists():
+            Vault.create(self.vault, root)
+        if isinstance(self.ledger, str) or not self.ledger.exists():
+            Ledger.create(self.ledger, LedgerPolicy(account=BudgetPolicy.of(epsilon, DELTA)))
+        if not self.signing_key.exists():
+            SigningKey.create().save(self.signing_key)
+
+
+def api_key(folder: Path) -> bytes:
+    """Return the api's own key: 32 random bytes in `api.key`, made where there is none."""
+    path = folder / "api.key"
+    try:
+        descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600)
+    except FileExistsError:
+        return bytes.fromhex(path.read_text(encoding="ascii").strip())
+    key = secrets.token_bytes(_KEY_BYTES)
+    with os.fdopen(descriptor, "w", encoding="ascii") as file:
+        file.write(key.hex() + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    return key

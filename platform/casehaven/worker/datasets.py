@@ -1,0 +1,47 @@
+"""Jobs that make keys and datasets."""
+
+from __future__ import annotations
+
+from casehaven.queries.public_facts import SnapshotFacts
+from casehaven.vault.datasets import Dataset, parse_dataset_id
+from casehaven.vault.errors import DatasetExistsError, SchemaDiffersError
+from casehaven.worker.publish import publish_vault
+from casehaven.worker.work import Done, Work
+from caseschemas import load_schema
+
+
+def organisation_keys(work: Work) -> Done:
+    """Make an organisation's keys, and publish the public one. Does nothing where it has keys."""
+    vault, name = work.bench.vault, work.job.organisation
+    with vault.organisation_lock(name, alone=True):
+        if name not in vault.keystore.organisations:
+            vault.keystore.add_organisation(name)
+    publish_vault(work.bench.store, vault, work.bench.clock())
+    return Done(result={"organisation": name})
+
+
+def create(work: Work) -> Done:
+    """Make an empty dataset, open its accounts in the ledger, and publish it. Tried again, it finds its own.
+
+    Raises:
+        DatasetExistsError: there is another one of that name.
+        CaseschemasError: there is no such schema.
+    """
+    vault, ledger = work.bench.vault, work.bench.ledger
+    schema, cap = load_schema(str(work.request["schema"])), int(work.request["people_cap"])
+    organisation, name = parse_dataset_id(work.job.dataset)
+    try:
+        dataset = vault.add_dataset(organisation, name, schema, cap)
+    except DatasetExistsError:
+        dataset = vault.dataset(organisation, name)
+        if work.job.attempt == 1 or (dataset.schema.digest(), dataset.people_cap) != (schema.digest(), cap):
+            raise
+    ledger.open_dataset(dataset.id, _blocks(vault.vault_id, dataset))
+    publish_vault(work.bench.store, vault, work.bench.clock())
+    return Done(result={"organisation": organisation, "name": name, "schema": schema.id, "people_cap": cap})
+
+
+def _blocks(vault_id: str, dataset: Dataset) -> tuple[str, ...]:
+    if dataset.schema.person_key is None:
+        raise SchemaDiffersError(f"{dataset.schema.id} has no person key")
+    return SnapshotFacts.of([dataset], "separate", vault_id=vault_id, seconds=0).blocks

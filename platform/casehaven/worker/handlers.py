@@ -1,0 +1,42 @@
+"""Which function does which kind of job; its module is imported when a first job of it comes."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from typing import Final
+
+from casehaven.worker.work import Done, Work
+
+Handler = Callable[[Work], Done]
+
+_HANDLERS: Final = {
+    "organisation.keys": "casehaven.worker.datasets:organisation_keys",
+    "dataset.create": "casehaven.worker.datasets:create",
+    "allowance.set": "casehaven.worker.budgets:set_allowance",
+    "upload.propose": "casehaven.worker.uploads:propose",
+    "upload.commit": "casehaven.worker.uploads:commit",
+    "person.find": "casehaven.worker.people:find",
+    "person.show": "casehaven.worker.people:show",
+    "person.correct": "casehaven.worker.people:correct",
+    "person.consent": "casehaven.worker.people:consent",
+    "person.export": "casehaven.worker.people:export",
+    "person.erase": "casehaven.worker.people:erase",
+    "question.quote": "casehaven.worker.questions:quote",
+    "question.ask": "casehaven.worker.questions:ask",
+    "answer.list": "casehaven.worker.questions:answers",
+    "release.plan": "casehaven.worker.releases:plan",
+    "release.run": "casehaven.worker.releases:run",
+    "budget.statement": "casehaven.worker.budgets:statement",
+    "budget.allowances": "casehaven.worker.budgets:allowances",
+    "audit.verify": "casehaven.worker.audit:verify",
+    "audit.report": "casehaven.worker.audit:report",
+}
+"""Kind of a job: module and function."""
+
+
+def handler_of(kind: str) -> Handler:
+    """Return the function that does a kind of job."""
+    module, _, name = _HANDLERS[kind].partition(":")
+    found: Handler = getattr(importlib.import_module(module), name)
+    return found

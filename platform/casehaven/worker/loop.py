@@ -1,0 +1,210 @@
+"""The worker's loop: takes jobs, does them, writes what came of them, and moves security events into the audit log.
+
+1. One worker at a time: a lock that the kernel lets go of when the process is gone. Whoever holds it knows that no other worker runs, and takes up at once what the last one left.
+2. Each lane does one job at a time in a thread of its own, with its own vault and ledger. A crash inside a native library takes the process, never the api.
+3. Whatever a handler raises ends its job with a problem of the table (`casehaven.core.problems`); the loop goes on. What the table does not know is `internal`, and the log gets the name of
+   the class and nothing else (privacy rule 23).
+4. Every job that runs is renewed from one thread, also while a handler sits in a long native call.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import secrets
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Event, Lock, Thread
+from typing import Final
+
+from casehaven.core import jobs
+from casehaven.core.errors import DatabaseError
+from casehaven.core.job_kinds import Lane
+from casehaven.core.job_seals import seal_result
+from casehaven.core.logs import log_line
+from casehaven.core.problems import problem_of
+from casehaven.core.service_store import ServiceStore
+from casehaven.core.upload_files import destroy_expired
+from casehaven.ledger import Ledger
+from casehaven.queries.held import HeldPeople
+from casehaven.vault.rootkeys import RootKey
+from casehaven.vault.store import Vault
+from casehaven.worker.errors import WorkerRunsError
+from casehaven.worker.events import move_events
+from casehaven.worker.handlers import handler_of
+from casehaven.worker.publish import publish_vault
+from casehaven.worker.work import Bench, Done, JobCancelledError, Work
+
+LANES: Final[tuple[Lane, ...]] = ("short", "long")
+_IDLE_SECONDS: Final = 0.1
+_BEAT_SECONDS: Final = 5.0
+_HOUSEKEEPING_SECONDS: Final = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkerSettings:
+    """Where the worker finds what it works with."""
+
+    vault: Path
+    root: RootKey
+    ledger: Path | str
+    signing_key: Path
+
+
+@dataclass(kw_only=True)
+class Worker:
+    """A running worker."""
+
+    store: ServiceStore
+    settings: WorkerSettings
+    name: str = field(default_factory=lambda: secrets.token_hex(8))
+    stopping: Event = field(default_factory=Event)
+    _current: dict[str, Work] = field(default_factory=dict)
+    _lock: Lock = field(default_factory=Lock)
+
+    def run(self) -> None:
+        """Work until `stopping` is set.
+
+        Raises:
+            WorkerRunsError: another worker serves this store.
+        """
+        with ExitStack() as stack:
+            stack.enter_context(only_worker(self.store.folder))
+            bench = self._bench()
+            with self.store.writing() as connection:
+                jobs.release_leases(connection, now=self._now())
+            publish_vault(self.store, bench.vault, self._now())
+            threads = [Thread(target=self._lane, args=(lane,), name=lane) for lane in LANES]
+            threads.append(Thread(target=self._beats, name="beats"))
+            for thread in threads:
+                thread.start()
+            log_line("worker.started")
+            try:
+                self._housekeeping(bench)
+            finally:
+                self.stopping.set()
+                for thread in threads:
+                    thread.join()
+
+    def _bench(self) -> Bench:
+        settings = self.settings
+        return Bench(
+            store=self.store,
+            vault=Vault.open(settings.vault, settings.root),
+            ledger=Ledger.open(settings.ledger),
+            held=HeldPeople(),
+            signing_key=settings.signing_key,
+        )
+
+    # --- lanes ---
+
+    def _lane(self, lane: Lane) -> None:
+        bench = self._bench()
+        while not self.stopping.is_set():
+            try:
+                with self.store.writing(alone=False) as connection:
+                    taken = jobs.take(connection, lane=lane, worker=self.name, now=self._now())
+            except DatabaseError as error:
+                log_line("worker.store", kind=type(error).__name__)
+                taken = None
+            if taken is None:
+                self.stopping.wait(_IDLE_SECONDS)
+            else:
+                self._do(Work(job=taken, bench=bench))
+
+    def _do(self, work: Work) -> None:
+        job, began = work.job, time.monotonic()
+        with self._lock:
+            self._current[job.job_id] = work
+        try:
+            done = handler_of(job.kind.name)(work)
+        except JobCancelledError:
+            with self.store.writing(alone=False) as connection:
+                jobs.stop(connection, job, worker=self.name, now=self._now())
+            outcome = "cancelled"
+        except Exception as error:  # noqa: BLE001 - rule 3: the one place where every failure of a job becomes a problem
+            problem = problem_of(error)
+            if problem.status >= 500:
+                log_line("job.fault", kind=type(error).__name__, job=job.kind.name)
+            with self.store.writing(alone=False) as connection:
+                moment = getattr(error, "visible_at", None)
+                jobs.fail(connection, job, problem, worker=self.name, now=self._now(), visible_at=moment)
+            outcome = problem.code
+        else:
+            self._finish(job, done)
+            outcome = "done"
+        finally:
+            with self._lock:
+                self._current.pop(job.job_id, None)
+        log_line("job.ended", job=job.kind.name, outcome=outcome, milliseconds=int(1000 * (time.monotonic() - began)))
+
+    def _finish(self, job: jobs.TakenJob, done: Done) -> None:
+        result, sealed = done.result, None
+        if job.kind.private and job.result_key is not None:
+            result, sealed = {}, seal_result(job.result_key, job.job_id, done.result)
+        with self.store.writing(alone=False) as connection:
+            jobs.finish(
+                connection,
+                job,
+                worker=self.name,
+                now=self._now(),
+                result=dict(result),
+                sealed=sealed,
+                visible_at=done.visible_at,
+            )
+
+    # --- beside the lanes ---
+
+    def _beats(self) -> None:
+        while not self.stopping.wait(_BEAT_SECONDS):
+            with self._lock:
+                running = list(self._current.values())
+            for work in running:
+                with suppress(DatabaseError), self.store.writing(alone=False) as connection:
+                    goes_on = jobs.beat(
+                        connection,
+                        work.job.job_id,
+                        worker=self.name,
+                        now=self._now(),
+                        phase=work.phase,
+                        done=work.done,
+                        total=work.total,
+                    )
+                    if not goes_on:
+                        work.cancelled.set()
+
+    def _housekeeping(self, bench: Bench) -> None:
+        while not self.stopping.wait(_HOUSEKEEPING_SECONDS):
+            try:
+                with self.store.writing() as connection:
+                    jobs.settle(connection, now=self._now())
+                move_events(self.store, bench.vault)
+                destroy_expired(self.store, now=self._now())
+            except DatabaseError as error:
+                log_line("worker.store", kind=type(error).__name__)
+
+    @staticmethod
+    def _now() -> int:
+        return int(time.time())
+
+
+@contextmanager
+def only_worker(folder: Path) -> Iterator[None]:
+    """Be the only worker of a store while the block runs (rule 1).
+
+    Raises:
+        WorkerRunsError: there is one.
+    """
+    descriptor = os.open(folder / "worker.lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise WorkerRunsError("another worker serves this folder") from None
+    try:
+        yield
+    finally:
+        os.close(descriptor)
