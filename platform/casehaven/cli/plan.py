@@ -8,9 +8,9 @@ from pathlib import Path
 
 import click
 
+from casehaven.blocks import parse_blocks
 from casehaven.cli._registered import parse_registered, registered_option
 from casehaven.errors import CasehavenError
-from casehaven.vault.blocks import parse_blocks
 from caseschemas import load_schema
 from casesynth._files import write_whole
 from casesynth.domain import Domain

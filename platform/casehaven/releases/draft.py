@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from casehaven.blocks import parse_blocks, schema_blocks
 from casehaven.errors import CasehavenError
-from casehaven.vault.blocks import parse_blocks, schema_blocks
 from caseschemas import CaseSchema
 from casesynth.domain import Domain
 from casesynth.named import named_tables

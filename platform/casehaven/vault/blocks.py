@@ -1,7 +1,6 @@
-"""Blocks: the year in which a person was first registered, fixed once, so that each person of a dataset is in exactly one account (privacy rule 12).
+"""A person's block: the year in which the person was first registered, fixed once, so that each person of a dataset is in exactly one account (privacy rule 12).
 
-1. The blocks of a dataset are public: the years of the schema's block attribute, and `""` for people whose year is unknown. A dataset's schema never changes, so neither
-   do its blocks, and no account is opened because a record showed up (privacy rules 3 and 5).
+1. Which blocks there are is public (`casehaven.blocks`). A dataset's schema never changes, so neither do its blocks.
 2. A person's block is fixed when the person comes into the dataset: the earliest year among all of the person's records in that file. What the schema
    does not understand, or does not list, becomes the value that it names for that; where that is no year, and for who has no year, the block is `""`.
 3. Nothing moves it: no correction, no later file, no consent, no new epoch. A record that is corrected to another year stays in the person's block.
@@ -13,14 +12,15 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from casehaven.blocks import schema_blocks, years_of_values
 from casehaven.vault.context import prefixed
-from casehaven.vault.errors import SealBrokenError, UnknownBlockError
+from casehaven.vault.errors import SealBrokenError
 from casehaven.vault.mac import MacKey
 from caseschemas import CaseSchema
 from casesynth.codes import Codes
@@ -38,35 +38,8 @@ UNKNOWN: Final = 0
 UNSETTLED: Final = -1
 """Stands in the place of a block that is not fixed yet; never stored."""
 
-_YEAR_DIGITS: Final = 4
-
 Places = NDArray[np.int16]
 """Places in the list of a schema's blocks."""
-
-
-def schema_blocks(schema: CaseSchema) -> tuple[str, ...]:
-    """Return the blocks of every dataset under a schema: `""`, then the years in growing order (rule 1).
-
-    >>> from caseschemas import load_schema
-    >>> schema_blocks(load_schema("ctdc-global"))[:3]
-    ('', '2002', '2003')
-    """
-    return ("", *sorted({year for year in _years(schema) if year}))
-
-
-def parse_blocks(schema: CaseSchema, unverified: Collection[str]) -> tuple[str, ...]:
-    """Return blocks that were named, in the order of the public list.
-
-    Raises:
-        UnknownBlockError: none are named, or one is not a block of the schema.
-    """
-    blocks = schema_blocks(schema)
-    unknown = sorted(set(unverified) - set(blocks))
-    if unknown or not unverified:
-        years = f"{blocks[1]} to {blocks[-1]}, and unknown" if len(blocks) > 1 else "unknown alone"
-        got = ", ".join(block[:20] or "unknown" for block in unknown[:3]) or "none"
-        raise UnknownBlockError(f"{schema.id} has these years of first registration: {years}; got {got}")
-    return tuple(block for block in blocks if block in set(unverified))
 
 
 def record_places(schema: CaseSchema, domain: Domain, columns: Sequence[Codes]) -> Places:
@@ -81,7 +54,7 @@ def record_places(schema: CaseSchema, domain: Domain, columns: Sequence[Codes]) 
         return np.full(len(columns[0]), UNKNOWN, np.int16)
     column = next(place for place, one in enumerate(domain.columns) if one.attribute == schema.block.attribute)
     place_of = {year: place for place, year in enumerate(schema_blocks(schema))}
-    of_code = np.array([place_of[year] for year in _years(schema)], np.int16)
+    of_code = np.array([place_of[year] for year in years_of_values(schema)], np.int16)
     return of_code[columns[column]]
 
 
@@ -140,19 +113,6 @@ class BlockCodes:
 
     def _order(self) -> Iterable[int]:
         return (self._latest, *(place for place in range(len(self._blocks)) if place != self._latest))
-
-
-def _years(schema: CaseSchema) -> tuple[str, ...]:
-    """Return the block of each value of the block attribute; `""` for values that name no year."""
-    if schema.block is None:
-        return ()
-    values = schema.attribute(schema.block.attribute).values
-    return tuple(_year(value.code) if value.missing is None else "" for value in values)
-
-
-def _year(code: str) -> str:
-    year = code[:_YEAR_DIGITS]
-    return year if len(year) == _YEAR_DIGITS and year.isascii() and year.isdigit() else ""
 
 
 def _number(number: int) -> bytes:

@@ -137,10 +137,6 @@ class UnboundedDatasetError(VaultError):
     """A dataset was released without differential privacy; nothing is released from it any more, under whatever ledger."""
 
 
-class UnknownBlockError(VaultError):
-    """Years of first registration were chosen that the schema does not list, or none."""
-
-
 class OtherLedgerError(VaultError):
     """A dataset's account is in another ledger than the one named: a fresh ledger is no fresh budget."""
 

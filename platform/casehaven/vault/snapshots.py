@@ -28,9 +28,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from sqlalchemy import Connection, Row, Select, select
 
+from casehaven.blocks import parse_blocks, schema_blocks
 from casehaven.vault import models
 from casehaven.vault.anchor_state import AnchorState
-from casehaven.vault.blocks import parse_blocks, schema_blocks
 from casehaven.vault.chunks import TOKEN_BYTES, ChunkRows
 from casehaven.vault.datasets import Dataset
 from casehaven.vault.errors import (

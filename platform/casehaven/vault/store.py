@@ -21,8 +21,9 @@ import numpy as np
 import pyarrow as pa
 from sqlalchemy import Connection, Row, delete, insert, select, update
 
+from casehaven.blocks import schema_blocks
 from casehaven.vault import chunks, models
-from casehaven.vault.blocks import BLOCK_KEY, BlockCodes, schema_blocks
+from casehaven.vault.blocks import BLOCK_KEY, BlockCodes
 from casehaven.vault.bound_rows import person_key_context
 from casehaven.vault.context import prefixed
 from casehaven.vault.dataset_store import DatasetStore
