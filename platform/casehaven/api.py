@@ -28,6 +28,9 @@ from casehaven.organisations.errors import NotFoundError
 from casehaven.signin.site import Site
 
 ROUTERS: Final = (
+    "casehaven.signin.pages",
+    "casehaven.signin.routes",
+    "casehaven.organisations.routes",
     "casehaven.routes.jobs",
     "casehaven.routes.datasets",
     "casehaven.routes.uploads",

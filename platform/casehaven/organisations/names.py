@@ -14,7 +14,7 @@ from typing import Final
 from casehaven.organisations.errors import NameFormError
 
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
-_TITLE_CHARACTERS: Final = 120
+TITLE_CHARACTERS: Final = 120
 
 
 def organisation_name(unverified: str) -> str:
@@ -60,6 +60,6 @@ def title(unverified: str) -> str:
         NameFormError: it is empty, too long, or holds a control character or a mark of direction.
     """
     text = unicodedata.normalize("NFC", unverified).strip()
-    if not 0 < len(text) <= _TITLE_CHARACTERS or not text.isprintable():
-        raise NameFormError(f"a title has 1 to {_TITLE_CHARACTERS} printable characters")
+    if not 0 < len(text) <= TITLE_CHARACTERS or not text.isprintable():
+        raise NameFormError(f"a title has 1 to {TITLE_CHARACTERS} printable characters")
     return text

@@ -50,9 +50,9 @@ def _rights(reach: Reach, *operations: Op) -> frozenset[Right]:
     return frozenset(Right(operation=operation, reach=reach) for operation in operations)
 
 
-_EVERYBODY = _rights(Reach.OWN, Op.ORGANISATION_READ, Op.TOKEN_MAKE) | _rights(
-    Reach.DEPLOYMENT, Op.RELEASE_LIST, Op.RELEASE_DOWNLOAD
-)
+_EVERYBODY = _rights(
+    Reach.OWN, Op.ORGANISATION_READ, Op.PRINCIPAL_READ, Op.TOKEN_MAKE, Op.TOKEN_LIST, Op.TOKEN_REVOKE
+) | _rights(Reach.DEPLOYMENT, Op.RELEASE_LIST, Op.RELEASE_DOWNLOAD)
 _POLICYMAKER = _EVERYBODY
 _RESEARCHER = (
     _EVERYBODY

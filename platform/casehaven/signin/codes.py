@@ -13,6 +13,7 @@ import hmac
 import os
 import re
 from typing import Final
+from urllib.parse import parse_qs, urlsplit
 
 from cryptography.hazmat.primitives.hashes import SHA1
 from cryptography.hazmat.primitives.twofactor.totp import TOTP
@@ -50,6 +51,11 @@ def begin_app(connection: Connection, now: int, key: SignInKey, member: str, han
         )
     )
     return _app(secret).get_provisioning_uri(handle, _ISSUER)
+
+
+def secret_of(uri: str) -> str:
+    """Return the secret of an `otpauth` address, as people type it into an app that reads no picture."""
+    return parse_qs(urlsplit(uri).query)["secret"][0]
 
 
 def confirm_app(connection: Connection, now: int, key: SignInKey, member: str, code: str) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from sqlalchemy import Connection
 
+from casehaven.core.jobs import NewJob, enqueue
 from casehaven.organisations import events, members
 from casehaven.organisations.access import Operation, Principal
 from casehaven.organisations.errors import NotFoundError
@@ -114,6 +115,7 @@ def finish(site: Site, member: Member, value: str) -> str:
         end_session(connection, value)
         end_codes(connection, member.id)
         if member.state == "invited":
+            _ask_for_keys(connection, site.clock(), member)
             members.activate(connection, site.clock(), member)
         return begin(connection, site.clock(), member)
 
@@ -125,6 +127,21 @@ def begin(connection: Connection, now: int, member: Member) -> str:
         _tell(connection, now, member, "recovery.ended")
     _tell(connection, now, member, "session.began")
     return start_session(connection, now, member.id, kind="full")
+
+
+def _ask_for_keys(connection: Connection, now: int, first: Member) -> None:
+    """When the first member of an organisation with datasets joins, have the worker make its keys."""
+    if first.kind is Kind.NGO and not any(found.active for found in members.members_of(connection, first.organisation)):
+        enqueue(
+            connection,
+            NewJob(
+                kind="organisation.keys",
+                now=now,
+                organisation=first.organisation,
+                member_id=first.id,
+                member_organisation=first.organisation,
+            ),
+        )
 
 
 def _tell(connection: Connection, now: int, member: Member, action: str) -> None:

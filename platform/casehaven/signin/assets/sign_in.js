@@ -1,0 +1,223 @@
+"use strict";
+// The script of the sign-in pages: sends forms as JSON, speaks with passkeys, shows what the service answers. It stores nothing.
+(() => {
+  const body = document.body;
+  const byId = (id) => document.getElementById(id);
+  let pageValue = "";
+
+  const bytes = (text) =>
+    Uint8Array.from(atob(text.replace(/-/g, "+").replace(/_/g, "/")), (letter) => letter.charCodeAt(0));
+  const text = (buffer) =>
+    btoa(String.fromCharCode(...new Uint8Array(buffer))).replace(/\+/g, "-").replace(/\//g, "_").replace(/=+$/, "");
+
+  const say = (words) => {
+    const message = byId("message");
+    message.hidden = !words;
+    message.textContent = words;
+    if (words) message.scrollIntoView({ block: "nearest" });
+  };
+
+  class Refusal extends Error {
+    constructor(problem) {
+      const advice = problem.advice ? ` ${problem.advice[0].toUpperCase()}${problem.advice.slice(1)}.` : "";
+      const said = problem.detail || problem.title || "The service did not answer.";
+      super(`${said[0].toUpperCase()}${said.slice(1)}${/[.!?]$/.test(said) ? "" : "."}${advice}`);
+      this.code = problem.code;
+    }
+  }
+
+  const ask = async (method, path, document_) => {
+    const headers = { [body.dataset.header]: pageValue };
+    if (document_ !== undefined) headers["Content-Type"] = "application/json";
+    const answer = await fetch(path, {
+      method,
+      headers,
+      cache: "no-store",
+      body: document_ === undefined ? undefined : JSON.stringify(document_),
+    });
+    const found = answer.status === 204 ? null : await answer.json().catch(() => ({}));
+    if (!answer.ok) throw new Refusal(found || {});
+    return found;
+  };
+
+  const assertion = async (options) => {
+    const found = await navigator.credentials.get({ publicKey: { ...options, challenge: bytes(options.challenge) } });
+    const answer = found.response;
+    return {
+      id: found.id,
+      rawId: text(found.rawId),
+      type: found.type,
+      clientExtensionResults: found.getClientExtensionResults(),
+      response: {
+        authenticatorData: text(answer.authenticatorData),
+        clientDataJSON: text(answer.clientDataJSON),
+        signature: text(answer.signature),
+        userHandle: answer.userHandle ? text(answer.userHandle) : null,
+      },
+    };
+  };
+
+  const registration = async (options) => {
+    const found = await navigator.credentials.create({
+      publicKey: {
+        ...options,
+        challenge: bytes(options.challenge),
+        user: { ...options.user, id: bytes(options.user.id) },
+        excludeCredentials: options.excludeCredentials.map((each) => ({ ...each, id: bytes(each.id) })),
+      },
+    });
+    return {
+      id: found.id,
+      rawId: text(found.rawId),
+      type: found.type,
+      clientExtensionResults: found.getClientExtensionResults(),
+      response: {
+        attestationObject: text(found.response.attestationObject),
+        clientDataJSON: text(found.response.clientDataJSON),
+        transports: found.response.getTransports ? found.response.getTransports() : [],
+      },
+    };
+  };
+
+  // Runs what a person asked for, once at a time, and shows what went wrong.
+  const attempt = async (work) => {
+    if (body.getAttribute("aria-busy") === "true") return;
+    body.setAttribute("aria-busy", "true");
+    say("");
+    try {
+      await work();
+    } catch (error) {
+      if (error instanceof Refusal) say(error.message);
+      else if (error instanceof DOMException) say("The passkey was not used: your device or you said no.");
+      else say("The service did not answer. Try again.");
+    } finally {
+      body.setAttribute("aria-busy", "false");
+    }
+  };
+
+  const onSubmit = (id, work) => {
+    const form = byId(id);
+    if (!form) return;
+    form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      attempt(() => work(Object.fromEntries(new FormData(form)), form));
+    });
+  };
+  const onClick = (id, work) => {
+    const button = byId(id);
+    if (button) button.addEventListener("click", () => attempt(work));
+  };
+  const go = (path) => window.location.assign(path);
+
+  onSubmit("sign-in", async (fields) => {
+    await ask("POST", "/v1/session", fields);
+    go("/account");
+  });
+  onClick("passkey", async () => {
+    const credential = await assertion(await ask("POST", "/v1/session/passkey-options"));
+    await ask("POST", "/v1/session/passkey", { credential });
+    go("/account");
+  });
+  for (const [id, path] of [["set-up", "/v1/setup"], ["join", "/v1/join"], ["recover", "/v1/recover"]]) {
+    onSubmit(id, async (fields) => {
+      await ask("POST", path, fields);
+      go("/account");
+    });
+  }
+
+  if (body.dataset.page !== "account") return;
+
+  const show = (session) => {
+    pageValue = session.page_value;
+    byId("who").textContent = `${session.handle}, ${session.organisation}` + (session.roles.length ? ` (${session.roles.join(", ").replace(/_/g, " ")})` : "");
+    byId("enrolling").hidden = session.kind !== "enrolling";
+    byId("leave").hidden = session.kind !== "full";
+    byId("step-up").hidden = session.kind !== "full" || session.stepped_up;
+  };
+
+  const refresh = async () => {
+    show(await ask("GET", "/v1/session"));
+    const found = await ask("GET", "/v1/credentials");
+    byId("finish").disabled = !found.way_in;
+    byId("password-state").textContent = found.password ? "A password is set." : "No password is set.";
+    byId("app-state").textContent = found.app
+      ? `An app is set up. Recovery codes left: ${found.recovery_codes_left}.`
+      : "No app is set up.";
+    const list = byId("passkeys");
+    list.replaceChildren();
+    for (const passkey of found.passkeys) {
+      const item = document.createElement("li");
+      const remove = document.createElement("button");
+      item.textContent = `${passkey.name} `;
+      remove.type = "button";
+      remove.textContent = "Remove";
+      remove.setAttribute("aria-label", `Remove ${passkey.name}`);
+      remove.addEventListener("click", () =>
+        attempt(async () => {
+          await ask("DELETE", `/v1/credentials/passkeys/${encodeURIComponent(passkey.id)}`);
+          await refresh();
+        }),
+      );
+      item.append(remove);
+      list.append(item);
+    }
+  };
+
+  onSubmit("step-up-code", async (fields, form) => {
+    show(await ask("POST", "/v1/session/step-up", fields));
+    form.reset();
+  });
+  onClick("step-up-passkey", async () => {
+    const credential = await assertion(await ask("POST", "/v1/session/step-up/passkey-options"));
+    show(await ask("POST", "/v1/session/step-up/passkey", { credential }));
+  });
+  onSubmit("add-passkey", async (fields, form) => {
+    const credential = await registration(await ask("POST", "/v1/credentials/passkeys/options"));
+    await ask("POST", "/v1/credentials/passkeys", { credential, name: fields.name });
+    form.reset();
+    await refresh();
+  });
+  onSubmit("set-password", async (fields, form) => {
+    await ask("PUT", "/v1/credentials/password", fields);
+    form.reset();
+    await refresh();
+  });
+  onClick("begin-app", async () => {
+    const made = await ask("POST", "/v1/credentials/app");
+    byId("app-secret").textContent = made.secret.replace(/(.{4})/g, "$1 ").trim();
+    byId("app-uri").href = made.uri;
+    byId("app").hidden = false;
+    byId("codes").hidden = true;
+  });
+  onSubmit("confirm-app", async (fields, form) => {
+    const made = await ask("POST", "/v1/credentials/app/confirm", fields);
+    form.reset();
+    byId("app").hidden = true;
+    byId("app-secret").textContent = "";
+    byId("app-uri").removeAttribute("href");
+    byId("codes-list").replaceChildren(
+      ...made.codes.map((code) => Object.assign(document.createElement("li"), { textContent: code })),
+    );
+    byId("codes").hidden = false;
+    await refresh();
+  });
+  onClick("finish", async () => {
+    show(await ask("POST", "/v1/enrolment/finish"));
+    await refresh();
+  });
+  for (const [id, path] of [["sign-out", "/v1/session"], ["sign-out-everywhere", "/v1/session?everywhere=true"]]) {
+    onClick(id, async () => {
+      await ask("DELETE", path);
+      go("/sign-in");
+    });
+  }
+
+  attempt(async () => {
+    try {
+      await refresh();
+    } catch (error) {
+      if (error instanceof Refusal && error.code === "not-signed-in") go("/sign-in");
+      else throw error;
+    }
+  });
+})();
