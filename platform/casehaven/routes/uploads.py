@@ -145,7 +145,7 @@ def destroy_upload(organisation: Organisation, dataset: Dataset, upload: UploadI
 
 
 @router.post(
-    _PLACE + "/{upload}/proposal", operation=Operation.UPLOAD_COMMIT, problems=(*JOB_PROBLEMS, *_FILE), status_code=202
+    _PLACE + "/{upload}/proposal", operation=Operation.UPLOAD_READ, problems=(*JOB_PROBLEMS, *_FILE), status_code=202
 )
 async def propose(
     request: Request,

@@ -3,7 +3,7 @@
 1. One worker at a time: a lock that the kernel lets go of when the process is gone. Whoever holds it knows that no other worker runs, and takes up at once what the last one left.
 2. Each lane does one job at a time in a thread of its own, with its own vault and ledger. A crash inside a native library takes the process, never the api.
 3. Whatever a handler raises ends its job with a problem of the table (`casehaven.core.problems`); the loop goes on. What the table does not know is `internal`, and the log gets the name of
-   the class and nothing else (privacy rule 23).
+   the class and nothing else (privacy rule 23). That a job was taken is logged, its end is not: the moment may depend on records (privacy rule 24).
 4. Every job that runs is renewed from one thread, also while a handler sits in a long native call.
 """
 
@@ -116,7 +116,8 @@ class Worker:
                 self._do(Work(job=taken, bench=bench))
 
     def _do(self, work: Work) -> None:
-        job, began = work.job, time.monotonic()
+        job = work.job
+        log_line("job.taken", job=job.kind.name)
         with self._lock:
             self._current[job.job_id] = work
         try:
@@ -124,7 +125,6 @@ class Worker:
         except JobCancelledError:
             with self.store.writing(alone=False) as connection:
                 jobs.stop(connection, job, worker=self.name, now=self._now())
-            outcome = "cancelled"
         except Exception as error:  # noqa: BLE001 - rule 3: the one place where every failure of a job becomes a problem
             problem = problem_of(error)
             if problem.status >= 500:
@@ -132,14 +132,11 @@ class Worker:
             with self.store.writing(alone=False) as connection:
                 moment = getattr(error, "visible_at", None)
                 jobs.fail(connection, job, problem, worker=self.name, now=self._now(), visible_at=moment)
-            outcome = problem.code
         else:
             self._finish(job, done)
-            outcome = "done"
         finally:
             with self._lock:
                 self._current.pop(job.job_id, None)
-        log_line("job.ended", job=job.kind.name, outcome=outcome, milliseconds=int(1000 * (time.monotonic() - began)))
 
     def _finish(self, job: jobs.TakenJob, done: Done) -> None:
         result, sealed = done.result, None

@@ -1,0 +1,237 @@
+"""A real service for tests: `casehaven serve` as a process with its worker as another, asked over HTTP by members of several organisations.
+
+Members are made with the functions that sign-in itself uses, on the service's own store; tests of sign-in are in tests/service/signin.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import pytest
+
+from casehaven.core.service_store import ServiceStore
+from casehaven.organisations import members
+from casehaven.organisations.roles import Kind, Role
+from casehaven.signin.principal import PAGE_HEADER, SESSION_COOKIE
+from casehaven.signin.sessions import page_value, start_session, step_up_session
+
+
+def free_ports(count: int) -> list[int]:
+    """Return ports that nobody uses now."""
+    sockets = [socket.socket() for _ in range(count)]
+    for one in sockets:
+        one.bind(("127.0.0.1", 0))
+    ports = [one.getsockname()[1] for one in sockets]
+    for one in sockets:
+        one.close()
+    return ports
+
+
+@dataclass(frozen=True, kw_only=True)
+class Caller:
+    """A member with a session that has stepped up, and how they call the service."""
+
+    http: httpx.Client
+    handle: str
+    organisation: str
+    session: str = field(repr=False)
+    origin: str
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: Any = None,
+        content: bytes | None = None,
+        key: str | None = None,
+        wait: int = 20,
+        headers: dict[str, str] | None = None,
+    ) -> httpx.Response:
+        """Send a request with the cookie, as a page of the service would."""
+        sent = {
+            "Cookie": f"{SESSION_COOKIE}={self.session}",
+            "Origin": self.origin,
+            PAGE_HEADER: page_value(self.session),
+            **({"Prefer": f"wait={wait}"} if wait else {}),
+            **({"Idempotency-Key": key} if key else {}),
+            **({"Content-Type": "application/octet-stream"} if content is not None else {}),
+            **(headers or {}),
+        }
+        data = content if content is not None else None if body is None else json.dumps(body).encode()
+        if body is not None:
+            sent["Content-Type"] = "application/json"
+        return self.http.request(method, path, content=data, headers=sent)
+
+    def get(self, path: str, **options: Any) -> httpx.Response:
+        """Read."""
+        return self.call("GET", path, **options)
+
+    def post(self, path: str, body: Any = None, **options: Any) -> httpx.Response:
+        """Make."""
+        return self.call("POST", path, body=body, **options)
+
+    def done(self, path: str, body: Any = None, **options: Any) -> Any:
+        """Make, wait, and return the result."""
+        options.setdefault("key", uuid4().hex)
+        answer = self.post(path, body, **options)
+        deadline = time.monotonic() + 120
+        while answer.status_code == 202 and time.monotonic() < deadline:
+            answer = self.get(answer.headers["Location"])
+        assert answer.status_code == 200, answer.text
+        return answer.json()["result"]
+
+
+@dataclass
+class RunningService:
+    """A service with its two processes."""
+
+    folder: Path
+    port: int
+    status_port: int
+    process: subprocess.Popen[bytes]
+    log: Path
+    database: str | None = None
+    _clients: list[httpx.Client] = field(default_factory=list)
+
+    @property
+    def origin(self) -> str:
+        """What people type."""
+        return f"http://localhost:{self.port}"
+
+    @property
+    def store(self) -> ServiceStore:
+        """Its store."""
+        return ServiceStore.open(self.folder, self.database)
+
+    def client(self) -> httpx.Client:
+        """Return a client with nobody signed in."""
+        made = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=60)
+        self._clients.append(made)
+        return made
+
+    def health(self) -> dict[str, str]:
+        """What its health page says; empty where nobody answers."""
+        try:
+            found: dict[str, str] = httpx.get(f"http://127.0.0.1:{self.status_port}/health", timeout=10).json()
+        except httpx.TransportError:
+            return {}
+        return found
+
+    def metrics(self) -> str:
+        """What its page of metrics says."""
+        return httpx.get(f"http://127.0.0.1:{self.status_port}/metrics", timeout=10).text
+
+    def wait(self, what: Callable[[], bool], seconds: float = 60) -> None:
+        """Wait until something is so."""
+        until = time.monotonic() + seconds
+        while not what():
+            assert time.monotonic() < until, f"not so after {seconds} s; {self.log.read_text()[-2000:]}"
+            assert self.process.poll() is None, self.log.read_text()[-4000:]
+            time.sleep(0.05)
+
+    def organisation(self, name: str, kind: Kind = Kind.NGO) -> Caller:
+        """Found an organisation, and return its first member."""
+        from casehaven.core.jobs import NewJob, enqueue
+
+        with self.store.writing() as connection:
+            now = int(time.time())
+            handle = f"{name}-steward"
+            made = members.found(connection, now, name=name, title=name.title(), kind=kind, first=handle)
+            members.activate(connection, now, made)
+            if kind is Kind.NGO:
+                enqueue(connection, NewJob(kind="organisation.keys", now=now, organisation=name))
+        return self.caller(handle, name)
+
+    def member(self, organisation: str, handle: str, *roles: Role) -> Caller:
+        """Add a member with these roles to an organisation."""
+        with self.store.writing() as connection:
+            now = int(time.time())
+            member_id = members._add(connection, now, organisation, handle, "")
+            for role in roles:
+                members._give(connection, now, member_id, organisation, handle, role, "")
+            members.activate(connection, now, members.member_by_id(connection, member_id))
+        return self.caller(handle, organisation)
+
+    def caller(self, handle: str, organisation: str, *, stepped_up: bool = True) -> Caller:
+        """Begin a session of a member."""
+        with self.store.writing() as connection:
+            now = int(time.time())
+            value = start_session(connection, now, members.member_named(connection, handle).id, kind="full")
+            if stepped_up:
+                value = step_up_session(connection, now, value) or ""
+        return Caller(http=self.client(), handle=handle, organisation=organisation, session=value, origin=self.origin)
+
+    def worker_pid(self) -> int:
+        """Return the number of the worker's process."""
+        for folder in Path("/proc").iterdir():
+            if folder.name.isdigit():
+                try:
+                    words = (folder / "cmdline").read_bytes().split(b"\0")
+                except OSError:
+                    continue
+                if b"worker" in words and str(self.folder).encode() in words:
+                    return int(folder.name)
+        return 0
+
+    def stop(self) -> None:
+        """End both processes."""
+        for client in self._clients:
+            client.close()
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                self.process.wait(60)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+
+
+@contextmanager
+def served(folder: Path, *options: str, database: str | None = None) -> Iterator[RunningService]:
+    """Start a service in a folder while the block runs."""
+    port, status_port = free_ports(2)
+    log = folder.with_name(f"{folder.name}.log")
+    command = [sys.executable, "-m", "casehaven", "serve", "--folder", str(folder), "--port", str(port)]
+    command += ["--status-port", str(status_port), *options]
+    if database is not None:
+        command += ["--store", database]
+    with log.open("ab") as out:
+        process = subprocess.Popen(command, stdout=out, stderr=out, stdin=subprocess.DEVNULL, env={**os.environ})
+    running = RunningService(
+        folder=folder, port=port, status_port=status_port, process=process, log=log, database=database
+    )
+    try:
+        running.wait(lambda: running.health() == {"store": "ok", "worker": "ok"}, 120)
+        yield running
+    finally:
+        running.stop()
+
+
+@pytest.fixture(scope="session")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
+    """One service for the tests of a process that leave it as it is."""
+    with served(tmp_path_factory.mktemp("service") / "house") as running:
+        yield running
+
+
+def code_of(running: RunningService) -> str:
+    """Return the code of the first run."""
+    text = (running.folder / "set-up-code.txt").read_text(encoding="utf-8")
+    found = re.fullmatch(r"[0-9A-Z-]+\n", text)
+    assert found is not None
+    return text.strip()
