@@ -324,6 +324,10 @@ def test_an_analyst_has_a_fair_share_and_sees_no_other_balance(desk: Desk) -> No
 # --- people held open ---
 
 
+def _held(held: HeldPeople) -> list[object]:
+    return [one.people for one in held._found.values()]
+
+
 def test_people_are_held_for_the_same_version_alone_and_every_use_is_in_the_audit_log(
     desk: Desk, people: MakePeople
 ) -> None:
@@ -332,19 +336,19 @@ def test_people_are_held_for_the_same_version_alone_and_every_use_is_in_the_audi
     for place, by in enumerate(("gender", "age", "means")):
         desk.ask({"by": [by], **SHARP}, queries=desk.queries(held=held))
         assert desk.openings == place + 1
-    first = held._found
-    assert first is not None
+    (first,) = _held(held)
     desk.house.take_in(agreeing(people(100, start=300)))
     desk.now += 86_400
     found = numbers(desk.ask({"by": ["gender"], **SHARP}, queries=desk.queries(held=held)))
     assert found["woman",] is not None and abs(found["woman",][0] - 200) <= 5
-    assert held._found is not None and held._found[2] is not first[2]
-    second = held._found[2]
+    (second,) = _held(held)
+    assert second is not first
     now[0] = 601.0
     desk.ask({"by": ["year"], **SHARP}, queries=desk.queries(held=held))
-    assert held._found is not None and held._found[2] is not second
+    (third,) = _held(held)
+    assert third is not second
     held.forget()
-    assert held._found is None
+    assert held.count == 0
 
 
 # --- saved questions ---

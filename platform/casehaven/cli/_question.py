@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 
+UNKNOWN = "unknown"
+"""How `--registered` names people whose year of first registration was not known."""
+
+
 class QuestionOptionsError(CasehavenError):
     """Options that do not make one question."""
 
@@ -39,6 +43,12 @@ _OPTIONS = (
         help="Only those with any of these values. Can be repeated; all have to hold.",
     ),
     click.option("--records", type=int, metavar="N", help="Count case records, of one person at most N."),
+    click.option(
+        "--registered",
+        multiple=True,
+        metavar="YEAR[,YEAR]",
+        help="Only people who were first registered in these years, or `unknown`; these years alone are charged. Can be repeated.",
+    ),
     click.option("--totals", is_flag=True, help="Measure and show totals over the attributes as well."),
     click.option("--percentages", is_flag=True, help="Show percentages of those who answered the last --by."),
     click.option("--median", metavar="ATTRIBUTE", help="Show the median of this attribute."),
@@ -75,7 +85,7 @@ def question_document(schema: CaseSchema, options: dict[str, Any]) -> dict[str, 
     }
     parts = [
         name
-        for name in ("by", "where", "records", "totals", "percentages", "median", "mean", "changes")
+        for name in ("by", "where", "registered", "records", "totals", "percentages", "median", "mean", "changes")
         if options[name]
     ]
     path, saved = options["path_of_question"], options["saved"]
@@ -111,6 +121,9 @@ def _from_parts(options: dict[str, Any]) -> dict[str, Any]:
         document["totals"] = True
     if options["records"] is not None:
         document["count"] = {"records": {"at_most": options["records"]}}
+    if options["registered"]:
+        years = [year for text in options["registered"] for year in text.split(",")]
+        document["registered"] = ["" if year == UNKNOWN else year for year in years]
     conditions = []
     for text in options["where"]:
         name, equals, values = text.partition("=")

@@ -27,6 +27,11 @@ from casehaven.queries.screen import answer_lines, guarantee_lines
     "--schema", "schema_name", help="Of the bundle: id of a shipped schema, or a file.  [default: as the bundle says]"
 )
 @trust_option
+@click.option(
+    "--as-of",
+    metavar="DAY",
+    help="Show what was stored on this day (UTC, such as 2026-03-01). It costs nothing, and nobody is counted.",
+)
 @click.option("--open-accounts", is_flag=True, help="The datasets are new to this ledger: open their accounts.")
 @click.option(
     "--idempotency-key", "request", help="The key of an attempt that did not finish: try again at no further charge."
@@ -42,6 +47,7 @@ def command(
     bundle: Path | None,
     schema_name: str | None,
     trust_path: Path,
+    as_of: str | None,
     open_accounts: bool,
     request: str | None,
     as_json: bool,
@@ -53,8 +59,8 @@ def command(
     pooled statistics is a yes. Every count gets noise; what is shown has a 95 % interval.
     """
     if bundle is not None:
-        if sources or request:
-            raise QuestionOptionsError("a bundle is asked by itself: leave --from and --idempotency-key away")
+        if sources or request or as_of:
+            raise QuestionOptionsError("a bundle is asked by itself: leave --from, --as-of and --idempotency-key away")
         _ask_bundle(bundle, schema_name, trust_path, options, as_json)
         return
     from casehaven.ledger import IdempotencyKey
@@ -65,13 +71,16 @@ def command(
         for dataset in queries.facts.datasets:
             queries.ledger.open_dataset(dataset.id, queries.facts.blocks)
     key = IdempotencyKey.create() if request is None else IdempotencyKey(text=request)
-    click.echo(f"request    {key.text} (to finish it after a crash: --idempotency-key {key.text})", err=True)
-    found = queries.ask(question, key)
+    if as_of is None:
+        click.echo(f"request    {key.text} (to finish it after a crash: --idempotency-key {key.text})", err=True)
+    found = queries.ask(question, key, as_of=as_of)
     _show(found.answer, as_json)
     if as_json:
         return
     if found.charged is None:
         click.echo(f"charge     none: {_FREE.get(found.free or '', found.free)}")
+        if as_of is not None:
+            click.echo(f"counted    people as they were on {found.answer['snapshot']['day']}")
     else:
         click.echo(f"charge     {found.charged.nano_rho / 1e9:.9f} rho for one person token")
     for line in guarantee_lines(found.answer):

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import click
 
 from casehaven.cli._queries import opened_queries, source_options
-from casehaven.cli._question import question_document, question_options
+from casehaven.cli._question import UNKNOWN, question_document, question_options
 
 
 @click.command("quote")
@@ -45,6 +45,9 @@ def command(
             "cells": sum(table.cells for table in plan.tables),
             "free": found.free,
             "earlier_tables": found.earlier_tables,
+            "alone_nano_rho": found.alone_nano_rho,
+            "asked_on": list(found.asked_on),
+            "registered": list(queries.facts.charged(question)),
             "allowances": [[state.dataset, state.left_nano_rho] for state in found.allowances],
         }
         click.echo(json.dumps(stated, ensure_ascii=False, indent=2))
@@ -65,7 +68,17 @@ def command(
             f"cells      {sum(table.cells for table in plan.tables):,} noisy cells in {len(plan.tables):,} tables"
         )
     if found.earlier_tables:
-        click.echo(f"earlier    {found.earlier_tables:,} noisy tables that are paid for help")
+        click.echo(
+            f"earlier    {found.earlier_tables:,} noisy tables that are paid for help; without them {found.alone_nano_rho / 1e9:.9f} rho"
+        )
+    if not found.free and question.registered is not None:
+        years = ", ".join(year or UNKNOWN for year in question.registered)
+        click.echo(f"charged    people first registered in {years}; nobody else is counted")
+    if found.asked_on and found.free != "stored":
+        day = found.asked_on[0]
+        click.echo(
+            f"asked      on {day}: free as of that day with `casehaven ask --as-of {day}`; the price is for a new count today"
+        )
     for state in found.allowances:
         left = "no limit" if state.left_nano_rho is None else f"{state.left_nano_rho / 1e9:.9f} rho left"
         click.echo(f"allowance  {state.dataset}: {left}")

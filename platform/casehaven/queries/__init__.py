@@ -3,6 +3,7 @@
 from casehaven.queries.errors import (
     AnswerNotYetError,
     ChargedFailureError,
+    NoAnswerOfThatDayError,
     OtherUnitError,
     QueryError,
     SavedQuestionError,
@@ -15,6 +16,7 @@ __all__ = [
     "Asked",
     "ChargedFailureError",
     "HeldPeople",
+    "NoAnswerOfThatDayError",
     "OtherUnitError",
     "Queries",
     "QueryError",

@@ -23,3 +23,7 @@ class ChargedFailureError(QueryError):
 
 class AnswerNotYetError(QueryError):
     """The answer is stored, and its tick has not come (privacy rule 24)."""
+
+
+class NoAnswerOfThatDayError(QueryError):
+    """Nothing that is as exact was stored on the day that was named, and nobody can be counted as of then."""

@@ -5,14 +5,16 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final
 
+from casehaven.blocks import schema_blocks
 from casehaven.vault.datasets import Dataset
 from casehaven.vault.snapshots import Tokens
 from caseschemas import CaseSchema, SchemaAttribute
 from casesynth.answers.grammar import Numbers
+from casesynth.answers.question import Question
 from casesynth.canonical import JsonValue, canonical_json
 
 PURPOSE: Final = "pooled_statistics"
@@ -61,12 +63,16 @@ class SnapshotFacts:
 
     @property
     def blocks(self) -> tuple[str, ...]:
-        """Blocks that are charged: all of them. A person's block may change with a correction, so no question is cheaper for reading some years."""
-        block = self.schema.block
-        if block is None:
-            return ("",)
-        values = self.schema.attribute(block.attribute).values
-        return ("", *(value.code for value in values if value.missing is None))
+        """All blocks that people of these datasets may be in: years of first registration, and "" for those of whom it was not known."""
+        return schema_blocks(self.schema)
+
+    def charged(self, question: Question) -> tuple[str, ...]:
+        """Return the blocks that a question reads, and that pay for it: each person is in one, for good (privacy rule 12)."""
+        return self.blocks if question.registered is None else question.registered
+
+    def on(self, day: str) -> SnapshotFacts:
+        """Return the facts of the same datasets on another day."""
+        return replace(self, day=day)
 
     @property
     def about(self) -> dict[str, JsonValue]:

@@ -26,6 +26,8 @@ def released_rows(question: Question, release: PublishedRelease) -> tuple[Answer
     Raises:
         OtherUnitError: the model does not answer questions like this one; says what it answers.
     """
+    if question.registered is not None:
+        raise OtherUnitError("a release does not tell in which years people were first registered")
     if question.unit is not None or not isinstance(question.show, Counts) or question.totals:
         raise OtherUnitError("a release answers counts of people, without totals")
     conditions = _conditions(question)

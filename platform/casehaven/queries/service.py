@@ -8,17 +8,19 @@ The order is the rule (privacy rules 14, 16 and 17):
 4. People are counted, and every cell gets noise, by the one module that has any.
 5. The answer is stored, in one transaction with the mark that it was revealed, and only then shown: the stored bytes, not others.
 6. What fails after the charge fails with one sentence, whatever it was: it may have depended on records (privacy rule 23). The charge stands; the same key may try once more.
+7. A service names the tick at which all this is seen before it begins (privacy rule 24). What is not ready by then has failed, like anything else that fails.
 
-An attempt that was cut short is repeated under its key: it finds its charge, and its answer where one was stored, on whatever day that was.
+An attempt that was cut short is repeated under its key: it finds its charge, and its answer where one was stored, on whatever day that was. One attempt under a key, and one at
+a question, is made at a time (`casehaven.queries.attempts`).
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from functools import lru_cache
-from typing import Any, Final, Protocol
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Protocol
 
 from casehaven.errors import CasehavenError
 from casehaven.ledger import (
@@ -26,44 +28,37 @@ from casehaven.ledger import (
     AllowanceState,
     AlreadyRevealedError,
     AnalystId,
-    AnswerKey,
     IdempotencyKey,
     Ledger,
     LedgerError,
     StoredAnswer,
 )
-from casehaven.queries.errors import AnswerNotYetError, ChargedFailureError
+from casehaven.queries.attempts import Step, alone, no_failpoint
+from casehaven.queries.errors import AnswerNotYetError, ChargedFailureError, NoAnswerOfThatDayError
 from casehaven.queries.held import HeldPeople
 from casehaven.queries.public_facts import PURPOSE, SnapshotFacts, public_numbers
+from casehaven.queries.stored import Stored, Tables, accuracy_of, answers_it, shown
+from casehaven.queries.ticks import Ticks, job_class, schedule
 from casehaven.vault.datasets import Dataset
+from casehaven.vault.ledger_binding import bind_ledger
 from casehaven.vault.snapshots import Tokens, VaultSnapshot, snapshot
 from casehaven.vault.store import Vault
 from casehaven.vault.unbounded import refuse_marked
 from casesynth.answers import (
     AnswerPlan,
-    CountTable,
     Question,
     RecordTable,
     answer_document,
-    helping,
     measure_answer,
     parse_question,
     plan_answer,
     question_digest,
-    read_stored,
     rehearse,
     stored_document,
 )
-from casesynth.answers.document import StoredAnswerError
-from casesynth.answers.question import Integers, WithinPeople
-from casesynth.canonical import JsonValue, canonical_json
+from casesynth.canonical import JsonValue
 from casesynth.persons import PersonTable
 from casesynth.privacy import PrivacyLoss, Receipt
-
-MECHANISM: Final = "discrete_gaussian_2"
-NANO_PEOPLE: Final = 10**9
-
-Tables = tuple[tuple[CountTable, Integers], ...]
 
 
 class OpenPeople(Protocol):
@@ -83,6 +78,10 @@ class Quote:
     """Why it costs nothing: `stored` or `from earlier answers`; None where it costs the plan's loss."""
     earlier_tables: int
     """Noisy tables that are paid for and help."""
+    alone_nano_rho: int
+    """What it would cost if nothing were paid for."""
+    asked_on: tuple[str, ...] = ()
+    """Earlier days, the latest first, on which it was answered as exactly: those answers cost nothing, as of their days."""
     allowances: tuple[AllowanceState, ...] = ()
     """Of whoever asks, in each dataset: what is left of a fair share. Nobody else's, and no account's balance."""
 
@@ -96,11 +95,13 @@ class Asked:
     charged: PrivacyLoss | None
     """None where it cost nothing."""
     free: str | None
+    visible_at: int
+    """Seconds since 1970; a service shows nothing of it before."""
 
 
 @dataclass(kw_only=True)
 class Queries:
-    """Questions to the same datasets."""
+    """Questions to the same datasets. Threads may share it, as they may share vault, ledger and held people."""
 
     vault: Vault
     ledger: Ledger
@@ -111,6 +112,8 @@ class Queries:
     held: HeldPeople | None = None
     """Keeps people open between questions, in a service's worker."""
     clock: Callable[[], int] = field(default=lambda: int(time.time()))
+    failpoint: Callable[[Step], None] = no_failpoint
+    """Called at each step; for tests that end the process there."""
 
     @property
     def facts(self) -> SnapshotFacts:
@@ -125,7 +128,7 @@ class Queries:
             QuestionError: it does not fit; names the place.
         """
         facts = self.facts
-        return parse_question(document, facts.datasets[0].domain, public_numbers(facts.schema))
+        return parse_question(document, facts.datasets[0].domain, public_numbers(facts.schema), facts.blocks)
 
     def quote(self, question: Question) -> Quote:
         """Return what a question costs.
@@ -135,62 +138,78 @@ class Queries:
             UnknownAccountError, UnboundedAccountError, UnboundedDatasetError: the datasets cannot be asked.
         """
         facts = self.facts
-        self.ledger.accepts([dataset.id for dataset in facts.datasets])
-        refuse_marked(self.vault, facts.datasets)
-        paid = self._paid(facts, question)
-        alone = self._plan(facts, question, ())
-        plan = self._plan(facts, question, paid) if paid else alone
+        self._askable(facts)
+        stored = self._stored(facts)
+        paid = stored.tables(question)
+        bare = _plan(facts, question, ())
+        plan = _plan(facts, question, paid) if paid else bare
         why = "from earlier answers" if plan.free else None
         return Quote(
             plan=plan,
-            free="stored" if self._cached(facts, alone) is not None else why,
+            free="stored" if stored.cached(bare) is not None else why,
             earlier_tables=len(paid),
+            alone_nano_rho=bare.nano_rho,
+            asked_on=stored.earlier_days(bare),
             allowances=()
             if self.analyst is None
             else tuple(self.ledger.allowance(self.analyst, dataset.id) for dataset in facts.datasets),
         )
 
-    def ask(self, question: Question, key: IdempotencyKey) -> Asked:
+    def due(self, question: Question, *, accepted_at: int, after: int | None = None) -> int:
+        """Return the tick at which an answer is seen, in seconds since 1970; from public facts alone (privacy rule 24).
+
+        Args:
+            question: from `parse`.
+            accepted_at: when the request was taken in.
+            after: the tick of the question before it, where that is still to come.
+        """
+        return self.ticks(question).next_tick(accepted_at, after=after)
+
+    def ticks(self, question: Question) -> Ticks:
+        """Return the schedule of a question's class."""
+        facts = self.facts
+        plan = _plan(facts, question, ())
+        of = job_class(tables=len(plan.tables), cells=plan.cells)
+        return schedule(of, people_cap=facts.people_cap, columns=len(facts.datasets[0].domain.columns))
+
+    def ask(
+        self, question: Question, key: IdempotencyKey, *, due: int | None = None, as_of: str | None = None
+    ) -> Asked:
         """Answer a question, charged first.
 
         Args:
             question: from `parse`.
             key: of the request; the same for every attempt at it.
+            due: the tick at which the caller shows what became of it, in seconds since 1970; None: at once, in somebody's own process.
+            as_of: an earlier day: what was stored on it is shown at no charge, and nothing is counted.
 
         Raises:
             BudgetExhaustedError, AllowanceExhaustedError, OdometerExhaustedError: no balance changed.
             IdempotencyConflictError, DrawRefusedError: see the ledger.
-            ChargedFailureError: something failed after the charge, which stands.
+            ChargedFailureError: something failed after the charge, or was not ready at the tick; the charge stands.
             AnswerNotYetError: it is answered, and its tick has not come.
+            NoAnswerOfThatDayError: nothing that is as exact was stored on that day.
             Whatever `quote` raises; nothing was charged.
         """
         facts = self.facts
-        names = [dataset.id for dataset in facts.datasets]
-        self.ledger.accepts(names)
-        refuse_marked(self.vault, facts.datasets)
-        known = self.ledger.find(key)
-        done = None if known is None else self.ledger.answer_of(known.receipt)
-        if done is not None and self._answers_it(done, facts, question):
-            return self._before(done)
-        paid = self._paid(facts, question)
-        alone = self._plan(facts, question, ())
-        plan = self._plan(facts, question, paid) if paid else alone
-        if known is None:
-            hit = self._cached(facts, alone)
-            if hit is not None:
-                return Asked(answer=_shown(hit), charged=None, free="stored")
-            if plan.free:
-                free = answer_document(plan, paid, facts.stated())
-                return Asked(answer=free, charged=None, free="from earlier answers")
-        else:  # what was charged fixes the shares: a replay is the same request at the same price
-            plan = plan_answer(
-                question,
-                people_cap=facts.people_cap,
-                tokens=facts.tokens,
-                paid=[table for table, _ in paid],
-                price=known.receipt.loss.nano_rho,
-            )
-        return self._pay(facts, plan, paid, names, key)
+        self._askable(facts)
+        if as_of is not None:
+            return self._of_day(facts, question, as_of)
+        with alone(self.ledger.path, f"key {key.text}"):
+            known = self.ledger.find(key)
+            done = None if known is None else self.ledger.answer_of(known.receipt)
+            if done is not None and answers_it(done, facts, question):
+                return self._before(done)
+            with alone(self.ledger.path, f"question {facts.name} {question_digest(question)}"):
+                stored = self._stored(facts)
+                paid = stored.tables(question)
+                if known is None:
+                    free = self._free(stored, question, paid)
+                    if free is not None:
+                        return free
+                # what was charged fixes the shares: a replay is the same request at the same price
+                plan = _plan(facts, question, paid, None if known is None else known.receipt.loss.nano_rho)
+                return self._pay(stored, plan, paid, key, due)
 
     def answers(self, *, every_day: bool = False) -> tuple[StoredAnswer, ...]:
         """Return the stored answers about these datasets, oldest first, without who asked.
@@ -198,37 +217,68 @@ class Queries:
         Args:
             every_day: those of earlier days as well, whatever changed since.
         """
-        facts = self.facts
-        if not every_day:
-            return self._visible(facts)
-        now = self.clock()
-        return tuple(found for found in self.ledger.answers() if found.visible_at <= now and _is_about(found, facts))
+        stored = self._stored(self.facts)
+        return stored.of_every_day() if every_day else stored.visible()
 
     # --- steps ---
 
-    def _pay(
-        self, facts: SnapshotFacts, plan: AnswerPlan, paid: Tables, names: Sequence[str], key: IdempotencyKey
-    ) -> Asked:
+    @cached_property
+    def _ledger_id(self) -> str:
+        return self.ledger.statement().ledger_id
+
+    def _askable(self, facts: SnapshotFacts) -> None:
+        self.ledger.accepts([dataset.id for dataset in facts.datasets])
+        refuse_marked(self.vault, facts.datasets)
+
+    def _stored(self, facts: SnapshotFacts) -> Stored:
+        return Stored(ledger=self.ledger, facts=facts, now=self.clock())
+
+    def _free(self, stored: Stored, question: Question, paid: Tables) -> Asked | None:
+        """Return what is stored, or follows from what is paid for; None where something has to be counted."""
+        bare = _plan(stored.facts, question, ())
+        hit = stored.cached(bare)
+        if hit is not None:
+            return Asked(answer=shown(hit), charged=None, free="stored", visible_at=stored.now)
+        plan = _plan(stored.facts, question, paid) if paid else bare
+        if not plan.free:
+            return None
+        answer = answer_document(plan, paid, stored.facts.stated())
+        return Asked(answer=answer, charged=None, free="from earlier answers", visible_at=stored.now)
+
+    def _of_day(self, facts: SnapshotFacts, question: Question, day: str) -> Asked:
+        stored = self._stored(facts.on(day))
+        found = self._free(stored, question, stored.tables(question))
+        if found is None:
+            raise NoAnswerOfThatDayError(
+                "no answer that is as exact was stored on that day, and nobody can be counted as of then"
+            )
+        return found
+
+    def _pay(self, stored: Stored, plan: AnswerPlan, paid: Tables, key: IdempotencyKey, due: int | None) -> Asked:
+        facts, question = stored.facts, plan.question
         body: dict[str, JsonValue] = {
-            "question": plan.question.canonical,
-            "accuracy": _accuracy(plan.question),
+            "question": question.canonical,
+            "accuracy": accuracy_of(question),
             "about": facts.about,
         }
         rehearse(plan, paid)  # before the charge: no answer fails for what public facts could have told
-        opened = _source(self.vault, facts, plan.question, self.held)
+        opened = _source(self.vault, facts, question, self.held)
         drawing = False
         issued: Receipt | None = None
 
         def charge(loss: PrivacyLoss) -> Receipt:
-            return self.ledger.charge(  # privacy rule 14: charge before data is touched
+            bind_ledger(self.vault, facts.datasets, self._ledger_id, self.ledger.unknown)
+            receipt = self.ledger.charge(  # privacy rule 14: charge before data is touched
                 key=key,
                 body=body,
-                datasets=names,
-                blocks=facts.blocks,
+                datasets=[dataset.id for dataset in facts.datasets],
+                blocks=facts.charged(question),
                 loss=loss,
                 purpose=ANSWER_PURPOSE,
                 analyst=self.analyst,
             )
+            self.failpoint("charged")
+            return receipt
 
         def open_rows(receipt: Receipt) -> PersonTable | RecordTable:
             nonlocal drawing, issued
@@ -238,16 +288,25 @@ class Queries:
                 raise _AnsweredBeforeError(done)
             self.ledger.begin_draw(receipt)
             drawing = True
-            return opened(receipt)
+            self.failpoint("drawing")
+            rows = opened(receipt)
+            self.failpoint("opened")
+            return rows
 
         try:
             tables, receipt = measure_answer(plan, facts.datasets[0].domain, charge=charge, open_rows=open_rows)
+            self.failpoint("counted")
             own = tuple((found.table, found.values) for found in tables)
             answer = answer_document(plan, (*own, *paid), facts.stated())
             document = stored_document(answer, tables).decode("utf-8")
-            stored = self.ledger.store_answer(
-                receipt, self._key(facts, plan), document=document, visible_at=self.clock()
+            self.failpoint("answered")
+            now = self.clock()
+            if due is not None and now >= due:
+                raise _OverrunError
+            kept = self.ledger.store_answer(
+                receipt, stored.key(plan), document=document, visible_at=now if due is None else due
             )
+            self.failpoint("stored")
         except _AnsweredBeforeError as before:
             return self._before(before.stored)
         except AlreadyRevealedError:  # another attempt under this key was faster
@@ -263,71 +322,20 @@ class Queries:
             raise ChargedFailureError(
                 "the answer failed after it was charged; the charge stands, and the same request may be tried once more"
             ) from None
-        self._due(stored)
-        return Asked(answer=_shown(stored), charged=plan.loss, free=None)
-
-    def _plan(self, facts: SnapshotFacts, question: Question, paid: Tables) -> AnswerPlan:
-        return plan_answer(
-            question, people_cap=facts.people_cap, tokens=facts.tokens, paid=[table for table, _ in paid]
-        )
-
-    def _key(self, facts: SnapshotFacts, plan: AnswerPlan) -> AnswerKey:
-        return AnswerKey(
-            plan_sha256=question_digest(plan.question),
-            snapshot=facts.name,
-            mechanism=MECHANISM,
-            noise_scale=max(-int(-plan.within * NANO_PEOPLE // 1), 1),
-        )
-
-    def _cached(self, facts: SnapshotFacts, alone: AnswerPlan) -> StoredAnswer | None:
-        """Return a stored answer that is as exact as what is asked for (privacy rule 17), by the plan without earlier tables."""
-        asked = alone.question.accuracy
-        within = asked.people if isinstance(asked, WithinPeople) else alone.within
-        key = replace(self._key(facts, alone), noise_scale=max(-int(-within * NANO_PEOPLE // 1), 1))
-        found = [
-            stored
-            for stored in self._visible(facts)
-            if (stored.key.plan_sha256, stored.key.mechanism) == (key.plan_sha256, key.mechanism)
-            and stored.key.noise_scale <= key.noise_scale
-        ]
-        return min(found, key=lambda stored: stored.key.noise_scale, default=None)
+        if due is None:
+            self._due(kept)
+        return Asked(answer=shown(kept), charged=plan.loss, free=None, visible_at=max(kept.visible_at, due or 0))
 
     def _before(self, stored: StoredAnswer) -> Asked:
         """Return what the request was answered with before."""
         self._due(stored)
-        return Asked(answer=_shown(stored), charged=None, free="asked before under this key")
+        return Asked(
+            answer=shown(stored), charged=None, free="asked before under this key", visible_at=stored.visible_at
+        )
 
     def _due(self, stored: StoredAnswer) -> None:
         if stored.visible_at > self.clock():
             raise AnswerNotYetError("the answer is stored, and is shown after its tick")
-
-    @staticmethod
-    def _answers_it(stored: StoredAnswer, facts: SnapshotFacts, question: Question) -> bool:
-        """Whether an answer is to this question at this accuracy; where it is not, the ledger says what is wrong."""
-        answer = _shown(stored)
-        asked = canonical_json([question.canonical, _accuracy(question)])
-        return _is_about(stored, facts) and canonical_json([answer["question"], answer["accuracy"]]) == asked
-
-    def _visible(self, facts: SnapshotFacts) -> tuple[StoredAnswer, ...]:
-        now = self.clock()
-        return tuple(found for found in self.ledger.answers(snapshot=facts.name) if found.visible_at <= now)
-
-    def _paid(self, facts: SnapshotFacts, question: Question) -> Tables:
-        """Return the noisy tables that were paid for on this snapshot and help."""
-        tables: list[tuple[CountTable, Integers]] = []
-        for found in self._visible(facts):
-            tables += _read(found.sha256, found.document)[1]
-        return tuple(helping(question, tables))
-
-
-def _is_about(stored: StoredAnswer, facts: SnapshotFacts) -> bool:
-    """Whether a stored answer is about these datasets of this vault, on whatever day."""
-    try:
-        said = dict(_shown(stored)["snapshot"])
-    except StoredAnswerError:  # of a version that stored other things
-        return False
-    said.pop("day", None)
-    return said == facts.about
 
 
 class _AnsweredBeforeError(CasehavenError):
@@ -338,24 +346,24 @@ class _AnsweredBeforeError(CasehavenError):
         self.stored = stored
 
 
-def _accuracy(question: Question) -> JsonValue:
-    asked = question.accuracy
-    return {"within_people": asked.people} if isinstance(asked, WithinPeople) else {"epsilon": asked.epsilon}
+class _OverrunError(CasehavenError):
+    """The answer was not ready at its tick."""
 
 
-def _shown(stored: StoredAnswer) -> Mapping[str, Any]:
-    return _read(stored.sha256, stored.document)[0]
-
-
-@lru_cache(maxsize=256)
-def _read(sha256: str, document: str) -> tuple[Mapping[str, Any], Tables]:
-    """Read a stored answer once; protected numbers alone."""
-    answer, tables = read_stored(document.encode("utf-8"))
-    return answer, tuple(tables)
+def _plan(facts: SnapshotFacts, question: Question, paid: Tables, price: int | None = None) -> AnswerPlan:
+    return plan_answer(
+        question,
+        people_cap=facts.people_cap,
+        tokens=facts.tokens,
+        paid=[table for table, _ in paid],
+        price=price,
+    )
 
 
 def _source(vault: Vault, facts: SnapshotFacts, question: Question, held: HeldPeople | None) -> OpenPeople:
-    found: VaultSnapshot = snapshot(vault, facts.datasets, PURPOSE, tokens_are=facts.tokens_are)
+    found: VaultSnapshot = snapshot(
+        vault, facts.datasets, PURPOSE, tokens_are=facts.tokens_are, blocks=question.registered
+    )
     unit = question.unit
 
     def opened(receipt: Receipt, /) -> PersonTable | RecordTable:
@@ -369,4 +377,4 @@ def _source(vault: Vault, facts: SnapshotFacts, question: Question, held: HeldPe
 
 def shown_answer(stored: StoredAnswer) -> Mapping[str, Any]:
     """Return what people see of a stored answer."""
-    return _shown(stored)
+    return shown(stored)

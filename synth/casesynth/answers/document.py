@@ -105,6 +105,7 @@ def _table(entry: Mapping[str, Any]) -> tuple[CountTable, Integers]:
         nano_rho=facts["nano_rho"],
         where=stored_where(facts["where"]),
         at_most=None if facts["unit"] == "people" else int(facts["unit"]["records"]["at_most"]),
+        registered=tuple(facts["registered"]) if "registered" in facts else None,
     )
     return table, np.array(entry["values"], np.int64).reshape(table.shape)
 

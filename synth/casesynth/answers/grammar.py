@@ -40,6 +40,7 @@ from casesynth.answers.question import (
     Where,
     WithinPeople,
 )
+from casesynth.answers.written import written_axis, written_show
 from casesynth.canonical import JsonFaultError, JsonValue, parse_json
 from casesynth.domain import Attribute, Domain
 from casesynth.errors import CasesynthError
@@ -64,13 +65,16 @@ class QuestionError(CasesynthError):
     """A question that the grammar or the domain does not know; says where, what came and what was expected."""
 
 
-def parse_question(unverified: bytes | Mapping[str, Any], domain: Domain, numbers: Numbers | None = None) -> Question:
+def parse_question(
+    unverified: bytes | Mapping[str, Any], domain: Domain, numbers: Numbers | None = None, blocks: Sequence[str] = ()
+) -> Question:
     """Return a question that fits the domain.
 
     Args:
         unverified: JSON, or a document that was read from it.
         domain: the public value lists.
         numbers: which numbers the values of an attribute stand for, where a schema says so.
+        blocks: public list of the years of first registration that a question may name; "" for people of whom it is not known.
 
     Raises:
         QuestionError: it does not fit; names the place.
@@ -83,17 +87,19 @@ def parse_question(unverified: bytes | Mapping[str, Any], domain: Domain, number
             document = parse_json(unverified, "the question")
         except JsonFaultError as error:
             raise QuestionError(str(error)) from None
-    return _Reader(domain=domain, numbers=numbers or {}).question(document)
+    return _Reader(domain=domain, numbers=numbers or {}, blocks=tuple(blocks)).question(document)
 
 
 @dataclass(kw_only=True)
 class _Reader:
     domain: Domain
     numbers: Numbers
+    blocks: tuple[str, ...]
     conditions: int = 0
 
     def question(self, raw: object) -> Question:
-        fields = _object(raw, "", needed={"accuracy"}, optional={"format", "count", "by", "where", "show", "totals"})
+        optional = {"format", "count", "by", "where", "show", "totals", "registered"}
+        fields = _object(raw, "", needed={"accuracy"}, optional=optional)
         if fields.get("format", QUESTION_FORMAT) != QUESTION_FORMAT:
             raise QuestionError(f"/format: expected {QUESTION_FORMAT!r}")
         by = [
@@ -113,13 +119,15 @@ class _Reader:
         if totals and not isinstance(show, Counts):
             raise QuestionError("/totals: only counts are shown with totals")
         unit = self.unit(fields.get("count", "people"))
+        registered = self.registered(fields["registered"]) if "registered" in fields else None
         canonical: dict[str, JsonValue] = {
             "format": QUESTION_FORMAT,
             "count": "people" if unit is None else {"records": {"at_most": unit.at_most}},
-            "by": [_written_axis(axis, self.domain) for axis in by],
+            "by": [written_axis(axis) for axis in by],
             "where": written(where, self.domain),
-            "show": _written_show(show),
+            "show": written_show(show),
             "totals": totals,
+            **({} if registered is None else {"registered": list(registered)}),
         }
         return Question(
             unit=unit,
@@ -129,7 +137,18 @@ class _Reader:
             totals=totals,
             accuracy=_accuracy(fields["accuracy"]),
             canonical=canonical,
+            registered=registered,
         )
+
+    def registered(self, raw: object) -> tuple[str, ...] | None:
+        """Return the years of first registration that are read, in the order of the list; None for all of them."""
+        named = _list(raw, "/registered", least=1, most=max(len(self.blocks), 1))
+        for place, year in enumerate(named):
+            if not isinstance(year, str) or year not in self.blocks:
+                raise QuestionError(f"/registered/{place}: expected a year of the datasets' schema, or '' for unknown")
+        if len(set(named)) != len(named):
+            raise QuestionError("/registered: a year is named twice")
+        return None if len(named) == len(self.blocks) else tuple(year for year in self.blocks if year in named)
 
     def unit(self, raw: object) -> Records | None:
         if raw == "people":
@@ -372,28 +391,6 @@ def _accuracy(raw: object) -> Accuracy:
     if set(fields) == {"epsilon"}:
         return AtEpsilon(epsilon=_number(fields["epsilon"], "/accuracy/epsilon", EPSILON_MIN, EPSILON_MAX))
     raise QuestionError("/accuracy: expected within_people or epsilon")
-
-
-def _written_axis(axis: Axis, domain: Domain) -> JsonValue:
-    if isinstance(axis, Split):
-        return {
-            "attribute": axis.attribute,
-            "parts": [[part.label, sorted(part.positions)] for part in axis.parts],
-        }
-    return {
-        "facts": axis.label,
-        "parts": [[fact.label, *([name, sorted(positions)] for name, positions in fact.holds)] for fact in axis.facts],
-    }
-
-
-def _written_show(show: Show) -> JsonValue:
-    if isinstance(show, Changes):
-        return {"changes": show.attribute}
-    if isinstance(show, Mean):
-        return {"mean": show.attribute, "bounds": [None if ends is None else list(ends) for ends in show.bounds]}
-    if isinstance(show, Quantiles):
-        return {"quantiles": list(show.levels), "of": show.attribute}
-    return "counts" if isinstance(show, Counts) else "percentages"
 
 
 # --- JSON, strictly ---

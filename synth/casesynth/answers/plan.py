@@ -161,10 +161,14 @@ def plan_answer(
 
 
 def helping(question: Question, paid: Sequence[tuple[CountTable, Integers]]) -> list[tuple[CountTable, Integers]]:
-    """Return those of some noisy tables, of one unit and snapshot, that make an answer more exact."""
+    """Return those of some noisy tables of one snapshot that make an answer more exact: of the same unit and the same people alone."""
     at_most = None if question.unit is None else question.unit.at_most
     index = ByFacts.of(
-        [(table, place) for place, (table, _) in enumerate(paid) if table.at_most == at_most],
+        [
+            (table, place)
+            for place, (table, _) in enumerate(paid)
+            if (table.at_most, table.registered) == (at_most, question.registered)
+        ],
     )
     helpful: set[int] = set()
     for shown in shown_families(question):
@@ -269,7 +273,14 @@ def _unit_tables(question: Question) -> list[CountTable]:
                 if not (shown.lonely and length > 1):
                     facts[some] = None
     return [
-        CountTable(splits=part, facts=some, nano_rho=1, where=question.where, at_most=at_most)
+        CountTable(
+            splits=part,
+            facts=some,
+            nano_rho=1,
+            where=question.where,
+            at_most=at_most,
+            registered=question.registered,
+        )
         for part in chosen
         for some in facts
     ]

@@ -187,6 +187,8 @@ class Question:
     accuracy: Accuracy
     canonical: dict[str, JsonValue]
     """The one way to write it, without its accuracy: equal questions have equal canonical forms."""
+    registered: tuple[str, ...] | None = None
+    """Years of first registration of the people who are counted, "" for unknown; None for all."""
 
     @property
     def splits(self) -> tuple[Split, ...]:
@@ -227,6 +229,8 @@ class CountTable:
     """Who is counted."""
     at_most: int | None = None
     """Records of one person that count; None where people are counted. Of one record at most is not the same as of people."""
+    registered: tuple[str, ...] | None = None
+    """Years of first registration of those who are counted; None for all."""
 
     def __post_init__(self) -> None:
         if len({fact.key for fact in self.facts}) != len(self.facts):
@@ -270,6 +274,7 @@ class CountTable:
             "facts": [[[name, sorted(positions)] for name, positions in fact.holds] for fact in self.facts],
             "nano_rho": self.nano_rho,
             "unit": "people" if self.at_most is None else {"records": {"at_most": self.at_most}},
+            **({} if self.registered is None else {"registered": list(self.registered)}),
         }
 
 

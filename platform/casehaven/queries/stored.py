@@ -1,0 +1,134 @@
+"""What is stored about a snapshot, and what a question gets from it at no charge (privacy rule 17).
+
+1. Shown and combined is what has passed its tick.
+2. A stored answer serves the same question at the same accuracy or a weaker one. Noisy tables that were paid for serve every question whose numbers they tell.
+3. What was stored on a day stands for that day, for good, and is found by its day.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any, Final
+
+from casehaven.ledger import AnswerKey, Ledger, StoredAnswer
+from casehaven.queries.public_facts import SnapshotFacts
+from casesynth.answers import AnswerPlan, CountTable, Question, helping, question_digest, read_stored
+from casesynth.answers.document import StoredAnswerError
+from casesynth.answers.question import Integers, WithinPeople
+from casesynth.canonical import JsonValue, canonical_json
+
+MECHANISM: Final = "discrete_gaussian_2"
+NANO_PEOPLE: Final = 10**9
+
+Tables = tuple[tuple[CountTable, Integers], ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stored:
+    """The stored answers about one snapshot, as they are visible at one moment."""
+
+    ledger: Ledger
+    facts: SnapshotFacts
+    now: int
+    """Seconds since 1970."""
+
+    def visible(self) -> tuple[StoredAnswer, ...]:
+        """Return the answers of this snapshot, oldest first."""
+        return self._after_their_tick(self.ledger.answers(snapshot=self.facts.name))
+
+    def of_every_day(self) -> tuple[StoredAnswer, ...]:
+        """Return the answers about these datasets on any day, oldest first."""
+        return tuple(found for found in self._after_their_tick(self.ledger.answers()) if is_about(found, self.facts))
+
+    def tables(self, question: Question) -> Tables:
+        """Return the noisy tables that are paid for and help."""
+        tables: list[tuple[CountTable, Integers]] = []
+        for found in self.visible():
+            tables += read(found)[1]
+        return tuple(helping(question, tables))
+
+    def key(self, plan: AnswerPlan) -> AnswerKey:
+        """Return what the answer of a plan is stored under."""
+        return AnswerKey(
+            plan_sha256=question_digest(plan.question),
+            snapshot=self.facts.name,
+            mechanism=MECHANISM,
+            noise_scale=_nano(plan.within),
+        )
+
+    def cached(self, alone: AnswerPlan) -> StoredAnswer | None:
+        """Return the most exact stored answer that is as exact as what is asked for; None where there is none.
+
+        Args:
+            alone: the plan without earlier tables, which says how exact an epsilon is.
+        """
+        key = replace(self.key(alone), noise_scale=_asked(alone))
+        found = [stored for stored in self.visible() if _serves(stored, key)]
+        return min(found, key=lambda stored: stored.key.noise_scale, default=None)
+
+    def earlier_days(self, alone: AnswerPlan) -> tuple[str, ...]:
+        """Return the days before this one on which the question was answered as exactly, the latest first."""
+        key, days = replace(self.key(alone), noise_scale=_asked(alone)), set()
+        for stored in self._after_their_tick(self.ledger.answers()):
+            if _serves(stored, key) and is_about(stored, self.facts):
+                days.add(str(shown(stored)["snapshot"]["day"]))
+        return tuple(sorted((day for day in days if day < self.facts.day), reverse=True))
+
+    def _after_their_tick(self, found: tuple[StoredAnswer, ...]) -> tuple[StoredAnswer, ...]:
+        return tuple(stored for stored in found if stored.visible_at <= self.now)
+
+
+def answers_it(stored: StoredAnswer, facts: SnapshotFacts, question: Question) -> bool:
+    """Whether an answer is to this question at this accuracy, on whatever day."""
+    answer = shown(stored)
+    asked = canonical_json([question.canonical, accuracy_of(question)])
+    return is_about(stored, facts) and canonical_json([answer["question"], answer["accuracy"]]) == asked
+
+
+def is_about(stored: StoredAnswer, facts: SnapshotFacts) -> bool:
+    """Whether a stored answer is about these datasets of this vault, on whatever day."""
+    try:
+        said = dict(shown(stored)["snapshot"])
+    except StoredAnswerError:  # of a version that stored other things
+        return False
+    said.pop("day", None)
+    return said == facts.about
+
+
+def accuracy_of(question: Question) -> JsonValue:
+    """Return the accuracy asked for, as JSON."""
+    asked = question.accuracy
+    return {"within_people": asked.people} if isinstance(asked, WithinPeople) else {"epsilon": asked.epsilon}
+
+
+def shown(stored: StoredAnswer) -> Mapping[str, Any]:
+    """Return what people see of a stored answer."""
+    return read(stored)[0]
+
+
+def read(stored: StoredAnswer) -> tuple[Mapping[str, Any], Tables]:
+    """Return a stored answer and its noisy tables: protected numbers alone."""
+    return _read(stored.sha256, stored.document)
+
+
+@lru_cache(maxsize=256)
+def _read(sha256: str, document: str) -> tuple[Mapping[str, Any], Tables]:
+    answer, tables = read_stored(document.encode("utf-8"))
+    return answer, tuple(tables)
+
+
+def _serves(stored: StoredAnswer, key: AnswerKey) -> bool:
+    same = (stored.key.plan_sha256, stored.key.mechanism) == (key.plan_sha256, key.mechanism)
+    return same and stored.key.noise_scale <= key.noise_scale
+
+
+def _asked(alone: AnswerPlan) -> int:
+    asked = alone.question.accuracy
+    return _nano(asked.people if isinstance(asked, WithinPeople) else alone.within)
+
+
+def _nano(people: float) -> int:
+    """Return billionths of people, rounded up."""
+    return max(-int(-people * NANO_PEOPLE // 1), 1)
