@@ -1,8 +1,9 @@
 """Charges per second beside the bare database's commits on the same disk: `python benchmarks/ledger.py` prints a table in Markdown.
 
-A bare commit inserts one row into a plain table, with the ledger's own settings: WAL and `synchronous=FULL` on SQLite, `synchronous_commit=on` and a server with fsync on
-Postgres. Rounds of both take turns, so that what else the machine does hits both; a rate is the median over rounds. Charges keep their connection (`keep_open`), as a
-worker does; `--rounds` and `--seconds` say how long it measures.
+A bare commit is the least that a charge could be: one durable transaction that inserts one row and changes another, with the ledger's own settings, which are WAL
+and `synchronous=FULL` on SQLite, and `synchronous_commit=on` and a server with fsync on Postgres. It is measured twice: through the client library that the ledger
+uses (SQLAlchemy, statements compiled once, a connection that is kept), and with the bare driver, which nothing in Python is below. Rounds of all take turns, so that
+what else the machine does hits all; a rate is the median over rounds, a share the median of the shares of each round. `--rounds` and `--seconds` say how long it measures.
 """
 
 from __future__ import annotations
@@ -20,6 +21,23 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Engine,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    bindparam,
+    create_engine,
+    event,
+    insert,
+    make_url,
+    update,
+)
+from sqlalchemy.pool import QueuePool
+
 from casehaven.ledger import ANSWER_PURPOSE, AnalystId, BudgetPolicy, IdempotencyKey, Ledger, LedgerPolicy
 from casesynth.privacy import PrivacyLoss
 
@@ -28,6 +46,12 @@ BLOCKS = ["", *YEARS]
 DATASETS = ["north/cases", "south/cases"]
 ANALYST = AnalystId(text="analyst")
 BARE = "casehaven_bench_bare"
+BARE_LIBRARY, BARE_DRIVER = "bare commit", "bare commit by the driver alone"
+_TABLES = (
+    f"CREATE TABLE {BARE} (id INTEGER PRIMARY KEY, body TEXT)",
+    f"CREATE TABLE {BARE}_spent (id INTEGER PRIMARY KEY, spent INTEGER)",
+    f"INSERT INTO {BARE}_spent VALUES (1, 0)",
+)
 
 Step = Callable[[], object]
 
@@ -39,8 +63,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--only", choices=["sqlite", "postgresql"])
     asked = parser.parse_args()
-    print("| database | what | per second | of the bare commits |")
-    print("| --- | --- | --- | --- |")
+    print("| database | what | per second | of the bare commits | of the bare driver's |")
+    print("| --- | --- | --- | --- | --- |")
     with tempfile.TemporaryDirectory(dir=Path(__file__).parent) as folder:
         if asked.only != "postgresql":
             _measure("SQLite", Path(folder) / "ledger.sqlite", Path(folder), asked.rounds, asked.seconds)
@@ -51,7 +75,13 @@ def main() -> None:
 
 def _measure(name: str, place: Path | str, folder: Path, rounds: int, seconds: float) -> None:
     ledger = _ledger(place, folder / f"{name}.anchor")
-    commit = _sqlite_commit(folder / "bare.sqlite") if isinstance(place, Path) else _postgres_commit(place)
+    if isinstance(place, Path):
+        commit, driver = (
+            _library_commit(_sqlite_engine(folder / "bare.sqlite")),
+            _sqlite_commit(folder / "driver.sqlite"),
+        )
+    else:
+        commit, driver = _library_commit(_postgres_engine(place)), _postgres_commit(place)
 
     def charge(datasets: list[str], blocks: list[str], analyst: AnalystId | None) -> Any:
         return ledger.charge(
@@ -65,9 +95,11 @@ def _measure(name: str, place: Path | str, folder: Path, rounds: int, seconds: f
         )
 
     steps: dict[str, Step] = {
-        "bare commit": commit,
+        BARE_LIBRARY: commit,
+        BARE_DRIVER: driver,
         "charge, one block": lambda: charge(DATASETS[:1], BLOCKS[:1], None),
         "charge by an analyst, one block": lambda: charge(DATASETS[:1], BLOCKS[:1], ANALYST),
+        "charge by an analyst, two datasets of 26 blocks": lambda: charge(DATASETS, BLOCKS, ANALYST),
         "charge, two datasets of 26 blocks": lambda: charge(DATASETS, BLOCKS, None),
         "charge and first draw, anchored": lambda: ledger.begin_draw(charge(DATASETS[:1], BLOCKS[:1], None)),
     }
@@ -77,13 +109,15 @@ def _measure(name: str, place: Path | str, folder: Path, rounds: int, seconds: f
     for _ in range(rounds):
         for step, run in steps.items():
             rates[step].append(_rate(run, seconds))
-    bare = statistics.median(rates["bare commit"])
     for step, found in rates.items():
-        shares = [rate / floor for rate, floor in zip(found, rates["bare commit"], strict=True)]
-        share = "" if step == "bare commit" else f"{statistics.median(shares):.2f}"
-        print(f"| {name} | {step} | {statistics.median(found):,.0f} | {share} |")
-    print(f"{name}: a bare commit takes {1000 / bare:.2f} ms", file=sys.stderr)
+        cells = "" if step == BARE_LIBRARY else _share(found, rates[BARE_LIBRARY])
+        print(f"| {name} | {step} | {statistics.median(found):,.0f} | {cells} | {_share(found, rates[BARE_DRIVER])} |")
+    print(f"{name}: a bare commit takes {1000 / statistics.median(rates[BARE_LIBRARY]):.2f} ms", file=sys.stderr)
     ledger.close()
+
+
+def _share(found: list[float], floors: list[float]) -> str:
+    return f"{statistics.median(rate / floor for rate, floor in zip(found, floors, strict=True)):.2f}"
 
 
 def _rate(run: Step, seconds: float) -> float:
@@ -102,15 +136,55 @@ def _ledger(place: Path | str, anchor: Path) -> Ledger:
     return ledger
 
 
-def _sqlite_commit(path: Path) -> Step:
-    connection = sqlite3.connect(path, isolation_level=None)
+def _library_commit(engine: Engine) -> Step:
+    """One insert and one update through SQLAlchemy."""
+    metadata = MetaData()
+    kept = Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True)
+    row = Table(f"{BARE}_row", metadata, kept, Column("body", Text))
+    balance = Table(f"{BARE}_balance", metadata, Column("id", Integer, primary_key=True), Column("spent", Integer))
+    metadata.create_all(engine)
+    write = insert(row)
+    spend = (
+        update(balance).where(balance.c.id == bindparam("account")).values(spent=balance.c.spent + bindparam("loss"))
+    )
+    with engine.begin() as connection:
+        connection.execute(insert(balance).values(id=1, spent=0))
+
+    def commit() -> None:
+        with engine.begin() as connection:
+            connection.execute(write, {"body": "x"})
+            connection.execute(spend, {"account": 1, "loss": 1})
+
+    return commit
+
+
+def _sqlite_engine(path: Path) -> Engine:
+    engine = create_engine("sqlite://", creator=lambda: _sqlite_connection(path), poolclass=QueuePool)
+    event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
+    return engine
+
+
+def _sqlite_connection(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
     for pragma in ("journal_mode = WAL", "synchronous = FULL"):
         connection.execute(f"PRAGMA {pragma}").close()
-    connection.execute(f"CREATE TABLE {BARE} (id INTEGER PRIMARY KEY, body TEXT)")
+    return connection
+
+
+def _postgres_engine(address: str) -> Engine:
+    url = make_url(address).set(drivername="postgresql+psycopg")
+    return create_engine(url, connect_args={"options": "-c synchronous_commit=on"})
+
+
+def _sqlite_commit(path: Path) -> Step:
+    connection = _sqlite_connection(path)
+    for statement in _TABLES:
+        connection.execute(statement)
 
     def commit() -> None:
         connection.execute("BEGIN IMMEDIATE")
-        connection.execute(f"INSERT INTO {BARE} (body) VALUES ('x')")
+        connection.execute(f"INSERT INTO {BARE} (body) VALUES (?)", ("x",))
+        connection.execute(f"UPDATE {BARE}_spent SET spent = spent + ? WHERE id = ?", (1, 1))
         connection.execute("COMMIT")
 
     return commit
@@ -120,11 +194,13 @@ def _postgres_commit(address: str) -> Step:
     import psycopg
 
     connection = psycopg.connect(address, autocommit=True, options="-c synchronous_commit=on")
-    connection.execute(f"CREATE TABLE {BARE} (id BIGSERIAL PRIMARY KEY, body TEXT)")
+    for statement in _TABLES:
+        connection.execute(statement.replace("INTEGER PRIMARY KEY, body", "BIGSERIAL PRIMARY KEY, body"))
 
     def commit() -> None:
         connection.execute("BEGIN")
-        connection.execute(f"INSERT INTO {BARE} (body) VALUES ('x')")
+        connection.execute(f"INSERT INTO {BARE} (body) VALUES (%s)", ("x",))
+        connection.execute(f"UPDATE {BARE}_spent SET spent = spent + %s WHERE id = %s", (1, 1))
         connection.execute("COMMIT")
 
     return commit

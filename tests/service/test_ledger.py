@@ -415,7 +415,7 @@ def test_no_amount_is_a_float_in_the_database(ledger: Ledger) -> None:
                 assert "real" not in kinds
     finally:
         connection.close()
-    assert len(tables) == 17
+    assert len(tables) == 20
 
 
 @pytest.mark.parametrize(

@@ -423,7 +423,7 @@ def edit(ledger: Ledger, *statements: str) -> None:
 
 def test_a_ledger_of_a_later_version_is_refused_and_left_alone(ledger: Ledger) -> None:
     edit(ledger, "PRAGMA user_version = 9")
-    with pytest.raises(LedgerVersionError, match="version 9, this software knows version 3"):
+    with pytest.raises(LedgerVersionError, match="version 9, this software knows version 4"):
         Ledger.open(ledger.path)
 
 

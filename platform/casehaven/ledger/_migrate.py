@@ -12,9 +12,12 @@ from pathlib import Path
 from sqlalchemy import Connection, insert, text
 
 from casehaven.ledger import models
-from casehaven.ledger._triggers import Dialect, triggers
+from casehaven.ledger._triggers import REFUSALS, Dialect, triggers
 
 HEAD = f"{models.SCHEMA_VERSION:04d}"
+EARLIER = tuple(f"{number:04d}" for number in range(1, models.SCHEMA_VERSION))
+"""Versions that are brought to today's."""
+
 _FOLDER = Path(__file__).with_name("migrations")
 
 
@@ -26,13 +29,16 @@ def make_tables(connection: Connection) -> None:
 
 
 def make_triggers(connection: Connection) -> None:
-    """Make today's triggers; on SQLite in the place of those of an earlier version."""
+    """Make today's triggers; in the place of those of an earlier version."""
     dialect: Dialect = "postgresql" if connection.dialect.name == "postgresql" else "sqlite"
     if dialect == "sqlite":
         for name in connection.scalars(text("SELECT name FROM sqlite_schema WHERE type = 'trigger'")).all():
             connection.exec_driver_sql(f"DROP TRIGGER {name}")
         connection.exec_driver_sql(f"PRAGMA application_id = {models.APPLICATION_ID}")
         connection.exec_driver_sql(f"PRAGMA user_version = {models.SCHEMA_VERSION}")
+    else:
+        for refusal in REFUSALS:
+            connection.exec_driver_sql(f"DROP TRIGGER IF EXISTS {refusal.name} ON {refusal.table}")
     for statement in triggers(dialect):
         connection.exec_driver_sql(statement)
 

@@ -3,7 +3,8 @@
 1. A commit is on disk before it returns (`synchronous_commit=on`).
 2. A writer locks the one row of the ledger first, and the account rows that it charges in the order of their ids after it (privacy rule 15): what it read
    is still true when it writes, and two writers never wait for each other.
-3. The server's own messages quote rows and never reach anyone (privacy rule 23).
+3. Where connections are kept, one that broke since, because the server was started anew, is opened again before anything is asked of it.
+4. The server's own messages quote rows and never reach anyone (privacy rule 23).
 """
 
 from __future__ import annotations
@@ -13,15 +14,16 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, inspect, make_url, select, text
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
-from sqlalchemy.pool import NullPool, Pool, QueuePool
+from sqlalchemy import Connection, Engine, RootTransaction, create_engine, inspect, make_url, select, text
+from sqlalchemy.exc import DBAPIError
 
 from casehaven.core.db import without_password
 from casehaven.ledger import models
 from casehaven.ledger._checks import check_sums
-from casehaven.ledger._migrate import HEAD, make_tables
+from casehaven.ledger._migrate import EARLIER, HEAD, make_tables, upgrade
+from casehaven.ledger._store import pool_options
 from casehaven.ledger._triggers import REFUSALS
 from casehaven.ledger.errors import (
     DamagedLedgerError,
@@ -36,6 +38,10 @@ from casehaven.ledger.errors import (
 
 _WAIT_SECONDS = 60.0
 
+_WRITER = "BEGIN; SELECT id FROM ledger FOR UPDATE"
+_READER = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+"""What a transaction begins with: one way to the server and back. The driver begins none by itself (`AUTOCOMMIT`)."""
+
 
 class PostgresStore:
     """A ledger on a server."""
@@ -45,18 +51,23 @@ class PostgresStore:
             raise LedgerMissingError(
                 "a Postgres ledger needs the driver psycopg: pip install 'casehaven[server,postgres]'"
             )
+        import psycopg
+
+        self._driver = psycopg
         self.path: Path | None = None
         self.where = without_password(url)
         self._url = url
-        self._pool: type[Pool] = QueuePool if keep_open else NullPool
+        self._pool = pool_options(keep_open)
         self._engine, self._process = self._new_engine(), os.getpid()
 
     def _new_engine(self) -> Engine:
         return create_engine(
             make_url(self._url).set(drivername="postgresql+psycopg"),
-            poolclass=self._pool,
+            **self._pool,
+            isolation_level="AUTOCOMMIT",
             connect_args={
-                "options": f"-c synchronous_commit=on -c lock_timeout={int(_WAIT_SECONDS * 1000)} -c search_path={models.SCHEMA}",
+                "options": f"-c synchronous_commit=on -c lock_timeout={int(_WAIT_SECONDS * 1000)} -c search_path={models.SCHEMA} "
+                "-c plan_cache_mode=force_generic_plan -c default_transaction_isolation=read\\ committed",
                 "application_name": "casehaven-ledger",
             },
         )
@@ -71,17 +82,34 @@ class PostgresStore:
         if self._process != os.getpid():
             self._engine.dispose(close=False)  # the parent goes on with its connections
             self._engine, self._process = self._new_engine(), os.getpid()
-        level = "READ COMMITTED" if writes else "REPEATABLE READ"
-        with (
-            self._faults(),
-            self._engine.connect().execution_options(isolation_level=level) as connection,
-            connection.begin(),
-        ):
-            if writes:
-                connection.execute(select(models.ledger.c.id).with_for_update())
-            else:
-                connection.exec_driver_sql("SET TRANSACTION READ ONLY")
-            yield connection
+        with self._faults():
+            connection, began = self._begun(_WRITER if writes else _READER)
+            with connection, began:
+                yield connection
+
+    def _begun(self, first: str) -> tuple[Connection, RootTransaction]:
+        """Begin a transaction with a statement; where a connection that was kept broke since, on a new one (rule 3)."""
+        connection = self._engine.connect()
+        try:
+            began = connection.begin()
+            try:
+                self._driver_of(connection).execute(first, prepare=False)
+            except self._driver.OperationalError:
+                if not self._driver_of(connection).closed:
+                    raise
+                connection.invalidate()
+                began.rollback()
+                self._engine.dispose()
+                began = connection.begin()
+                self._driver_of(connection).execute(first, prepare=False)
+            return connection, began
+        except BaseException:
+            connection.close()
+            raise
+
+    @staticmethod
+    def _driver_of(connection: Connection) -> Any:
+        return connection.connection.dbapi_connection
 
     def create(self, fill: Callable[[Connection], None]) -> None:
         """Make the schema, its tables and the first rows, in one transaction.
@@ -90,6 +118,7 @@ class PostgresStore:
             LedgerExistsError: a ledger is there already.
         """
         with self._faults(), self._engine.connect() as connection, connection.begin():
+            connection.exec_driver_sql("BEGIN")
             if connection.scalar(text("SELECT 1 FROM pg_namespace WHERE nspname = :name"), {"name": models.SCHEMA}):
                 raise LedgerExistsError(f"{self.where} holds a ledger already")
             connection.exec_driver_sql(f"CREATE SCHEMA {models.SCHEMA}")
@@ -98,10 +127,9 @@ class PostgresStore:
 
     def check(self) -> None:
         """Read the whole ledger and trust it only when everything fits."""
+        self._upgrade()
         with self.transaction(writes=False) as connection:
-            if not inspect(connection).has_table("ledger", schema=models.SCHEMA):
-                raise NotALedgerError(f"{self.where} holds no ledger")
-            version = connection.scalar(select(models.version.c.version_num))
+            version = self._version(connection)
             if version != HEAD:
                 raise LedgerVersionError(
                     f"{self.where} has ledger version {version}, this software knows version {models.SCHEMA_VERSION}"
@@ -117,17 +145,33 @@ class PostgresStore:
                 raise DamagedLedgerError(f"{self.where} is damaged: the rules that protect its balances are not there")
             check_sums(self.where, connection)
 
+    def _version(self, connection: Connection) -> str:
+        if not inspect(connection).has_table("ledger", schema=models.SCHEMA):
+            raise NotALedgerError(f"{self.where} holds no ledger")
+        return connection.scalar(select(models.version.c.version_num)) or ""
+
+    def _upgrade(self) -> None:
+        """Bring the tables of an earlier version to this one, in one transaction; no amount changes."""
+        with self.transaction(writes=False) as connection:
+            if self._version(connection) not in EARLIER:
+                return
+        with self.transaction(writes=True) as connection:
+            if (found := self._version(connection)) in EARLIER:  # another process may have been first
+                upgrade(connection, int(found))
+
     @contextmanager
     def _faults(self) -> Iterator[None]:
         try:
             yield
         except DBAPIError as error:
+            raise _cause(self.where, error.orig) from None
+        except self._driver.Error as error:  # of a statement that ran beneath SQLAlchemy
             raise _cause(self.where, error) from None
 
 
-def _cause(where: str, error: DBAPIError) -> LedgerError:
+def _cause(where: str, error: BaseException | None) -> LedgerError:
     """Return what the driver's error means; its message stays behind."""
-    state = str(getattr(error.orig, "sqlstate", None) or "")
+    state = str(getattr(error, "sqlstate", None) or "")
     if state in ("55P03", "40P01"):
         return LedgerBusyError(
             f"{where} was in use by others for more than {_WAIT_SECONDS:g} seconds; nothing was charged"
@@ -136,6 +180,9 @@ def _cause(where: str, error: DBAPIError) -> LedgerError:
         return LedgerStorageError(f"there is no space left to write {where}; nothing was charged")
     if state.startswith("XX00"):
         return DamagedLedgerError(f"{where} is damaged: the database cannot read it")
-    if not state and isinstance(error, OperationalError | InterfaceError):
+    if not state and type(error).__name__ in (
+        "OperationalError",
+        "InterfaceError",
+    ):  # the driver is not always installed
         return LedgerMissingError(f"{where} does not answer")
     return LedgerStorageError(f"{where} refused a statement ({state or 'unknown'}); nothing was charged by halves")

@@ -14,12 +14,12 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 from urllib.parse import quote
 
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.pool import NullPool, Pool, QueuePool
+from sqlalchemy.pool import NullPool, QueuePool
 
 from casehaven.ledger import models
 from casehaven.ledger._checks import check_sums
@@ -63,12 +63,18 @@ def connect(path: Path) -> sqlite3.Connection:
             "fullfsync = ON",
             "foreign_keys = ON",
             "trusted_schema = OFF",
+            "wal_autocheckpoint = 8000",
         ):
             connection.execute(f"PRAGMA {pragma}").close()
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+def pool_options(keep_open: bool) -> dict[str, Any]:
+    """Return how an engine keeps connections: as many as threads ever worked at once, or none."""
+    return {"poolclass": QueuePool, "max_overflow": -1} if keep_open else {"poolclass": NullPool}
 
 
 class Store(Protocol):
@@ -113,13 +119,14 @@ class SqliteStore:
         self.where = str(path)
         self._file = path
         self._connector = connector
-        self._pool: type[Pool] = QueuePool if keep_open else NullPool
+        self._pool = pool_options(keep_open)
         self._engine = self._new_engine()
         self._process = os.getpid()
 
     def _new_engine(self) -> Engine:
-        made = create_engine("sqlite://", creator=lambda: self._connector(self._file), poolclass=self._pool)
+        made = create_engine("sqlite://", creator=lambda: self._connector(self._file), **self._pool)
         event.listen(made, "begin", _begin)
+        self._writers = made.execution_options(**{_WRITES: True})
         return made
 
     def close(self) -> None:
@@ -133,11 +140,8 @@ class SqliteStore:
         if self._process != os.getpid():
             _INHERITED.append(self._engine)  # closing a parent's connection would take its locks away
             self._engine, self._process = self._new_engine(), os.getpid()
-        with (
-            _translated(self._file),
-            self._engine.connect().execution_options(**{_WRITES: writes}) as connection,
-            connection.begin(),
-        ):
+        engine = self._writers if writes else self._engine
+        with _translated(self._file), engine.connect() as connection, connection.begin():
             yield connection
 
     def check(self) -> None:
@@ -214,7 +218,8 @@ def create_file(path: Path, fill: Callable[[Connection], None]) -> None:
 
 
 def _begin(connection: Connection) -> None:
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if connection.get_execution_options().get(_WRITES) else "BEGIN")
+    driver = cast(sqlite3.Connection, connection.connection.dbapi_connection)
+    driver.execute("BEGIN IMMEDIATE" if connection.get_execution_options().get(_WRITES) else "BEGIN").close()
 
 
 def _check_header(path: Path) -> None:

@@ -15,6 +15,8 @@ Dialect = Literal["sqlite", "postgresql"]
 _NEVER_DELETED = (
     "ledger",
     "dataset",
+    "vault_of_dataset",
+    "approvers",
     "account",
     "charge",
     "charge_line",
@@ -28,11 +30,14 @@ _NEVER_DELETED = (
     "resume_line",
     "entry",
     "answer",
+    "served",
     "odometer_cap",
 )
 _NEVER_CHANGED = (
     "ledger",
     "dataset",
+    "vault_of_dataset",
+    "approvers",
     "charge_line",
     "decision",
     "unbounded",
@@ -41,6 +46,7 @@ _NEVER_CHANGED = (
     "resume_line",
     "entry",
     "answer",
+    "served",
     "odometer_cap",
 )
 
@@ -67,7 +73,7 @@ class Refusal:
         row = "OLD" if self.event == "DELETE" else "NEW"
         body = f"$$ BEGIN IF {when} THEN {refusal}; END IF; RETURN {row}; END $$"
         return (
-            f"CREATE FUNCTION {self.name}() RETURNS trigger LANGUAGE plpgsql AS {body}",
+            f"CREATE OR REPLACE FUNCTION {self.name}() RETURNS trigger LANGUAGE plpgsql AS {body}",
             f"CREATE TRIGGER {self.name} BEFORE {self.event} ON {self.table} FOR EACH ROW EXECUTE FUNCTION {self.name}()",
         )
 
@@ -106,6 +112,13 @@ REFUSALS: tuple[Refusal, ...] = (
         when=f"(NEW.spent_nano_rho > OLD.spent_nano_rho AND {_beyond('nano_rho')}) OR "
         f"(NEW.spent_delta_units > OLD.spent_delta_units AND {_beyond('delta_units')})",
         why="a balance never passes its anchored ceiling",
+    ),
+    Refusal(
+        name="anchoring_only_moves",
+        event="UPDATE",
+        table="anchoring",
+        when=_differs("id", "secret", "since"),
+        why="an anchor only moves",
     ),
     Refusal(
         name="ceiling_only_rises",

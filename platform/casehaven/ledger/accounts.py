@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal, InvalidOperation
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Row, bindparam, func, insert, literal, select
+from sqlalchemy import Connection, Row, insert, select
 
 from casehaven.ledger import models
 from casehaven.ledger.allowances import AllowanceState
@@ -88,49 +88,41 @@ def with_raise(policy: BudgetPolicy, raised: Row[Any] | None) -> BudgetPolicy:
     return policy if raised is None else replace(policy, epsilon=Decimal(raised.epsilon))
 
 
-_CHARGED = (
-    select(
-        models.account,
-        func.coalesce(models.ceiling.c.nano_rho, 0).label("ceiling_nano_rho"),
-        func.coalesce(models.ceiling.c.delta_units, 0).label("ceiling_delta_units"),
-        models.ceiling.c.account_id.is_not(None).label("has_ceiling"),
-        select(literal(1))
-        .where(models.unbounded.c.dataset_id == models.account.c.dataset_id)
-        .limit(1)
-        .scalar_subquery()
-        .label("is_unbounded"),
-    )
-    .select_from(models.account.outerjoin(models.ceiling, models.ceiling.c.account_id == models.account.c.account_id))
-    .where(
-        models.account.c.dataset_id.in_(bindparam("datasets", expanding=True)),
-        models.account.c.block.in_(bindparam("blocks", expanding=True)),
-    )
-    .order_by(models.account.c.account_id)  # privacy rule 15: locked in the order of their ids
-    .with_for_update(of=models.account)
-)
-"""Accounts with their ceilings and marks, in one statement: a charge waits for few."""
+class Charged(NamedTuple):
+    """An account that is about to be charged, and all that is to be known of it."""
+
+    account_id: int
+    dataset_id: str
+    cap_nano_rho: int
+    cap_delta_units: int
+    spent_nano_rho: int
+    spent_delta_units: int
+    ceiling_nano_rho: int
+    ceiling_delta_units: int
+    has_ceiling: bool
+    is_unbounded: bool
+    vault_id: str | None
+    """That the dataset is bound to."""
+    limit_nano_rho: int | None
+    """Of the analyst who asks; None: no limit, or nobody asks."""
+    used_nano_rho: int
+    """What that analyst charged to the dataset."""
 
 
-def charged_accounts(connection: Connection, datasets: tuple[str, ...], blocks: tuple[str, ...]) -> Sequence[Row[Any]]:
-    """Return the accounts of every block of every dataset, with their ceilings.
+def missing(connection: Connection, datasets: tuple[str, ...], blocks: tuple[str, ...]) -> UnknownAccountError:
+    """Return the refusal that names accounts that were never opened.
 
     Raises:
         UnboundedAccountError: one of the datasets was released without differential privacy (privacy rule 34).
-        UnknownAccountError: one of them was never opened.
     """
-    found = connection.execute(_CHARGED, {"datasets": datasets, "blocks": blocks}).all()
-    if any(row.is_unbounded for row in found):
-        refuse_unbounded(connection, datasets)
-    if len(found) != len(datasets) * len(blocks):
-        refuse_unbounded(connection, datasets)
-        wanted = {(dataset, block) for dataset in datasets for block in blocks}
-        missing = wanted - {(row.dataset_id, row.block) for row in found}
-        raise UnknownAccountError(f"no account was opened for {_named(sorted(missing))}")
-    return found
+    refuse_unbounded(connection, datasets)
+    found = {(row.dataset_id, row.block) for row in connection.execute(select(models.account))}
+    wanted = {(dataset, block) for dataset in datasets for block in blocks}
+    return UnknownAccountError(f"no account was opened for {_named(sorted(wanted - found))}")
 
 
 def refuse_exhausted(
-    connection: Connection, accounts: Sequence[Row[Any]], loss: PrivacyLoss, own: Sequence[AllowanceState] | None
+    connection: Connection, accounts: Sequence[Charged], loss: PrivacyLoss, own: Sequence[AllowanceState] | None
 ) -> None:
     """Return only when every account can pay.
 

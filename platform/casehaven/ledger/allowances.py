@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, insert, select, update
@@ -90,38 +91,24 @@ def set_allowance(connection: Connection, analyst: AnalystId, dataset: str, nano
         raise ChargeRequestError("an allowance is a whole number of nano-rho, 0 or more")
     if connection.execute(select(models.dataset).where(models.dataset.c.dataset_id == dataset)).first() is None:
         raise UnknownAccountError(f"no account was opened for {dataset}")
-    _add(connection, analyst, dataset, 0)
     row = models.allowance.c
-    connection.execute(
-        update(models.allowance)
-        .where(row.analyst == analyst.text, row.dataset_id == dataset)
-        .values(limit_nano_rho=nano_rho)
-    )
+    found = (row.analyst == analyst.text) & (row.dataset_id == dataset)
+    if connection.execute(select(row.allowance_id).where(found)).first() is None:
+        values = {"analyst": analyst.text, "dataset_id": dataset, "spent_nano_rho": 0}
+        connection.execute(insert(models.allowance).values(**values))
+    connection.execute(update(models.allowance).where(found).values(limit_nano_rho=nano_rho))
     return allowance_of(connection, analyst, dataset)
 
 
-def charge_allowances(connection: Connection, analyst: AnalystId, datasets: tuple[str, ...], loss: PrivacyLoss) -> None:
-    """Debit an analyst's allowances, for every dataset of a charge.
+def refuse_beyond_allowance(own: Sequence[AllowanceState], loss: PrivacyLoss) -> None:
+    """Return only when every allowance of an analyst can pay.
 
     Raises:
         AllowanceExhaustedError: one of them has less left.
     """
-    for dataset in datasets:
-        state = allowance_of(connection, analyst, dataset)
+    for state in own:
         left = state.left_nano_rho
         if left is not None and loss.nano_rho > left:
             raise AllowanceExhaustedError(
                 f"asked {loss.nano_rho / NANO:.9f} rho, and {state}; what others spent is not told"
             )
-        _add(connection, analyst, dataset, loss.nano_rho)
-
-
-def _add(connection: Connection, analyst: AnalystId, dataset: str, nano_rho: int) -> None:
-    row = models.allowance.c
-    found = (row.analyst == analyst.text) & (row.dataset_id == dataset)
-    if connection.execute(select(row.allowance_id).where(found)).first() is None:
-        connection.execute(
-            insert(models.allowance).values(analyst=analyst.text, dataset_id=dataset, spent_nano_rho=nano_rho)
-        )
-        return
-    connection.execute(update(models.allowance).where(found).values(spent_nano_rho=row.spent_nano_rho + nano_rho))

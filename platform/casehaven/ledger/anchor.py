@@ -16,7 +16,6 @@ from __future__ import annotations
 import base64
 import binascii
 import fcntl
-import hashlib
 import hmac
 import os
 from collections.abc import Iterator
@@ -144,11 +143,13 @@ class LedgerAnchor:
             self.path.unlink()
 
     def _end(self, slots: bytes) -> Head:
-        found = [self._slot(slots[at * _SLOT : (at + 1) * _SLOT]) for at in range(_SLOTS)]
-        whole = [end for end in found if end is not None]
-        if not whole:
-            raise self._broken("was changed, or is the anchor of another ledger")
-        return max(whole, key=lambda end: end.position)
+        said = [slots[at * _SLOT : (at + 1) * _SLOT] for at in range(_SLOTS)]
+        for data in sorted(
+            said, key=_said_position, reverse=True
+        ):  # the further one first: the other is not verified for nothing
+            if (end := self._slot(data)) is not None:
+                return end
+        raise self._broken("was changed, or is the anchor of another ledger")
 
     def _slot(self, data: bytes) -> Head | None:
         """Return the end in a slot; None where the slot is not whole."""
@@ -185,8 +186,11 @@ class LedgerAnchor:
 
     def _read(self, limit: int) -> bytes:
         try:
-            with self.path.open("rb") as file:
-                return file.read(limit)
+            file = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                return _read_whole(file, limit)
+            finally:
+                os.close(file)
         except FileNotFoundError:
             raise LedgerAnchorMissingError(f"there is no anchor at {self.path}") from None
         except OSError as error:
@@ -194,10 +198,24 @@ class LedgerAnchor:
 
     def _mac(self, context: bytes, data: bytes) -> str:
         name = self._ledger_id.encode("ascii")
-        return hmac.new(self._secret, context + len(name).to_bytes(8, "big") + name + data, hashlib.sha256).hexdigest()
+        return hmac.digest(self._secret, context + len(name).to_bytes(8, "big") + name + data, "sha256").hex()
 
     def _missing(self, why: str) -> LedgerAnchorMissingError:
         return LedgerAnchorMissingError(f"the anchor {self.path} {why}")
 
     def _broken(self, why: str) -> BrokenLedgerAnchorError:
         return BrokenLedgerAnchorError(f"the anchor {self.path} {why}")
+
+
+def _read_whole(file: int, limit: int) -> bytes:
+    """Read a file from its beginning, up to a limit in bytes."""
+    data = os.read(file, limit)
+    while len(data) < limit and (more := os.read(file, limit - len(data))):
+        data += more
+    return data
+
+
+def _said_position(slot: bytes) -> int:
+    """The position that a slot claims, unverified; -1 where it claims none."""
+    said = slot.partition(b" ")[0]
+    return int(said) if said.isdigit() and len(said) < 20 else -1

@@ -45,6 +45,8 @@ class AnchoredDataset:
     cap_nano_rho: int
     """With which it was opened."""
     opened_at: str
+    vault_id: str | None = None
+    """Of the vault that it is bound to."""
     raises: tuple[AnchoredRaise, ...] = ()
     unbounded: Mapping[str, str] = field(default_factory=dict)
     """Marks: SHA-256 of the request, and the day."""
@@ -60,6 +62,7 @@ class AnchoredDataset:
             additive_delta_units=self.additive_delta_units,
             cap_nano_rho=self.cap_nano_rho,
             opened_at=self.opened_at,
+            vault_id=self.vault_id or other.vault_id,
             raises=_together(self.raises, other.raises),
             unbounded={**other.unbounded, **self.unbounded},
             ceilings={
@@ -121,6 +124,7 @@ def stored_state(connection: Connection) -> AnchoredState:
     marks: dict[str, dict[str, str]] = {}
     for row in connection.execute(select(models.unbounded)):
         marks.setdefault(row.dataset_id, {})[row.request_sha256] = row.since
+    bound = {row.dataset_id: row.vault_id for row in connection.execute(select(models.vault_of_dataset))}
     ceilings: dict[str, dict[str, Amount]] = {}
     known = select(models.account.c.dataset_id, models.account.c.block, models.ceiling).join_from(
         models.account, models.ceiling
@@ -135,6 +139,7 @@ def stored_state(connection: Connection) -> AnchoredState:
                 additive_delta_units=row.additive_delta_units,
                 cap_nano_rho=row.cap_nano_rho,
                 opened_at=row.opened_at,
+                vault_id=bound.get(row.dataset_id),
                 raises=tuple(raises.get(row.dataset_id, ())),
                 unbounded=marks.get(row.dataset_id, {}),
                 ceilings=ceilings.get(row.dataset_id, {}),

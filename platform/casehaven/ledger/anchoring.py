@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, insert, select, update
 
 from casehaven.ledger import models
 from casehaven.ledger.anchor import LedgerAnchor
@@ -36,56 +36,39 @@ def stored_place(connection: Connection, path: Path | None) -> Path | None:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Anchored:
-    """What every step that spends begins with."""
+class Footing:
+    """What every step that spends begins with. All but the place of the anchor is the same for good."""
 
+    place: str
+    """Of the anchor, as it is stored."""
     anchor: LedgerAnchor
     odometer_capped: bool
     """Whether the ledger has a cap for one person."""
-    last_charged_at: str
-    """When the last charge was made, UTC, ISO 8601; empty when there is none."""
 
 
-_FACTS = select(
-    models.ledger.c.ledger_id,
-    models.anchoring.c.place,
-    models.anchoring.c.secret,
-    models.odometer_cap.c.id.is_not(None).label("odometer_capped"),
-    select(models.charge.c.charged_at)
-    .where(
-        models.charge.c.charge_id
-        == select(func.substr(models.entry.c.subject, len("charge ") + 1))
-        .where(models.entry.c.subject.startswith("charge "))
-        .order_by(models.entry.c.position.desc())
-        .limit(1)
-        .scalar_subquery()
-    )
-    .scalar_subquery()
-    .label("last_charged_at"),
-).select_from(
-    models.ledger.outerjoin(models.anchoring, models.anchoring.c.id == models.ledger.c.id).outerjoin(
-        models.odometer_cap, models.odometer_cap.c.id == models.ledger.c.id
-    )
-)
-"""In one statement: a charge waits for few."""
-
-
-def anchored(connection: Connection, path: Path | None) -> Anchored:
+def stored_footing(connection: Connection, path: Path | None) -> Footing:
     """Return the anchor, and whether there is a cap for one person.
 
     Raises:
         LedgerAnchorMissingError: the ledger has no anchor yet.
     """
-    row = connection.execute(_FACTS).one()
+    kept = models.anchoring.c
+    capped = models.odometer_cap.c.id.is_not(None).label("odometer_capped")
+    query = select(models.ledger.c.ledger_id, kept.place, kept.secret, capped).select_from(
+        models.ledger.outerjoin(models.anchoring, kept.id == models.ledger.c.id).outerjoin(
+            models.odometer_cap, models.odometer_cap.c.id == models.ledger.c.id
+        )
+    )
+    row = connection.execute(query).one()
     if row.place is None:
         raise LedgerAnchorMissingError(
             "this ledger was made by an earlier version and has no anchor yet; it spends nothing before it has one"
         )
     place = Path(row.place) if path is None else path.absolute().parent / row.place
-    return Anchored(
+    return Footing(
+        place=row.place,
         anchor=LedgerAnchor(place, row.ledger_id, row.secret),
         odometer_capped=bool(row.odometer_capped),
-        last_charged_at=row.last_charged_at or "",
     )
 
 
@@ -95,16 +78,16 @@ def stored_anchor(connection: Connection, path: Path | None) -> LedgerAnchor:
     Raises:
         LedgerAnchorMissingError: the ledger has none yet.
     """
-    return anchored(connection, path).anchor
+    return stored_footing(connection, path).anchor
 
 
-def move_anchor(connection: Connection, path: Path | None, place: Path, secret: str | None) -> None:
-    """Write down where the anchor is, and with the first one its secret."""
+def move_anchor(connection: Connection, path: Path | None, place: Path, first: tuple[str, str] | None) -> None:
+    """Write down where the anchor is, and with the first one its secret, and since when it knows the ledger."""
     text = str(place.absolute())
     if path is not None and place.absolute().parent == path.absolute().parent:
         text = place.name
-    if secret is not None:
-        connection.execute(insert(models.anchoring).values(id=1, place=text, secret=secret))
+    if first is not None:
+        connection.execute(insert(models.anchoring).values(id=1, place=text, secret=first[0], since=first[1]))
     else:
         connection.execute(update(models.anchoring).values(place=text))
 

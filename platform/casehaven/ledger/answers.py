@@ -101,12 +101,7 @@ def write_answer(connection: Connection, key: AnswerKey, document: str, visible_
         ChargeRequestError: the document or the tick is not one.
     """
     _whole("visible_at", visible_at, 0)
-    try:
-        data = document.encode("utf-8")
-    except (AttributeError, UnicodeEncodeError):
-        raise ChargeRequestError("an answer is text") from None
-    if not data or b"\x00" in data:
-        raise ChargeRequestError("an answer is text, and not empty")
+    data = check_document(document)
     row = models.answer.c
     there = connection.execute(
         select(models.answer).where(
@@ -140,9 +135,28 @@ def write_answer(connection: Connection, key: AnswerKey, document: str, visible_
     return stored
 
 
-def stored_answers(connection: Connection, snapshot: str | None, analyst: AnalystId | None) -> tuple[StoredAnswer, ...]:
-    """Return stored answers, oldest first: of one snapshot, paid for by one analyst, where these are named."""
+def check_document(document: str) -> bytes:
+    """Return the bytes of an answer that can be stored.
+
+    Raises:
+        ChargeRequestError: it is no text, or empty.
+    """
+    try:
+        data = document.encode("utf-8")
+    except (AttributeError, UnicodeEncodeError):
+        raise ChargeRequestError("an answer is text") from None
+    if not data or b"\x00" in data:
+        raise ChargeRequestError("an answer is text, and not empty")
+    return data
+
+
+def stored_answers(
+    connection: Connection, snapshot: str | None, analyst: AnalystId | None, plan: str | None = None
+) -> tuple[StoredAnswer, ...]:
+    """Return stored answers, oldest first: of one snapshot, paid for by one analyst, of one plan, where these are named."""
     query = select(models.answer).order_by(models.answer.c.answer_id)
+    if plan is not None:
+        query = query.where(models.answer.c.plan_sha256 == plan)
     if snapshot is not None:
         query = query.where(models.answer.c.snapshot == snapshot)
     if analyst is not None:

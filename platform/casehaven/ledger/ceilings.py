@@ -13,11 +13,11 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
-from typing import Any
 
-from sqlalchemy import Connection, Row, func, insert, select, update
+from sqlalchemy import Connection, func, insert, select, update
 
 from casehaven.ledger import models
+from casehaven.ledger.accounts import Charged
 from casehaven.ledger.anchor import LedgerAnchor
 from casehaven.ledger.anchored import AnchoredDataset, AnchoredRaise, AnchoredState, step_up, stored_state
 from casehaven.ledger.chain import Head, append, contains, head, meeting
@@ -34,11 +34,16 @@ def check_not_behind(connection: Connection, anchor: LedgerAnchor) -> Head:
     """
     last = meeting(connection, anchor.end())
     if last is None:
-        raise LedgerBehindAnchorError(
-            f"this ledger is an earlier copy than its anchor {anchor.path} knows, or another one went on from it; "
-            "nothing is spent until it is resumed from the anchored ceiling"
-        )
+        raise behind(anchor)
     return last
+
+
+def behind(anchor: LedgerAnchor) -> LedgerBehindAnchorError:
+    """Return the refusal of a ledger that is behind its anchor (rule 2)."""
+    return LedgerBehindAnchorError(
+        f"this ledger is an earlier copy than its anchor {anchor.path} knows, or another one went on from it; "
+        "nothing is spent until it is resumed from the anchored ceiling"
+    )
 
 
 def confirm(connection: Connection, anchor: LedgerAnchor) -> None:
@@ -83,7 +88,7 @@ def _same_policy(name: str, known: AnchoredDataset, here: AnchoredDataset) -> No
 
 
 def raise_ceilings(
-    connection: Connection, anchor: LedgerAnchor, accounts: Sequence[Row[Any]], loss: PrivacyLoss
+    connection: Connection, anchor: LedgerAnchor, accounts: Sequence[Charged], loss: PrivacyLoss
 ) -> None:
     """Bring the ceilings of accounts to where a charge fits below them: in the anchor first, then in the ledger (rule 1)."""
     wanted = dict[int, tuple[int, int]]()
@@ -136,7 +141,7 @@ def resume(connection: Connection, anchor: LedgerAnchor, now: str) -> bool:
     for name in sorted({*state.datasets} & {*here.datasets}):
         _same_policy(name, state.datasets[name], here.datasets[name])
     for name, dataset in sorted(state.datasets.items()):
-        _bring_back(connection, name, dataset)
+        _bring_back(connection, name, dataset, now)
     _bring_back_raises(connection, None, state.odometer_raises)
     _spend_ceilings(connection, state, end, now)
     return True
@@ -173,8 +178,8 @@ def _spend_ceilings(connection: Connection, state: AnchoredState, end: Head, now
         )
 
 
-def _bring_back(connection: Connection, name: str, dataset: AnchoredDataset) -> None:
-    """Make what the copy does not have of a dataset: itself, raises, accounts, marks."""
+def _bring_back(connection: Connection, name: str, dataset: AnchoredDataset, now: str) -> None:
+    """Make what the copy does not have of a dataset: itself, raises, accounts, its vault, marks."""
     if connection.execute(select(models.dataset).where(models.dataset.c.dataset_id == name)).first() is None:
         connection.execute(
             insert(models.dataset).values(
@@ -200,6 +205,10 @@ def _bring_back(connection: Connection, name: str, dataset: AnchoredDataset) -> 
                 spent_delta_units=0,
             )
         )
+    bound = select(models.vault_of_dataset).where(models.vault_of_dataset.c.dataset_id == name)
+    if dataset.vault_id is not None and connection.execute(bound).first() is None:
+        values = {"dataset_id": name, "vault_id": dataset.vault_id, "since": now}
+        connection.execute(insert(models.vault_of_dataset).values(**values))
     marked = set(connection.scalars(select(models.unbounded.c.request_sha256)))
     for request, since in sorted(dataset.unbounded.items()):
         if request not in marked:

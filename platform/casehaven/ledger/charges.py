@@ -4,29 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import re
-import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, insert, select, update
+from sqlalchemy import Connection, Row, select
 
 from casehaven.ledger import models
-from casehaven.ledger.accounts import charged_accounts, refuse_exhausted, stored_ledger_policy
-from casehaven.ledger.allowances import AnalystId, allowance_of, charge_allowances
-from casehaven.ledger.anchoring import Anchored
-from casehaven.ledger.ceilings import check_not_behind, raise_ceilings
-from casehaven.ledger.chain import append
+from casehaven.ledger.allowances import AnalystId
 from casehaven.ledger.errors import (
     AlreadyRevealedError,
     ChargeRequestError,
     DamagedLedgerError,
-    IdempotencyConflictError,
     IdempotencyKeyError,
     UnknownChargeError,
 )
-from casehaven.ledger.odometer import refuse_beyond_odometer
 from casehaven.ledger.policy import IdempotencyKey, parse_block, parse_dataset_id
 from casesynth.canonical import JsonFaultError, JsonValue, canonical_json
 from casesynth.privacy import PrivacyLoss, PrivacyLossError, Receipt
@@ -123,72 +116,6 @@ class ChargeRequest:
         return ChargeRequest(
             key=key, datasets=names, blocks=years, loss=loss, purpose=purpose, analyst=analyst, sha256=digest
         )
-
-
-_BY_KEY = select(models.charge).where(models.charge.c.idempotency_key == bindparam("key"))
-_INSERT_CHARGE, _INSERT_LINE = insert(models.charge), insert(models.charge_line)
-_SPEND = (
-    update(models.account)
-    .where(models.account.c.account_id.in_(bindparam("ids", expanding=True)))
-    .values(
-        spent_nano_rho=models.account.c.spent_nano_rho + bindparam("rho"),
-        spent_delta_units=models.account.c.spent_delta_units + bindparam("delta"),
-    )
-)
-
-
-def write_charge(
-    connection: Connection, request: ChargeRequest, held: Anchored, now: str, *, ceiling: Callable[[], None]
-) -> Receipt:
-    """Debit every account of a request, or none; a replay gets its receipt and debits nothing.
-
-    Args:
-        connection: of a transaction that no other writer runs beside.
-        request: checked.
-        held: the anchor, whose ceilings the accounts stay below.
-        now: UTC, ISO 8601.
-        ceiling: called when the ceilings are in the anchor; a failpoint.
-    """
-    known = connection.execute(_BY_KEY, {"key": request.key.text}).first()
-    if known is not None:
-        if known.request_sha256 != request.sha256:  # privacy rule 16: the same key with another body
-            raise IdempotencyConflictError(
-                f"the key {request.key.text} was used for another request, charged {known.charged_at}"
-            )
-        return charge_record(known).receipt
-    last = check_not_behind(connection, held.anchor)  # privacy rule 20
-    accounts = charged_accounts(connection, request.datasets, request.blocks)
-    own = None
-    if request.analyst is not None:
-        own = [allowance_of(connection, request.analyst, dataset) for dataset in request.datasets]
-        charge_allowances(connection, request.analyst, request.datasets, request.loss)
-    refuse_exhausted(connection, accounts, request.loss, own)
-    raise_ceilings(connection, held.anchor, accounts, request.loss)
-    ceiling()
-    charge_id = secrets.token_hex(16)
-    connection.execute(
-        _INSERT_CHARGE,
-        {
-            "charge_id": charge_id,
-            "idempotency_key": request.key.text,
-            "request_sha256": request.sha256,
-            "nano_rho": request.loss.nano_rho,
-            "delta_units": request.loss.delta_units,
-            "purpose": request.purpose,
-            "charged_at": max(now, held.last_charged_at),  # a clock set back dates none before another
-            "draws": 0,
-            "shown": 0,
-            "analyst": None if request.analyst is None else request.analyst.text,
-        },
-    )
-    ids = [account.account_id for account in accounts]
-    connection.execute(_INSERT_LINE, [{"charge_id": charge_id, "account_id": account_id} for account_id in ids])
-    spending = {"ids": ids, "rho": request.loss.nano_rho, "delta": request.loss.delta_units}
-    connection.execute(_SPEND, spending)
-    append(connection, f"charge {charge_id}", after=last)
-    if held.odometer_capped:
-        refuse_beyond_odometer(connection, stored_ledger_policy(connection))
-    return Receipt(charge_id=charge_id, loss=request.loss)
 
 
 def distinct(names: Sequence[str], parse: Callable[[str], str]) -> tuple[str, ...]:

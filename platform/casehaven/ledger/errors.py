@@ -43,6 +43,10 @@ class AccountNameError(LedgerError):
     """A dataset id or a block that is not written as the ledger expects."""
 
 
+class OtherVaultError(LedgerError):
+    """The ledger has the accounts of this dataset for another vault."""
+
+
 class UnknownAccountError(LedgerError):
     """A charge names a dataset or block whose account was never opened."""
 

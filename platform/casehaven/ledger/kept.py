@@ -20,7 +20,14 @@ from casehaven.ledger import models
 from casehaven.ledger._store import Store
 from casehaven.ledger.anchor import LedgerAnchor
 from casehaven.ledger.anchored import stored_state
-from casehaven.ledger.anchoring import leave_mark, move_anchor, refuse_second_first, stored_anchor, stored_place
+from casehaven.ledger.anchoring import (
+    Footing,
+    leave_mark,
+    move_anchor,
+    refuse_second_first,
+    stored_anchor,
+    stored_place,
+)
 from casehaven.ledger.ceilings import check_not_behind, confirm, is_confirmed, resume
 from casehaven.ledger.chain import head
 from casehaven.ledger.clock import now
@@ -65,6 +72,7 @@ class KeptLedger:
         self._store = store
         self._failpoint = failpoint
         self._clock = clock
+        self._footing: Footing | None = None
 
     @property
     def path(self) -> Path:
@@ -118,7 +126,7 @@ class KeptLedger:
                 secret = secrets.token_hex(32)
                 fresh = LedgerAnchor(place, stored_statement(connection).ledger_id, secret)
                 fresh.create(stored_state(connection), head(connection))
-                move_anchor(connection, self._store.path, place, secret)
+                move_anchor(connection, self._store.path, place, (secret, self._clock()))
                 return None
             old = self._anchor(connection)
             moved = old.at(place)

@@ -24,7 +24,7 @@ from sqlalchemy import (
 APPLICATION_ID = 0x43484C31
 """Marks a SQLite file as a ledger in its header: `CHL1`."""
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 """Raised when the tables change; a ledger of a later version is refused, never guessed at."""
 
 SCHEMA = "casehaven_ledger"
@@ -61,6 +61,7 @@ anchoring = Table(
     Column("id", Integer, CheckConstraint("id = 1"), primary_key=True, autoincrement=False),
     Column("place", Text, nullable=False),  # of the anchor file; relative to the ledger's folder where it is below it
     Column("secret", Text, nullable=False),  # 64 hexadecimal digits; the anchor is authenticated with it
+    Column("since", Text, nullable=False),  # UTC: an anchor knows the ledger from then on
     sqlite_strict=True,
 )
 
@@ -73,6 +74,15 @@ dataset = Table(
     Column("additive_delta_units", Number, nullable=False),
     Column("cap_nano_rho", Number, CheckConstraint("cap_nano_rho > 0"), nullable=False),  # when it was opened
     Column("opened_at", Text, nullable=False),
+    sqlite_strict=True,
+)
+
+vault_of_dataset = Table(
+    "vault_of_dataset",
+    metadata,
+    Column("dataset_id", Text, ForeignKey("dataset.dataset_id"), primary_key=True, nullable=False),
+    Column("vault_id", Text, nullable=False),
+    Column("since", Text, nullable=False),
     sqlite_strict=True,
 )
 
@@ -125,6 +135,7 @@ charge_line = Table(
     metadata,
     Column("charge_id", Text, ForeignKey("charge.charge_id"), primary_key=True, nullable=False),
     Column("account_id", Number, ForeignKey("account.account_id"), primary_key=True, nullable=False),
+    sqlite_with_rowid=False,  # one tree less to write at each charge
     sqlite_strict=True,
 )
 
@@ -173,6 +184,18 @@ budget_raise = Table(
     sqlite_strict=True,
 )
 
+approvers = Table(
+    "approvers",
+    metadata,
+    Column("number", Number, primary_key=True, autoincrement=False),  # 1 for the first; the last one counts
+    Column("request_sha256", Text, nullable=False),  # of the request that two approved; none when the ledger was made
+    Column("people", Text, nullable=False),  # canonical JSON: names and public keys
+    Column("approved_by", Text, nullable=False),  # two fingerprints of keys, with a space between, or none
+    Column("reason", Text, nullable=False),
+    Column("named_at", Text, nullable=False),
+    sqlite_strict=True,
+)
+
 resume = Table(
     "resume",
     metadata,
@@ -198,7 +221,6 @@ entry = Table(
     Column("position", Number, CheckConstraint("position > 0"), primary_key=True, autoincrement=False),
     Column("subject", Text, nullable=False),  # what happened, and the id of it
     Column("chain", Text, nullable=False),  # SHA-256 over the chain before and the subject
-    Index("entry_of_subject", "subject"),
     sqlite_strict=True,
 )
 
@@ -217,6 +239,17 @@ answer = Table(
     UniqueConstraint("plan_sha256", "snapshot", "mechanism", "noise_scale"),
     Index("answer_of_document", "document_sha256"),
     Index("answer_of_snapshot", "snapshot"),
+    sqlite_strict=True,
+)
+
+served = Table(
+    "served",
+    metadata,
+    Column("idempotency_key", Text, primary_key=True, nullable=False),
+    Column("request_sha256", Text, nullable=False),
+    Column("document", Text),  # none: it is the stored answer with this SHA-256
+    Column("document_sha256", Text, nullable=False),
+    Column("served_at", Text, nullable=False),
     sqlite_strict=True,
 )
 

@@ -20,16 +20,16 @@ from pathlib import Path
 from sqlalchemy import Connection, insert, select
 
 from casehaven.core.db import is_postgres
-from casehaven.ledger import answers, draws, models, raises, unbounded
+from casehaven.ledger import answers, draws, models, raises, served, unbounded
 from casehaven.ledger._postgres import PostgresStore
 from casehaven.ledger._store import Connector, SqliteStore, Store, connect, create_file
 from casehaven.ledger.accounts import open_accounts, opened_cap, policy_columns
 from casehaven.ledger.allowances import AllowanceState, AnalystId, allowance_of, set_allowance
 from casehaven.ledger.anchor import LedgerAnchor
 from casehaven.ledger.anchored import AnchoredState, stored_state
-from casehaven.ledger.anchoring import anchored, default_place, move_anchor
+from casehaven.ledger.anchoring import default_place, move_anchor, stored_footing
 from casehaven.ledger.answers import AnswerKey, StoredAnswer
-from casehaven.ledger.ceilings import anchor_opened
+from casehaven.ledger.ceilings import anchor_opened, check_not_behind
 from casehaven.ledger.chain import FIRST, Head, append
 from casehaven.ledger.charges import (
     ChargeRecord,
@@ -38,22 +38,26 @@ from casehaven.ledger.charges import (
     check_digest,
     distinct,
     issued_charge,
-    write_charge,
 )
 from casehaven.ledger.clock import now
 from casehaven.ledger.decisions import DecisionKind, ReleaseDecision, record_step, release_decisions
 from casehaven.ledger.errors import LedgerAnchorMissingError
 from casehaven.ledger.kept import KeptLedger, Step, no_failpoint
+from casehaven.ledger.paying import write_charge
 from casehaven.ledger.policy import BudgetPolicy, IdempotencyKey, LedgerPolicy, parse_block, parse_dataset_id
 from casehaven.ledger.statement import Statement, charged_before, stored_statement
 from casehaven.ledger.unbounded import UnboundedMark
+from casehaven.ledger.vaults import bind_opened, parse_vault_id, vault_of
 from casesynth.canonical import JsonValue
 from casesynth.privacy import PrivacyLoss, Receipt
 from casesynth.signing import TrustStore
 
 
 class Ledger(KeptLedger):
-    """An open ledger. Safe to share between threads and processes; each call is one transaction."""
+    """An open ledger, for one thread or many: each call is one transaction on a connection of its own, and an object that a fork inherits opens new ones.
+
+    Two threads that write follow one another in the order in which the database lets them, as two processes do. `close` is for when no call is running.
+    """
 
     @staticmethod
     def create(
@@ -79,7 +83,7 @@ class Ledger(KeptLedger):
             )
         ledger_id, secret = secrets.token_hex(16), secrets.token_hex(32)
         first = LedgerAnchor((default_place(path) if path else Path()) if anchor is None else anchor, ledger_id, secret)
-        made = False
+        made, made_at = False, now()
 
         def fill(connection: Connection) -> None:
             nonlocal made
@@ -88,7 +92,7 @@ class Ledger(KeptLedger):
                     id=1,
                     ledger_id=ledger_id,
                     max_tokens_per_person=policy.max_tokens_per_person,
-                    created_at=now(),
+                    created_at=made_at,
                     **policy_columns(policy.account),
                 )
             )
@@ -97,7 +101,7 @@ class Ledger(KeptLedger):
                 connection.execute(
                     insert(models.odometer_cap).values(id=1, epsilon=str(policy.odometer_epsilon), cap_nano_rho=cap)
                 )
-            move_anchor(connection, path, first.path, secret)
+            move_anchor(connection, path, first.path, (secret, made_at))
             first.create(AnchoredState(), Head(position=0, chain=FIRST))
             made = True
 
@@ -146,13 +150,16 @@ class Ledger(KeptLedger):
 
     # --- accounts and charges ---------------------------------------------------------------------------------------------
 
-    def open_dataset(self, dataset: str, blocks: Sequence[str], policy: BudgetPolicy | None = None) -> int:
+    def open_dataset(
+        self, dataset: str, blocks: Sequence[str], policy: BudgetPolicy | None = None, *, vault_id: str | None = None
+    ) -> int:
         """Open the accounts of a dataset, or accounts for new blocks of a dataset that has some; accounts that exist stay as they are.
 
         Args:
             dataset: `organisation/dataset`.
             blocks: years of four digits, and "" for people whose year is unknown; the public list of the schema.
             policy: of this dataset, within the ledger's; None for the ledger's own, or the dataset's when it has accounts.
+            vault_id: of the vault that its records are in, as for `charge`.
 
         Returns:
             The cap of each account in nano-rho.
@@ -160,17 +167,20 @@ class Ledger(KeptLedger):
         Raises:
             AccountNameError: a name is not written as it must be.
             BudgetPolicyError: the policy allows more than the ledger's, or is not the one that the dataset has, here or in the anchor.
+            OtherVaultError: it is bound to another vault.
             LedgerAnchorMissingError, BrokenLedgerAnchorError, LedgerBehindAnchorError: no account is opened without the anchor (privacy rule 20).
         """
-        dataset, years = parse_dataset_id(dataset), distinct(blocks, parse_block)
+        dataset, years, vault = parse_dataset_id(dataset), distinct(blocks, parse_block), parse_vault_id(vault_id)
         with self._store.transaction(writes=False) as connection:
             there = opened_cap(connection, dataset, years, policy)
-        if there is not None:
+            bound = vault is None or vault_of(connection, dataset) == vault
+        if there is not None and bound:
             return there
         with self._spending("open.written", "open.committed") as (connection, anchor):
             cap = open_accounts(connection, dataset, years, policy, self._clock())
             append(connection, f"open {dataset}")
             anchor_opened(anchor, dataset, stored_state(connection))
+            bind_opened(connection, anchor, dataset, vault, self._clock())
             return cap
 
     def charge(
@@ -183,6 +193,7 @@ class Ledger(KeptLedger):
         loss: PrivacyLoss,
         purpose: str,
         analyst: AnalystId | None = None,
+        vault_id: str | None = None,
     ) -> Receipt:
         """Charge one loss to every named block of every named dataset, and return when that is on disk.
 
@@ -194,6 +205,7 @@ class Ledger(KeptLedger):
             loss: for one person token.
             purpose: what for: `synthetic_release`, `question` and the like.
             analyst: who asks, and whose allowances pay too; None for a steward's release.
+            vault_id: of the vault that the records are in; it binds the datasets to that vault, for good. None for records of a file.
 
         Returns:
             The receipt; the very same one when the request is a replay, at no further charge.
@@ -204,23 +216,28 @@ class Ledger(KeptLedger):
             IdempotencyConflictError: the key stands for another request.
             UnknownAccountError: an account was never opened.
             UnboundedAccountError: a dataset was released without differential privacy.
+            OtherVaultError: a dataset is bound to another vault.
             ChargeRequestError: nothing is named, or the amount is not a privacy loss.
             LedgerAnchorMissingError, BrokenLedgerAnchorError, LedgerBehindAnchorError: nothing is spent without the anchor.
             LedgerBusyError, LedgerStorageError, DamagedLedgerError: nothing that could be spent twice was charged.
         """
+        vault = parse_vault_id(vault_id)
         request = ChargeRequest.of(key, body, datasets, blocks, loss, purpose, analyst)
         with self._store.transaction(writes=True) as connection:
             self._failpoint("charge.begun")
-            receipt = write_charge(
+            paid = write_charge(
                 connection,
                 request,
-                anchored(connection, self._store.path),
+                lambda: stored_footing(connection, self._store.path),
+                self._footing,
                 self._clock(),
+                vault_id=vault,
                 ceiling=lambda: self._failpoint("ceiling.raised"),
             )
             self._failpoint("charge.written")
+        self._footing = paid.footing or self._footing
         self._failpoint("charge.committed")
-        return receipt
+        return paid.receipt
 
     def accepts(self, datasets: Sequence[str]) -> None:
         """Return when questions about datasets can be paid for at all; reads no balance.
@@ -231,6 +248,12 @@ class Ledger(KeptLedger):
         """
         with self._store.transaction(writes=False) as connection:
             unbounded.refuse_closed(connection, distinct(datasets, parse_dataset_id))
+
+    @property
+    def id(self) -> str:
+        """The public name of the ledger: 32 hexadecimal digits."""
+        with self._store.transaction(writes=False) as connection:
+            return str(connection.scalar(select(models.ledger.c.ledger_id)))
 
     def find(self, key: IdempotencyKey) -> ChargeRecord | None:
         """The charge that a key stands for, or None."""
@@ -366,9 +389,36 @@ class Ledger(KeptLedger):
             lambda connection: answers.answer_of(connection, issued_charge(connection, receipt).result_digest)
         )
 
-    def answers(self, snapshot: str | None = None, analyst: AnalystId | None = None) -> tuple[StoredAnswer, ...]:
-        """Stored answers, oldest first: of one snapshot, paid for by one analyst, where these are named. Those before their tick are not to be shown."""
-        return self._showing(lambda connection: answers.stored_answers(connection, snapshot, analyst))
+    def answers(
+        self, snapshot: str | None = None, analyst: AnalystId | None = None, plan: str | None = None
+    ) -> tuple[StoredAnswer, ...]:
+        """Stored answers, oldest first: of one snapshot, paid for by one analyst, of one plan by its SHA-256, where these are named.
+
+        Those before their tick are not to be shown.
+        """
+        return self._showing(lambda connection: answers.stored_answers(connection, snapshot, analyst, plan))
+
+    def keep_served(self, key: IdempotencyKey, body: Mapping[str, JsonValue], document: str) -> str:
+        """Keep what a request is shown at no charge, before it is shown; return it, or what was kept first under the same key.
+
+        Raises:
+            IdempotencyConflictError: the key was charged, or stands for another request.
+            ChargeRequestError: body or document is not one.
+            LedgerAnchorMissingError, BrokenLedgerAnchorError, LedgerBehindAnchorError: nothing is shown without the anchor.
+        """
+        digest = served.body_digest(body)
+        with self._store.transaction(writes=True) as connection:
+            check_not_behind(connection, self._anchor(connection))
+            return served.keep_served(connection, key, digest, document, self._clock())
+
+    def served(self, key: IdempotencyKey, body: Mapping[str, JsonValue]) -> str | None:
+        """Return what a request was shown at no charge; None when it was not.
+
+        Raises:
+            IdempotencyConflictError: the key stands for another request.
+        """
+        digest = served.body_digest(body)
+        return self._showing(lambda connection: served.served_document(connection, key, digest))
 
     # --- decisions and marks ----------------------------------------------------------------------------------------------
 
@@ -393,12 +443,13 @@ class Ledger(KeptLedger):
         with self._store.transaction(writes=False) as connection:
             return next(iter(release_decisions(connection, charge_id)), None)
 
-    def mark_unbounded(self, dataset: str, request_digest: str) -> UnboundedMark:
+    def mark_unbounded(self, dataset: str, request_digest: str, *, vault_id: str | None = None) -> UnboundedMark:
         """Record, for good, that a dataset is about to be released without differential privacy; it is on disk when this returns (privacy rule 34).
 
         Args:
             dataset: `organisation/dataset`; it has accounts.
             request_digest: SHA-256 of the request that two people approved; good for one attempt.
+            vault_id: of the vault that its records are in, as for `charge`.
 
         Raises:
             UnknownAccountError, UnboundedRequestUsedError, ChargeRequestError: no account, a request used before, no digest.
@@ -406,6 +457,7 @@ class Ledger(KeptLedger):
         check_digest(request_digest)
         with self._spending() as (connection, anchor):
             mark = unbounded.write_mark(connection, parse_dataset_id(dataset), request_digest, self._clock()[:10])
+            bind_opened(connection, anchor, mark.dataset, parse_vault_id(vault_id), self._clock())
             append(connection, f"unbounded {request_digest}")
             anchor.raise_state(stored_state(connection))
             return mark
