@@ -22,5 +22,11 @@ def parse_registered(written: tuple[str, ...]) -> tuple[str, ...]:
 
     >>> parse_registered(("2022", "unknown"))
     ('2022', '')
+
+    Raises:
+        click.BadParameter: one is empty.
     """
-    return tuple("" if year.strip().lower() == UNKNOWN else year.strip() for year in written)
+    years = [year.strip() for year in written]
+    if "" in years:
+        raise click.BadParameter("it is empty; write a year, or `unknown`", param_hint="--registered")
+    return tuple("" if year.lower() == UNKNOWN else year for year in years)
