@@ -57,6 +57,11 @@ def outcomes() -> dict[str, Outcome]:
     }
 
 
+@cache
+def _by_code() -> dict[str, Outcome]:
+    return {row.code: row for row in outcomes().values() if row.code is not None}
+
+
 _FULL_DISK = Outcome(exit_code=EXIT_REFUSED, advice="free some space on the disk and run the same command again")
 _FILE_ACCESS = Outcome(exit_code=EXIT_REFUSED, advice="check the path and its permissions")
 
@@ -69,6 +74,9 @@ def outcome_of(error: BaseException) -> Outcome | None:
     >>> outcome_of(ZeroDivisionError()) is None
     True
     """
+    code = getattr(error, "problem_code", None)
+    if isinstance(code, str) and code in _by_code():  # a server's refusal ends as the same error does here
+        return _by_code()[code]
     for ancestor in type(error).__mro__:
         found = outcomes().get(f"{ancestor.__module__}.{ancestor.__qualname__}")
         if found is not None:

@@ -1,0 +1,103 @@
+"""The client: a server, and what can be done with it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Final, Self
+
+import httpx
+
+from casehaven.client.address import ServerAddress
+from casehaven.client.answers import Answers
+from casehaven.client.budgets import Budgets
+from casehaven.client.datasets import Datasets
+from casehaven.client.errors import ServerAddressError
+from casehaven.client.jobs import Jobs
+from casehaven.client.people import People
+from casehaven.client.questions import Queries
+from casehaven.client.releases import Releases
+from casehaven.client.token import Token
+from casehaven.client.transport import Patience, Transport
+from casehaven.client.uploads import Uploads
+
+SERVER_VARIABLE: Final = "CASEHAVEN_SERVER"
+
+
+class Client:
+    """A server, for the holder of a token.
+
+    >>> Client("https://cases.example.org", "chv_" + "x" * 43)
+    Client('https://cases.example.org')
+    """
+
+    def __init__(
+        self,
+        server: str,
+        token: str | Token,
+        *,
+        patience: Patience | None = None,
+        wire: httpx.BaseTransport | None = None,
+    ) -> None:
+        """Name the server; nothing is sent yet.
+
+        Args:
+            server: such as `https://cases.example.org`; `http://` for this computer alone.
+            token: `chv_...`.
+            patience: how often a request is repeated, and how long is waited between.
+            wire: in the place of the network.
+
+        Raises:
+            ServerAddressError, TokenError: one of them has another form.
+        """
+        self._transport = Transport(
+            ServerAddress.parse(server),
+            token if isinstance(token, Token) else Token(token),
+            patience=patience,
+            wire=wire,
+        )
+        self.jobs = Jobs(self._transport)
+        self.datasets = Datasets(self._transport, self.jobs)
+        self.uploads = Uploads(self._transport, self.jobs)
+        self.queries = Queries(self.jobs)
+        self.answers = Answers(self.jobs)
+        self.budgets = Budgets(self.jobs)
+        self.releases = Releases(self._transport)
+        self.people = People(self.jobs)
+
+    @classmethod
+    def from_env(cls, environment: Mapping[str, str] | None = None) -> Self:
+        """Take server and token from the environment: CASEHAVEN_SERVER, and CASEHAVEN_TOKEN_FILE or CASEHAVEN_TOKEN.
+
+        Args:
+            environment: in the place of the process's own.
+
+        Raises:
+            ServerAddressError, TokenError: one of them is missing or has another form.
+        """
+        found = os.environ if environment is None else environment
+        server = found.get(SERVER_VARIABLE)
+        if not server:
+            raise ServerAddressError(f"no server: {SERVER_VARIABLE} is empty")
+        return cls(server, Token.from_env(found))
+
+    @property
+    def server(self) -> str:
+        """The server's address."""
+        return self._transport.address.origin
+
+    def close(self) -> None:
+        """Close its connections."""
+        self._transport.close()
+
+    def __enter__(self) -> Self:
+        """Close it at the end of the block."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close it."""
+        self.close()
+
+    def __repr__(self) -> str:
+        """Name the server, and nothing else."""
+        return f"Client({self.server!r})"

@@ -1,0 +1,197 @@
+"""Questions: what one would cost, and its answer.
+
+1. A question is written as `casehaven-question/1`, or by its parts; the server reads it by its closed grammar, and nothing else decides.
+2. Asking carries a key that is made before the first attempt. The same question under the same key is one request, however often the connection breaks: it is charged once.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from casehaven.client.answers import NANO, Answer, read_answer
+from casehaven.client.datasets import dataset_parts
+from casehaven.client.display import html_table
+from casehaven.client.fields import Fields
+from casehaven.client.jobs import Jobs, Progress
+
+
+@dataclass(frozen=True, kw_only=True)
+class Quote:
+    """What a question would cost and how exact its answer would be. Reserves nothing."""
+
+    document: Mapping[str, Any] = field(repr=False)
+    """`casehaven-quote/1`, as the server sent it."""
+    nano_rho: int
+    """Price for one person token, in billionths of rho; 0 where it is free."""
+    epsilon: float
+    delta: float
+    within: float
+    """Every count is within so many, 95 times in 100."""
+    free: str | None
+    """Why it costs nothing; None where it costs the price."""
+    left_nano_rho: Mapping[str, int | None]
+    """What is left of your own fair share, by dataset; None where there is no limit."""
+
+    @property
+    def rho(self) -> float:
+        """Price for one person token."""
+        return self.nano_rho / NANO
+
+    def _repr_html_(self) -> str:
+        rows = [
+            [
+                "price",
+                "nothing" if self.free else f"rho {self.rho:.9f}, epsilon {self.epsilon:.4g} at delta {self.delta:.2g}",
+            ],
+            ["accuracy", f"every count within {self.within:,.1f}, 95 times in 100"],
+            *(
+                [f"your share of {name}", "no limit" if left is None else f"rho {left / NANO:.9f} left"]
+                for name, left in self.left_nano_rho.items()
+            ),
+        ]
+        return html_table("", [], rows, ["A quote fixes price and accuracy; it reserves nothing."])
+
+
+def new_key() -> str:
+    """Return a new idempotency key."""
+    return f"client-{secrets.token_hex(16)}"
+
+
+def question(
+    *,
+    by: Sequence[Any] = (),
+    where: Mapping[str, Any] | None = None,
+    show: Any = None,
+    totals: bool = False,
+    records: int | None = None,
+    registered: Sequence[str] | None = None,
+    within: float | None = None,
+    epsilon: float | None = None,
+) -> dict[str, Any]:
+    """Return a question by its parts.
+
+    >>> question(by=["gender"], where={"country": ["KE", "UG"]}, within=25)
+    {'by': ['gender'], 'where': {'all': [{'attribute': 'country', 'in': ['KE', 'UG']}]}, 'accuracy': {'within_people': 25}}
+
+    Args:
+        by: attributes, or axes as `casehaven-question/1` writes them.
+        where: attribute to a value or a list of values, all of which have to hold; or a condition as the format writes it, with `all` or `any`.
+        show: `percentages`, `{"median": A}` and so on; counts by default.
+        totals: measure and show totals as well.
+        records: count case records, of one person at most so many.
+        registered: only people first registered in these years, the empty text for an unknown one; these years alone are charged.
+        within: every count within so many people, 95 times in 100.
+        epsilon: what the answer may cost, in place of `within`.
+    """
+    made: dict[str, Any] = {"by": list(by)}
+    if show is not None:
+        made["show"] = show
+    if totals:
+        made["totals"] = True
+    if records is not None:
+        made["count"] = {"records": {"at_most": records}}
+    if registered is not None:
+        made["registered"] = list(registered)
+    if where:
+        made["where"] = dict(where) if set(where) <= {"all", "any"} else {"all": [_held(*one) for one in where.items()]}
+    accuracy = {"within_people": within, "epsilon": epsilon}
+    made["accuracy"] = {name: number for name, number in accuracy.items() if number is not None}
+    return made
+
+
+def _held(attribute: str, values: Any) -> dict[str, Any]:
+    return {"attribute": attribute, "in": [values] if isinstance(values, str) else list(values)}
+
+
+class Queries:
+    """Questions to datasets."""
+
+    def __init__(self, jobs: Jobs) -> None:
+        """Use a connection."""
+        self._jobs = jobs
+
+    def quote(
+        self,
+        datasets: str | Sequence[str],
+        document: Mapping[str, Any] | None = None,
+        *,
+        person_tokens: str = "separate",
+        **parts: Any,
+    ) -> Quote:
+        """Say what a question would cost and how exact its answer would be. Reads no record and charges nothing.
+
+        Args:
+            datasets: organisation/dataset, or several.
+            document: `casehaven-question/1`; in its place, the parts.
+            person_tokens: of several organisations: `shared` where equal tokens mean the same person.
+            parts: see `question`.
+
+        Raises:
+            BadRequestError: the question does not fit; names the place.
+            NotThereError: a dataset is not there for you.
+        """
+        body = _body(datasets, document, person_tokens, parts)
+        fields = Fields(self._jobs.ask("POST", "/v1/quotes", body=body).result, "quote")
+        left = fields.all.get("allowances")
+        pairs = [pair for pair in (left if isinstance(left, list) else []) if isinstance(pair, list) and len(pair) == 2]
+        shares = {name: amount for name, amount in pairs if isinstance(name, str) and isinstance(amount, int | None)}
+        return Quote(
+            document=fields.all,
+            nano_rho=fields.whole("nano_rho"),
+            epsilon=fields.number("epsilon"),
+            delta=fields.number("delta"),
+            within=fields.number("within"),
+            free=fields.maybe_text("free"),
+            left_nano_rho=shares,
+        )
+
+    def ask(
+        self,
+        datasets: str | Sequence[str],
+        document: Mapping[str, Any] | None = None,
+        *,
+        person_tokens: str = "separate",
+        key: str | None = None,
+        progress: Progress | None = None,
+        **parts: Any,
+    ) -> Answer:
+        """Ask a question. It is charged first, and the charge stands whatever happens after.
+
+        Args:
+            datasets: organisation/dataset, or several.
+            document: `casehaven-question/1`; in its place, the parts.
+            person_tokens: of several organisations: `shared` where equal tokens mean the same person.
+            key: of an attempt that did not finish: the same question under it is charged no second time.
+            progress: is told of the job now and then.
+            parts: see `question`.
+
+        Raises:
+            BudgetRefusedError: a budget or your fair share is exhausted; no balance changed.
+            ConflictError: the key was used with another question.
+            BadRequestError, NotThereError: see `quote`.
+        """
+        body = _body(datasets, document, person_tokens, parts)
+        used = new_key() if key is None else key
+        job = self._jobs.ask("POST", "/v1/answers", body=body, key=used, progress=progress)
+        fields = Fields(job.result, "result")
+        return read_answer(
+            fields.all.get("answer"),
+            charged_nano_rho=fields.maybe_whole("charged_nano_rho"),
+            free=fields.maybe_text("free"),
+            key=used,
+        )
+
+
+def _body(
+    datasets: str | Sequence[str], document: Mapping[str, Any] | None, person_tokens: str, parts: Mapping[str, Any]
+) -> dict[str, Any]:
+    if document is not None and parts:
+        raise TypeError("give a question as a document or by its parts, not both")
+    names = [datasets] if isinstance(datasets, str) else list(datasets)
+    for name in names:
+        dataset_parts(name)
+    asked = question(**parts) if document is None else dict(document)
+    return {"datasets": names, "question": asked, "person_tokens": person_tokens}
