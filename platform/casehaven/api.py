@@ -35,7 +35,10 @@ ROUTERS: Final = (
     "casehaven.routes.datasets",
     "casehaven.routes.uploads",
     "casehaven.routes.questions",
+    "casehaven.routes.people",
+    "casehaven.routes.releases",
     "casehaven.routes.budgets",
+    "casehaven.routes.audit",
 )
 """Modules with a `router`."""
 

@@ -205,12 +205,12 @@ def cancel(connection: Connection, job_id: str, *, member_id: str, now: int) -> 
 
 
 def sealed_result(connection: Connection, job_id: str, *, member_id: str, now: int) -> bytes | None:
-    """Return the sealed result of a job that is done; None where it is gone.
+    """Return the sealed result of a job that is done, or the sealed detail of one that failed; None where it is gone.
 
     Raises:
-        NotFoundError: there is no such job of this member, or it is not done.
+        NotFoundError: there is no such job of this member, or it has not ended.
     """
-    if view(connection, job_id, member_id=member_id, now=now).state != "done":
+    if view(connection, job_id, member_id=member_id, now=now).state not in ("done", "failed"):
         raise NotFoundError
     columns = (table.c.sealed_result, table.c.expires_at)
     row = connection.execute(select(*columns).where(table.c.job_id == job_id)).one()
@@ -341,13 +341,30 @@ def finish(
 
 
 def fail(
-    connection: Connection, taken: TakenJob, problem: Problem, *, worker: str, now: int, visible_at: int | None = None
+    connection: Connection,
+    taken: TakenJob,
+    problem: Problem,
+    *,
+    worker: str,
+    now: int,
+    sealed: bytes | None = None,
+    visible_at: int | None = None,
 ) -> bool:
-    """Write that a job failed; return False when another worker has it by now."""
+    """Write that a job failed; return False when another worker has it by now.
+
+    Args:
+        connection: writes.
+        taken: the job.
+        problem: what is told; of a private kind without its detail.
+        worker: who had it.
+        now: seconds since 1970.
+        sealed: the detail of a private kind, sealed to whoever asked.
+        visible_at: when it is seen; None: as the kind says.
+    """
     if not _holds(connection, taken, worker):
         return False
     moment = next_tick(now, taken.kind.tick_seconds) if visible_at is None else visible_at
-    _end(connection, taken.job_id, "failed", now=now, visible_at=moment, problem=problem)
+    _end(connection, taken.job_id, "failed", now=now, visible_at=moment, problem=problem, sealed=sealed)
     return True
 
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, Final
 
-from casehaven.errors import CasehavenError, outcome_of, outcomes
+from casehaven.errors import CasehavenError, Outcome, outcomes
 
 MEDIA_TYPE: Final = "application/problem+json"
 INTERNAL: Final = "internal"
@@ -66,7 +66,7 @@ def problem_of(error: BaseException) -> Problem:
     >>> problem_of(ZeroDivisionError("secret")).code
     'internal'
     """
-    found = outcome_of(error)
+    found = _row(type(error))
     if found is None or found.status is None or found.code is None:
         return INTERNAL_PROBLEM
     title = found.title or title_of(type(error))
@@ -82,11 +82,17 @@ def problem_of(error: BaseException) -> Problem:
     )
 
 
+def _row(kind: type[BaseException]) -> Outcome | None:
+    """Return the nearest row of an error's ancestry that is meant for HTTP."""
+    rows = (outcomes().get(f"{ancestor.__module__}.{ancestor.__qualname__}") for ancestor in kind.__mro__)
+    return next((row for row in rows if row is not None and row.status is not None), None)
+
+
 def title_of(kind: type[BaseException]) -> str:
     """Return the one fixed sentence of a class of errors: its row's title, or the first line of the nearest docstring that has a row."""
     for ancestor in kind.__mro__:
         row = outcomes().get(f"{ancestor.__module__}.{ancestor.__qualname__}")
-        if row is not None:
+        if row is not None and row.status is not None:
             line = (ancestor.__doc__ or "").strip().splitlines()[0]
             return row.title or line.rstrip(".")
     return _INTERNAL_TITLE

@@ -17,7 +17,7 @@ from casehaven.core.service_tables import projection as table
 from casehaven.organisations.errors import NotFoundError
 from casesynth.canonical import canonical_json
 
-Kind = Literal["organisation-key", "dataset", "schema", "vault"]
+Kind = Literal["organisation-key", "dataset", "schema", "vault", "signer"]
 
 
 def publish(

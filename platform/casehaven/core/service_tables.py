@@ -91,6 +91,7 @@ release = Table(
     Column("sequence", Identifier, primary_key=True, autoincrement=True),
     Column("release_id", Text, nullable=False, unique=True),
     Column("organisation", Text, nullable=False),
+    Column("state", Text, nullable=False),
     Column("document", Text, nullable=False),  # JSON, public
     Column("released_at", Identifier, nullable=False),
     Index("release_of_organisation", "organisation", "sequence"),

@@ -46,12 +46,20 @@ def write_export(view: PersonView, path: Path) -> None:
         OSError: the folder cannot be written.
     """
     check_target(path)
-    kind = path.suffix.lower()
-    text = _table(view) if kind == ".csv" else _document(view) if kind == ".json" else _plain(view)
     try:
-        write_whole(path, text.encode("utf-8"), mode=0o600, replace=False)
+        write_whole(path, export_text(view, path.suffix.lower()).encode("utf-8"), mode=0o600, replace=False)
     except FileExistsError:
         raise ExistingPersonFileError(f"{path} is there already") from None
+
+
+def export_text(view: PersonView, suffix: str) -> str:
+    """Return one person's export as the text of a file.
+
+    Args:
+        view: the person.
+        suffix: of `SUFFIXES`: which kind of file.
+    """
+    return _table(view) if suffix == ".csv" else _document(view) if suffix == ".json" else _plain(view)
 
 
 def _plain(view: PersonView) -> str:

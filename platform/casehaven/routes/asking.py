@@ -94,11 +94,17 @@ def wanted_wait(prefer: str | None) -> int:
     return min(int(found[1]), WAIT_MOST) if found else 0
 
 
-def private_result(service: Service, who: Principal, job_id: str) -> Any:
+def private_result(service: Service, who: Principal, job_id: str, *, keep: bool = False) -> Any:
     """Open a private result and delete it; None where it is gone, or another session asked for it.
 
+    Args:
+        service: behind the request.
+        who: asks.
+        job_id: which.
+        keep: leave it there until it expires.
+
     Raises:
-        NotFoundError: there is no such job of this member, or it is not done.
+        NotFoundError: there is no such job of this member, or it has not ended.
     """
     from casehaven.vault.errors import SealBrokenError
 
@@ -110,7 +116,8 @@ def private_result(service: Service, who: Principal, job_id: str) -> Any:
             found = open_result(who.session_key, job_id, sealed)
         except SealBrokenError:
             return None
-        jobs.forget_result(connection, job_id)
+        if not keep:
+            jobs.forget_result(connection, job_id)
     return found
 
 
@@ -153,7 +160,8 @@ def _answered(service: Service, who: Principal, found: jobs.JobView) -> Response
     if not found.ended:
         return JSONResponse(found.document(), status_code=202, headers=place)
     if found.problem is not None:
-        problem = {**found.problem, "job": found.job_id}
+        detail = private_result(service, who, found.job_id, keep=True) if found.private else None
+        problem = {**found.problem, **(detail or {}), "job": found.job_id}
         return Response(json.dumps(problem, ensure_ascii=False), int(problem["status"]), place, media_type=MEDIA_TYPE)
     shown = found.document()
     if found.private and found.state == "done":

@@ -13,6 +13,7 @@ from casehaven.core.request_errors import ResultGoneError
 from casehaven.core.routing import GuardedRouter
 from casehaven.core.web import Here, Who
 from casehaven.organisations.access import Operation
+from casehaven.organisations.errors import NotFoundError
 from casehaven.routes.asking import answer, private_result
 
 router = GuardedRouter(tags=["jobs"])
@@ -49,7 +50,9 @@ def read_result(job: JobId, here: Here, who: Who) -> Any:
     """Return what came of one of your jobs. A result with case data can be read once, within ten minutes."""
     with here.store.reading() as connection:
         found = jobs.view(connection, job, member_id=who.member_id, now=here.clock())
-    if found.state == "done" and not found.private:
+    if found.state != "done":
+        raise NotFoundError
+    if not found.private:
         return found.result
     result = private_result(here, who, job)
     if result is None:

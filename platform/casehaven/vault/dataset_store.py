@@ -69,8 +69,17 @@ class DatasetStore(ChunkStore):
         with self.database.transaction(writes=False) as connection:
             self.anchor.raise_from(connection)
 
-    def add_dataset(self, organisation: str, name: str, schema: CaseSchema, people_cap: int) -> Dataset:
+    def add_dataset(
+        self, organisation: str, name: str, schema: CaseSchema, people_cap: int, *, actor: str | None = None
+    ) -> Dataset:
         """Add an empty dataset, and the organisation with keys of its own when it is new.
+
+        Args:
+            organisation: whose.
+            name: of the dataset.
+            schema: of its records.
+            people_cap: declared bound on its people.
+            actor: who, for the audit log; the user of this process unless given.
 
         Raises:
             DatasetNameError: a name is written in another way.
@@ -117,6 +126,7 @@ class DatasetStore(ChunkStore):
                     object_kind="dataset",
                     object_id=f"{organisation}/{name}",
                     organisation=organisation,
+                    actor=actor,
                 )
         return self.dataset(organisation, name)
 

@@ -31,7 +31,7 @@ def create(work: Work) -> Done:
     schema, cap = load_schema(str(work.request["schema"])), int(work.request["people_cap"])
     organisation, name = parse_dataset_id(work.job.dataset)
     try:
-        dataset = vault.add_dataset(organisation, name, schema, cap)
+        dataset = vault.add_dataset(organisation, name, schema, cap, actor=work.actor)
     except DatasetExistsError:
         dataset = vault.dataset(organisation, name)
         if work.job.attempt == 1 or (dataset.schema.digest(), dataset.people_cap) != (schema.digest(), cap):

@@ -27,6 +27,7 @@ _HANDLERS: Final = {
     "answer.list": "casehaven.worker.questions:answers",
     "release.plan": "casehaven.worker.releases:plan",
     "release.run": "casehaven.worker.releases:run",
+    "release.decide": "casehaven.worker.releases:decide",
     "budget.statement": "casehaven.worker.budgets:statement",
     "budget.allowances": "casehaven.worker.budgets:allowances",
     "audit.verify": "casehaven.worker.audit:verify",

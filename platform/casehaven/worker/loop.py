@@ -15,7 +15,7 @@ import secrets
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Event, Lock, Thread
 from typing import Final
@@ -35,8 +35,9 @@ from casehaven.vault.store import Vault
 from casehaven.worker.errors import WorkerRunsError
 from casehaven.worker.events import move_events
 from casehaven.worker.handlers import handler_of
-from casehaven.worker.publish import publish_vault
+from casehaven.worker.publish import publish_signer, publish_vault
 from casehaven.worker.work import Bench, Done, JobCancelledError, Work
+from casesynth.signing import SigningKey
 
 LANES: Final[tuple[Lane, ...]] = ("short", "long")
 _IDLE_SECONDS: Final = 0.1
@@ -64,6 +65,7 @@ class Worker:
     stopping: Event = field(default_factory=Event)
     _current: dict[str, Work] = field(default_factory=dict)
     _lock: Lock = field(default_factory=Lock)
+    _held: HeldPeople = field(default_factory=HeldPeople)
 
     def run(self) -> None:
         """Work until `stopping` is set.
@@ -77,6 +79,7 @@ class Worker:
             with self.store.writing() as connection:
                 jobs.release_leases(connection, now=self._now())
             publish_vault(self.store, bench.vault, self._now())
+            publish_signer(self.store, SigningKey.load(self.settings.signing_key).public_key, self._now())
             threads = [Thread(target=self._lane, args=(lane,), name=lane) for lane in LANES]
             threads.append(Thread(target=self._beats, name="beats"))
             for thread in threads:
@@ -95,7 +98,7 @@ class Worker:
             store=self.store,
             vault=Vault.open(settings.vault, settings.root),
             ledger=Ledger.open(settings.ledger),
-            held=HeldPeople(),
+            held=self._held,
             signing_key=settings.signing_key,
         )
 
@@ -126,12 +129,15 @@ class Worker:
             with self.store.writing(alone=False) as connection:
                 jobs.stop(connection, job, worker=self.name, now=self._now())
         except Exception as error:  # noqa: BLE001 - rule 3: the one place where every failure of a job becomes a problem
-            problem = problem_of(error)
+            problem, sealed = problem_of(error), None
             if problem.status >= 500:
                 log_line("job.fault", kind=type(error).__name__, job=job.kind.name)
+            if job.kind.private and job.result_key is not None and problem.detail:
+                sealed = seal_result(job.result_key, job.job_id, {"detail": problem.detail})
+                problem = replace(problem, detail="")
+            moment = getattr(error, "visible_at", None)
             with self.store.writing(alone=False) as connection:
-                moment = getattr(error, "visible_at", None)
-                jobs.fail(connection, job, problem, worker=self.name, now=self._now(), visible_at=moment)
+                jobs.fail(connection, job, problem, worker=self.name, now=self._now(), sealed=sealed, visible_at=moment)
         else:
             self._finish(job, done)
         finally:

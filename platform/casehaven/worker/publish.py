@@ -7,10 +7,18 @@ import json
 from casehaven.core.projection import publish
 from casehaven.core.service_store import ServiceStore
 from casehaven.vault.store import Vault
+from casesynth.signing import PublicKey
+
+
+def publish_signer(store: ServiceStore, key: PublicKey, now: int) -> None:
+    """Publish the public key that verifies this deployment's releases and statements."""
+    with store.writing() as connection:
+        document = {"public_key": key.text, "fingerprint": key.fingerprint}
+        publish(connection, "signer", "signer", document, organisation="", now=now)
 
 
 def publish_vault(store: ServiceStore, vault: Vault, now: int) -> None:
-    """Publish everything public."""
+    """Publish what is public in the vault."""
     keys = {name: vault.keystore.organisation(name).public_key.hex() for name in vault.keystore.organisations}
     datasets = vault.datasets()
     with store.writing() as connection:

@@ -80,6 +80,7 @@ def upgrade() -> None:
         sa.Column("sequence", IDENTIFIER, primary_key=True, autoincrement=True),
         sa.Column("release_id", sa.Text, nullable=False, unique=True),
         sa.Column("organisation", sa.Text, nullable=False),
+        sa.Column("state", sa.Text, nullable=False),
         sa.Column("document", sa.Text, nullable=False),
         sa.Column("released_at", IDENTIFIER, nullable=False),
     )

@@ -1,0 +1,73 @@
+"""The registry's rows: what was released, by whom, and what may be downloaded.
+
+1. A release is *drawn*, then *published* or *withheld*, for good (privacy rule 33). A drawn or withheld one is for its own organisation; a published one is for everybody who is signed in.
+2. Everything in a row is public: protected numbers, names of files, fingerprints.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import Connection, insert, or_, select, update
+
+from casehaven.core.service_tables import release as table
+from casehaven.organisations.errors import NotFoundError
+from casesynth.canonical import canonical_json
+
+
+def add_release(
+    connection: Connection, release_id: str, organisation: str, document: Mapping[str, Any], *, now: int
+) -> None:
+    """Add a drawn release; does nothing where it is there."""
+    if connection.scalar(select(table.c.release_id).where(table.c.release_id == release_id)) is None:
+        connection.execute(
+            insert(table).values(
+                release_id=release_id,
+                organisation=organisation,
+                state="drawn",
+                document=canonical_json(dict(document)).decode(),
+                released_at=now,
+            )
+        )
+
+
+def set_state(connection: Connection, release_id: str, state: str) -> None:
+    """Write down what was decided."""
+    connection.execute(update(table).where(table.c.release_id == release_id).values(state=state))
+
+
+def release_of(connection: Connection, release_id: str, *, reader: str) -> dict[str, Any]:
+    """Return a release.
+
+    Args:
+        connection: reads.
+        release_id: which.
+        reader: the reader's organisation.
+
+    Raises:
+        NotFoundError: there is none, or it is not for this reader.
+    """
+    row = connection.execute(select(table).where(table.c.release_id == release_id, _for(reader))).first()
+    if row is None:
+        raise NotFoundError
+    return _shown(row._mapping)
+
+
+def releases_for(
+    connection: Connection, *, reader: str, before: int | None, limit: int
+) -> list[tuple[int, dict[str, Any]]]:
+    """Return the releases that a reader may see, newest first, each with its number."""
+    query = select(table).where(_for(reader)).order_by(table.c.sequence.desc()).limit(limit)
+    if before is not None:
+        query = query.where(table.c.sequence < before)
+    return [(row.sequence, _shown(row._mapping)) for row in connection.execute(query)]
+
+
+def _for(reader: str) -> Any:
+    return or_(table.c.state == "published", table.c.organisation == reader)
+
+
+def _shown(row: Mapping[Any, Any]) -> dict[str, Any]:
+    return {"id": row["release_id"], "state": row["state"], **json.loads(row["document"])}

@@ -1,0 +1,171 @@
+"""Routes of releases: plan, draw, decide; and the registry, where everybody who is signed in finds what is published.
+
+1. A release is of datasets of one organisation, which pays; pooling needs an agreement, and there are none yet.
+2. A drawn release is seen by its own organisation. It is published or withheld once, by a privacy officer, who decides from what it says of itself (privacy rule 33).
+3. A bundle is signed. `verification` says what this service finds; whoever downloads it checks it again without this service.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final, Literal
+
+from fastapi import Path, Request
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import FileResponse, Response
+from pydantic import Field
+
+from casehaven.core.pages import LIMIT, page, parse_cursor
+from casehaven.core.projection import published
+from casehaven.core.release_rows import release_of, releases_for
+from casehaven.core.routing import GuardedRouter
+from casehaven.core.web import Body, Here, Service, Who
+from casehaven.organisations.access import Operation, Principal, require
+from casehaven.organisations.errors import NotFoundError
+from casehaven.routes.asking import JOB_PROBLEMS, Asked, ask_worker
+from casehaven.routes.datasets import Name, Organisation
+from casehaven.routes.jobs import Cursor, Limit
+
+router = GuardedRouter(tags=["releases"])
+
+ReleaseId = Annotated[str, Path(pattern=r"^[0-9a-f]{32}$")]
+FileName = Annotated[str, Path(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
+_CHARGED = ("budget-exhausted", "odometer-exhausted", "draw-refused", "already-revealed", "unbounded")
+_PLANNED = ("draft", "plan", "privacy-loss", "schema-differs", "unknown-account")
+
+_TYPES: Final = {
+    ".json": "application/json",
+    ".csv": "text/csv; charset=utf-8",
+    ".md": "text/markdown; charset=utf-8",
+    ".html": "application/octet-stream",  # a page of a release is opened as a file, never on this origin
+}
+
+
+class Drafting(Body):
+    """What is to be released; public choices alone."""
+
+    datasets: Annotated[tuple[Name, ...], Field(min_length=1, max_length=20, strict=False)]
+    """Names within the organisation."""
+    epsilon: Annotated[float, Field(gt=0, le=100)]
+    delta: Annotated[float, Field(gt=0, lt=1)] | None = None
+    title: Annotated[str, Field(max_length=200)] | None = None
+    registered: Annotated[
+        tuple[Annotated[str, Field(pattern=r"^([0-9]{4})?$")], ...], Field(max_length=200, strict=False)
+    ] = ()
+
+
+class Deciding(Body):
+    """What is decided, for good."""
+
+    decision: Literal["publish", "withhold"]
+
+
+@router.post(
+    "/v1/organisations/{organisation}/release-plans",
+    operation=Operation.RELEASE_PLAN,
+    problems=(*JOB_PROBLEMS, *_PLANNED),
+    status_code=202,
+)
+async def plan(request: Request, organisation: Organisation, body: Drafting, here: Here, who: Who) -> Response:
+    """Say what a release would be worth, before anything is charged or opened."""
+    asked = await run_in_threadpool(_asked, here, who, organisation, body, "release.plan", Operation.RELEASE_PLAN)
+    return await ask_worker(request, here, who, asked)
+
+
+@router.post(
+    "/v1/organisations/{organisation}/releases",
+    operation=Operation.RELEASE_RUN,
+    problems=(
+        *JOB_PROBLEMS,
+        *_PLANNED,
+        *_CHARGED,
+        "step-up-needed",
+        "idempotency-key-needed",
+        "idempotency-key-reused",
+        "job-interrupted",
+    ),
+    status_code=202,
+)
+async def run(request: Request, organisation: Organisation, body: Drafting, here: Here, who: Who) -> Response:
+    """Charge the ledger and draw a release. It is in the registry as drawn until somebody decides about it."""
+    asked = await run_in_threadpool(_asked, here, who, organisation, body, "release.run", Operation.RELEASE_RUN)
+    return await ask_worker(request, here, who, asked, keyed=True)
+
+
+@router.get("/v1/releases", operation=Operation.RELEASE_LIST, problems=("cursor", "body"))
+def list_releases(here: Here, who: Who, cursor: Cursor = None, limit: Limit = LIMIT) -> dict[str, Any]:
+    """List what is published, and what your own organisation has drawn; newest first."""
+    before = parse_cursor(cursor, "releases", here.key)
+    with here.store.reading() as connection:
+        found = releases_for(connection, reader=who.organisation, before=before, limit=limit + 1)
+    return page(
+        found, limit=limit, list_name="releases", key=here.key, number=lambda row: row[0], shown=lambda row: row[1]
+    )
+
+
+@router.get("/v1/releases/{release}", operation=Operation.RELEASE_LIST, problems=("body",))
+def read_release(release: ReleaseId, here: Here, who: Who) -> dict[str, Any]:
+    """Return a release's entry in the registry."""
+    return _release(here, who, release)
+
+
+@router.post(
+    "/v1/releases/{release}/decision",
+    operation=Operation.RELEASE_APPROVE,
+    problems=(*JOB_PROBLEMS, "decision", "step-up-needed"),
+    status_code=202,
+)
+async def decide(request: Request, release: ReleaseId, body: Deciding, here: Here, who: Who) -> Response:
+    """Publish or withhold a drawn release of your organisation, for good."""
+    found = await run_in_threadpool(_release, here, who, release)
+    require(who, Operation.RELEASE_APPROVE, found["organisation"])
+    asked = Asked(
+        kind="release.decide",
+        organisation=found["organisation"],
+        request={"release": release, "decision": body.decision},
+    )
+    return await ask_worker(request, here, who, asked)
+
+
+@router.get("/v1/releases/{release}/verification", operation=Operation.RELEASE_LIST, problems=("body",))
+def verify(release: ReleaseId, here: Here, who: Who) -> dict[str, Any]:
+    """Check the bundle as it lies here: each file as it was signed, by this service's key. Check it again where you download it."""
+    from casesynth.errors import CasesynthError
+    from casesynth.manifest import verify_bundle
+    from casesynth.signing import PublicKey, TrustStore
+
+    _release(here, who, release)
+    with here.store.reading() as connection:
+        signer = published(connection, "signer", "signer")
+    trust = TrustStore().add("service", PublicKey.parse(signer["public_key"]))
+    try:
+        verify_bundle(here.store.releases / release, trust)
+    except CasesynthError:
+        return {"whole": False, "fingerprint": signer["fingerprint"]}
+    return {"whole": True, "fingerprint": signer["fingerprint"]}
+
+
+@router.get("/v1/releases/{release}/files/{name}", operation=Operation.RELEASE_DOWNLOAD, problems=("body",))
+def download(release: ReleaseId, name: FileName, here: Here, who: Who) -> FileResponse:
+    """Download a file of a bundle."""
+    if name not in _release(here, who, release)["files"]:
+        raise NotFoundError
+    path = here.store.releases / release / name
+    if not path.is_file():
+        raise NotFoundError
+    kind = _TYPES.get(path.suffix, "application/octet-stream")
+    return FileResponse(path, media_type=kind, filename=name, headers={"Cache-Control": "private, no-cache"})
+
+
+def _release(here: Service, who: Principal, release: str) -> dict[str, Any]:
+    with here.store.reading() as connection:
+        return release_of(connection, release, reader=who.organisation)
+
+
+def _asked(here: Service, who: Principal, organisation: str, body: Drafting, kind: str, operation: Operation) -> Asked:
+    names = [f"{organisation}/{name}" for name in dict.fromkeys(body.datasets)]
+    with here.store.reading() as connection:
+        for name in names:
+            require(who, operation, organisation, dataset=name.partition("/")[2])
+            published(connection, "dataset", name)
+    request = body.model_dump(mode="json", exclude={"datasets"}, exclude_none=True)
+    return Asked(kind=kind, organisation=organisation, dataset=" ".join(names), request=request)
