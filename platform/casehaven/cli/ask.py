@@ -69,7 +69,7 @@ def command(
     question = queries.parse(question_document(queries.facts.schema, options))
     if open_accounts:
         for dataset in queries.facts.datasets:
-            queries.ledger.open_dataset(dataset.id, queries.facts.blocks)
+            queries.ledger.open_dataset(dataset.id, queries.facts.blocks, vault_id=queries.facts.vault_id)
     key = IdempotencyKey.create() if request is None else IdempotencyKey(text=request)
     if as_of is None:
         click.echo(f"request    {key.text} (to finish it after a crash: --idempotency-key {key.text})", err=True)

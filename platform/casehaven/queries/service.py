@@ -16,11 +16,12 @@ a question, is made at a time (`casehaven.queries.attempts`).
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from casehaven.errors import CasehavenError
 from casehaven.ledger import (
@@ -56,9 +57,12 @@ from casesynth.answers import (
     rehearse,
     stored_document,
 )
-from casesynth.canonical import JsonValue
+from casesynth.canonical import JsonValue, canonical_json
 from casesynth.persons import PersonTable
 from casesynth.privacy import PrivacyLoss, Receipt
+
+BEFORE: Final = "asked before under this key"
+"""Why a replay costs nothing."""
 
 
 class OpenPeople(Protocol):
@@ -200,16 +204,21 @@ class Queries:
             done = None if known is None else self.ledger.answer_of(known.receipt)
             if done is not None and answers_it(done, facts, question):
                 return self._before(done)
+            body = _request(facts, question)
+            served = None if known is not None else self.ledger.served(key, body)
+            if served is not None:
+                return Asked(answer=json.loads(served), charged=None, free=BEFORE, visible_at=self.clock())
             with alone(self.ledger.path, f"question {facts.name} {question_digest(question)}"):
                 stored = self._stored(facts)
                 paid = stored.tables(question)
                 if known is None:
                     free = self._free(stored, question, paid)
-                    if free is not None:
-                        return free
+                    if free is not None:  # kept under the key: the same request gets it on any later day
+                        kept = self.ledger.keep_served(key, body, canonical_json(dict(free.answer)).decode("utf-8"))
+                        return replace(free, answer=json.loads(kept))
                 # what was charged fixes the shares: a replay is the same request at the same price
                 plan = _plan(facts, question, paid, None if known is None else known.receipt.loss.nano_rho)
-                return self._pay(stored, plan, paid, key, due)
+                return self._pay(stored, plan, paid, key, body, due)
 
     def answers(self, *, every_day: bool = False) -> tuple[StoredAnswer, ...]:
         """Return the stored answers about these datasets, oldest first, without who asked.
@@ -224,7 +233,7 @@ class Queries:
 
     @cached_property
     def _ledger_id(self) -> str:
-        return self.ledger.statement().ledger_id
+        return self.ledger.id
 
     def _askable(self, facts: SnapshotFacts) -> None:
         self.ledger.accepts([dataset.id for dataset in facts.datasets])
@@ -254,13 +263,16 @@ class Queries:
             )
         return found
 
-    def _pay(self, stored: Stored, plan: AnswerPlan, paid: Tables, key: IdempotencyKey, due: int | None) -> Asked:
+    def _pay(
+        self,
+        stored: Stored,
+        plan: AnswerPlan,
+        paid: Tables,
+        key: IdempotencyKey,
+        body: Mapping[str, JsonValue],
+        due: int | None,
+    ) -> Asked:
         facts, question = stored.facts, plan.question
-        body: dict[str, JsonValue] = {
-            "question": question.canonical,
-            "accuracy": accuracy_of(question),
-            "about": facts.about,
-        }
         rehearse(plan, paid)  # before the charge: no answer fails for what public facts could have told
         opened = _source(self.vault, facts, question, self.held)
         drawing = False
@@ -276,6 +288,7 @@ class Queries:
                 loss=loss,
                 purpose=ANSWER_PURPOSE,
                 analyst=self.analyst,
+                vault_id=facts.vault_id,
             )
             self.failpoint("charged")
             return receipt
@@ -329,13 +342,16 @@ class Queries:
     def _before(self, stored: StoredAnswer) -> Asked:
         """Return what the request was answered with before."""
         self._due(stored)
-        return Asked(
-            answer=shown(stored), charged=None, free="asked before under this key", visible_at=stored.visible_at
-        )
+        return Asked(answer=shown(stored), charged=None, free=BEFORE, visible_at=stored.visible_at)
 
     def _due(self, stored: StoredAnswer) -> None:
         if stored.visible_at > self.clock():
             raise AnswerNotYetError("the answer is stored, and is shown after its tick")
+
+
+def _request(facts: SnapshotFacts, question: Question) -> dict[str, JsonValue]:
+    """Return what a key stands for: the same on every day."""
+    return {"question": question.canonical, "accuracy": accuracy_of(question), "about": facts.about}
 
 
 class _AnsweredBeforeError(CasehavenError):

@@ -71,7 +71,7 @@ class Stored:
     def earlier_days(self, alone: AnswerPlan) -> tuple[str, ...]:
         """Return the days before this one on which the question was answered as exactly, the latest first."""
         key, days = replace(self.key(alone), noise_scale=_asked(alone)), set()
-        for stored in self._after_their_tick(self.ledger.answers()):
+        for stored in self._after_their_tick(self.ledger.answers(plan=key.plan_sha256)):
             if _serves(stored, key) and is_about(stored, self.facts):
                 days.add(str(shown(stored)["snapshot"]["day"]))
         return tuple(sorted((day for day in days if day < self.facts.day), reverse=True))
