@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from casehaven.blocks import schema_blocks
 from casehaven.cli._root import main
-from casehaven.vault.snapshots import snapshot
+from casehaven.vault.snapshots import Tokens, snapshot
 from casesynth.model import FitSettings
 from casesynth.privacy import PrivacyLoss, Receipt
 from casesynth.privacy.mechanisms import add_gaussian_noise
@@ -71,7 +71,9 @@ def _blocks_of(files: Sequence[Sequence[Record]]) -> dict[str, str]:
     return found
 
 
-def _counted(house: SafeHouse, world: dict[str, list[list[Record]]], tokens: str) -> dict[tuple[str, ...], list[bytes]]:
+def _counted(
+    house: SafeHouse, world: dict[str, list[list[Record]]], tokens: Tokens
+) -> dict[tuple[str, ...], list[bytes]]:
     """Take all files in, and return everybody's profile for every block by itself, for two together and for all."""
     house.add_dataset("cases", "south")
     for organisation, files in world.items():
@@ -83,8 +85,7 @@ def _counted(house: SafeHouse, world: dict[str, list[list[Record]]], tokens: str
     named: list[tuple[str, ...]] = [*((block,) for block in BLOCKS), ("2019", "2021"), ()]
     found = {}
     for blocks in named:
-        kind = "shared" if tokens == "shared" else "separate"
-        opened = snapshot(vault, both, "synthetic_release", tokens_are=kind, blocks=blocks or None).open(RECEIPT)
+        opened = snapshot(vault, both, "synthetic_release", tokens_are=tokens, blocks=blocks or None).open(RECEIPT)
         found[blocks] = sorted(bytes(row) for row in np.stack(opened.columns, axis=1))
     return found
 
@@ -96,7 +97,7 @@ def _changed(first: list[bytes], second: list[bytes]) -> int:
 
 @pytest.mark.parametrize(("seed", "tokens"), [(1, "shared"), (2, "separate")])
 def test_a_person_who_goes_changes_only_what_is_counted_of_the_persons_own_block(
-    seed: int, tokens: str, make_house: Callable[[str], SafeHouse]
+    seed: int, tokens: Tokens, make_house: Callable[[str], SafeHouse]
 ) -> None:
     """Privacy rule 27, by brute force: everybody is taken away once, with all records in both organisations."""
     world = _world(seed)

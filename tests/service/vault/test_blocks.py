@@ -20,7 +20,7 @@ from casehaven.vault.backup import write_backup
 from casehaven.vault.errors import SealBrokenError
 from casehaven.vault.restore import restore
 from casehaven.vault.rotation import rotate_epoch
-from casehaven.vault.snapshots import snapshot
+from casehaven.vault.snapshots import Tokens, snapshot
 from casehaven.vault.store import Vault
 from caseschemas import CaseSchema, load_schema, parse_schema
 
@@ -171,16 +171,15 @@ def test_who_was_erased_and_comes_in_again_is_a_new_person_in_whatever_block_the
 # --- who is opened --------------------------------------------------------------------------------------------------------------
 
 
-def _two_houses(store: Store, people: MakePeople) -> list[Record]:
+def _two_houses(store: Store, people: MakePeople) -> None:
     """People whom both organisations know, some under another year, some of whom refuse in one of them."""
     north = people(40)
-    south = [
+    south: list[Record] = [
         {**record, "year": str(2019 + i % 3), "mayRelease": ("yes", "yes", "no", "")[i % 4], "age": "22"}
         for i, record in enumerate(people(40, start=20))
     ]
     store.take_in([*north, *({**record, "year": "2023"} for record in north[::3])], organisation="north")
     store.take_in(south, organisation="south")
-    return south
 
 
 def test_people_of_the_named_blocks_are_opened_and_nobody_else(
@@ -210,21 +209,20 @@ def test_a_refusal_in_a_block_that_is_not_read_keeps_a_shared_token_out(store: S
 
 @pytest.mark.parametrize("tokens", ["shared", "separate"])
 def test_people_held_by_block_are_those_that_opening_the_blocks_gives(
-    sqlite_store: Store, people: MakePeople, receipt: Receipt, tokens: str
+    sqlite_store: Store, people: MakePeople, receipt: Receipt, tokens: Tokens
 ) -> None:
     """Every subset of the blocks, with tokens that are in another block in each of two datasets."""
     _two_houses(sqlite_store, people)
     vault = sqlite_store.open()
     both = [vault.dataset("north", "cases"), vault.dataset("south", "cases")]
-    kind = "shared" if tokens == "shared" else "separate"
-    held = snapshot(vault, both, "synthetic_release", tokens_are=kind).open_by_block(receipt)
+    held = snapshot(vault, both, "synthetic_release", tokens_are=tokens).open_by_block(receipt)
     assert (len(held.several_in) > 0) == (tokens == "shared")
     assert _profiles(held.only(None)) == _profiles(
-        snapshot(vault, both, "synthetic_release", tokens_are=kind).open(receipt)
+        snapshot(vault, both, "synthetic_release", tokens_are=tokens).open(receipt)
     )
     for length in (1, 2, 5):
         for named in itertools.combinations(BLOCKS, length):
-            opened = snapshot(vault, both, "synthetic_release", tokens_are=kind, blocks=named).open(receipt)
+            opened = snapshot(vault, both, "synthetic_release", tokens_are=tokens, blocks=named).open(receipt)
             assert _profiles(held.only(named)) == _profiles(opened), named
 
 
