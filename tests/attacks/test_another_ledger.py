@@ -74,7 +74,7 @@ def released(house: SafeHouse, people: MakePeople) -> SafeHouse:
 
 def test_a_second_ledger_is_refused_and_not_charged(released: SafeHouse) -> None:
     first, fresh = _ledger(released, "first"), _ledger(released, "fresh")
-    assert _bound(released.open()) == {"north/cases": first.statement().ledger_id}
+    assert _bound(released.open()) == {"north/cases": first.id}
     with pytest.raises(OtherLedgerError, match="one ledger for good"):
         _release(released, fresh, "two")
     assert _spent(fresh) == 0
@@ -128,14 +128,14 @@ def test_what_is_killed_between_log_and_anchor_is_bound_all_the_same(house: Safe
             connection,
             action=LEDGER,
             object_kind="account",
-            object_id=f"north/cases {first.statement().ledger_id}",
+            object_id=f"north/cases {first.id}",
             organisation="north",
         )
     assert _bound(vault) == {}
     with pytest.raises(OtherLedgerError):
         _release(house, _ledger(house, "fresh"), "one")
     _release(house, first, "one")
-    assert _bound(house.open()) == {"north/cases": first.statement().ledger_id}
+    assert _bound(house.open()) == {"north/cases": first.id}
     with house.open().database.transaction(writes=False) as connection:
         assert len(connection.execute(select(audit).where(audit.c.action == LEDGER)).all()) == 1
 
@@ -167,10 +167,10 @@ def test_a_dataset_that_was_opened_before_is_bound_only_to_the_ledger_that_charg
             reason=f"pooled_statistics, charge {charge.charge_id}",
         )
     with pytest.raises(OtherLedgerError, match="opened before"):
-        bind_ledger(vault, [dataset], fresh.statement().ledger_id, fresh.unknown)
+        bind_ledger(vault, [dataset], fresh.id, fresh.unknown)
     assert _bound(vault) == {}
-    bind_ledger(vault, [dataset], first.statement().ledger_id, first.unknown)
-    assert _bound(vault) == {"north/cases": first.statement().ledger_id}
+    bind_ledger(vault, [dataset], first.id, first.unknown)
+    assert _bound(vault) == {"north/cases": first.id}
 
 
 def test_one_dataset_of_another_ledger_refuses_all_of_them_and_binds_none(
@@ -180,7 +180,7 @@ def test_one_dataset_of_another_ledger_refuses_all_of_them_and_binds_none(
     vault, fresh = released.open(), _ledger(released, "fresh")
     both = [vault.dataset("north", "later"), vault.dataset("north", "cases")]
     with pytest.raises(OtherLedgerError):
-        bind_ledger(vault, both, fresh.statement().ledger_id, fresh.unknown)
+        bind_ledger(vault, both, fresh.id, fresh.unknown)
     assert set(_bound(vault)) == {"north/cases"}
-    bind_ledger(vault, both[:1], fresh.statement().ledger_id, fresh.unknown)  # a dataset of its own may have its own
+    bind_ledger(vault, both[:1], fresh.id, fresh.unknown)  # a dataset of its own may have its own
     assert set(_bound(vault)) == {"north/cases", "north/later"}

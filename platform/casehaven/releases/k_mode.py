@@ -181,7 +181,20 @@ def make_k_synthetic_of_vault(
 
     schema, sources = dataset.schema, [dataset.id]
     return _make(
-        request, approvals, trust, ledger, key, out, schema, sources, checked, open_accounts, progress, bound, mark
+        request,
+        approvals,
+        trust,
+        ledger,
+        key,
+        out,
+        schema,
+        sources,
+        checked,
+        open_accounts,
+        progress,
+        vault_id=vault.vault_id,
+        bound=bound,
+        also_mark=mark,
     )
 
 
@@ -203,6 +216,8 @@ def _make(
     checked: Callable[[], tuple[Open, bool]],
     open_accounts: bool,
     progress: Progress,
+    *,
+    vault_id: str | None = None,
     bound: Callable[[], None] = lambda: None,
     also_mark: Callable[[], None] = lambda: None,
 ) -> KOutcome:
@@ -220,9 +235,11 @@ def _make(
     progress("check", None)
     opening, consent_applied = checked()
     if open_accounts:
-        ledger.open_dataset(request.dataset, [""])
+        ledger.open_dataset(request.dataset, [""], vault_id=vault_id)
     bound()  # one ledger holds a dataset's accounts, for good
-    mark = ledger.mark_unbounded(request.dataset, request.digest())  # privacy rule 34: before anything is opened
+    mark = ledger.mark_unbounded(
+        request.dataset, request.digest(), vault_id=vault_id
+    )  # privacy rule 34: before anything is opened
     also_mark()
     domain = Domain.from_schema(schema)
     made = k_synthetic(opening(mark.receipt), domain, k=request.k, mode=request.mode, progress=progress)

@@ -132,7 +132,7 @@ def release_vault_datasets(
 
     def bound() -> None:
         datasets = [vault.dataset(*parse_dataset_id(dataset)) for dataset in draft.vault_datasets]
-        bind_ledger(vault, datasets, ledger.statement().ledger_id, ledger.unknown)
+        bind_ledger(vault, datasets, ledger.id, ledger.unknown)
 
     def checked() -> Source:
         datasets = [vault.dataset(*parse_dataset_id(dataset)) for dataset in draft.vault_datasets]
@@ -156,7 +156,7 @@ def release_vault_datasets(
         return Source(open=open_people, consent_applied=True)
 
     with _alone(ledger, request):
-        return _release(draft, checked, ledger, key, request, progress, bound)
+        return _release(draft, checked, ledger, key, request, progress, vault_id=vault.vault_id, bound=bound)
 
 
 class OpenPeople(Protocol):
@@ -183,6 +183,8 @@ def _release(
     key: SigningKey,
     request: IdempotencyKey,
     progress: Progress,
+    *,
+    vault_id: str | None = None,
     bound: Callable[[], None] = lambda: None,
 ) -> Outcome:
     plan = draft.plan()
@@ -203,6 +205,7 @@ def _release(
             blocks=draft.blocks,
             loss=loss,
             purpose=PURPOSE,
+            vault_id=vault_id,
         )
 
     if written is not None:
@@ -211,7 +214,7 @@ def _release(
     progress("check", None)
     source = checked()
     notes = _notes(draft, source)
-    _open_accounts(draft, ledger)
+    _open_accounts(draft, ledger, vault_id)
 
     def open_people(receipt: Receipt) -> PersonTable:
         ledger.begin_draw(receipt)
@@ -280,7 +283,7 @@ def _alone(ledger: Ledger, request: IdempotencyKey) -> Iterator[None]:
             path.unlink(missing_ok=True)
 
 
-def _open_accounts(draft: ReleaseDraft, ledger: Ledger) -> None:
+def _open_accounts(draft: ReleaseDraft, ledger: Ledger, vault_id: str | None) -> None:
     """Open the accounts of new datasets when the steward says that they are new: a slip of the pen must not open a fresh budget."""
     opened = sorted({row.dataset for row in ledger.statement().rows})
     new = [dataset for dataset in draft.datasets if dataset not in opened]
@@ -289,7 +292,7 @@ def _open_accounts(draft: ReleaseDraft, ledger: Ledger) -> None:
         hint = f"; did you mean {', '.join(similar)}?" if similar else ""
         raise UnknownDatasetError(f"the ledger has no account for {', '.join(new)}{hint}")
     for dataset in draft.datasets:
-        ledger.open_dataset(dataset, draft.accounts)
+        ledger.open_dataset(dataset, draft.accounts, vault_id=vault_id)
 
 
 def _notes(draft: ReleaseDraft, source: Source) -> ReleaseNotes:
