@@ -18,6 +18,10 @@ SENTENCES = {
     "read": "reading the files",
     "understand": "comparing with the schema",
     "seal": "sealing records",
+    "queued": "waiting for the service",
+    "running": "the service is at work",
+    "send": "sending the file",
+    "fetch": "fetching the bundle",
 }
 """What each phase does, in words."""
 

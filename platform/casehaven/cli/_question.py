@@ -66,11 +66,11 @@ def question_options(command: F) -> F:
     return command
 
 
-def question_document(schema: CaseSchema, options: dict[str, Any]) -> dict[str, Any] | bytes:
+def question_document(schema: Callable[[], CaseSchema], options: dict[str, Any]) -> dict[str, Any]:
     """Return the question that the options make.
 
     Args:
-        schema: of the datasets.
+        schema: returns that of the datasets; called for a saved question alone.
         options: what the options hold, by name.
 
     Raises:
@@ -98,9 +98,7 @@ def question_document(schema: CaseSchema, options: dict[str, Any]) -> dict[str, 
     elif saved:
         if parts:
             raise QuestionOptionsError("--saved is a whole question; leave --by, --where and the like away")
-        from casehaven.queries.saved import saved_question
-
-        document = saved_question(saved, schema)
+        document = _saved(saved, schema())
     else:
         document = _from_parts(options)
     if accuracy:
@@ -108,6 +106,16 @@ def question_document(schema: CaseSchema, options: dict[str, Any]) -> dict[str, 
     if "accuracy" not in document:
         raise QuestionOptionsError("say how exact the answer has to be: --within PEOPLE, or --epsilon")
     return document
+
+
+def _saved(name: str, schema: CaseSchema) -> dict[str, Any]:
+    try:
+        from casehaven.queries.saved import saved_question
+    except ImportError:
+        raise QuestionOptionsError(
+            "--saved needs all of casehaven; write the question with --by or --question"
+        ) from None
+    return saved_question(name, schema)
 
 
 def _from_parts(options: dict[str, Any]) -> dict[str, Any]:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from casehaven.vault.datasets import Dataset, parse_dataset_id
-from casehaven.vault.errors import DatasetMissingError, DatasetNameError, SchemaDiffersError
-from casehaven.vault.rootkeys import parse_root
-from casehaven.vault.store import Vault
-from caseschemas import load_schema
+if TYPE_CHECKING:  # a command for a server loads no vault
+    from casehaven.vault.datasets import Dataset
+    from casehaven.vault.store import Vault
 
 DEFAULT_VAULT = Path("casehaven-vault")
 """In the working folder, when neither --vault nor CASEHAVEN_VAULT names another."""
@@ -55,6 +54,9 @@ def open_vault(path: Path, root_spec: str) -> Vault:
     Raises:
         VaultError: it is not there, or this is not its root key.
     """
+    from casehaven.vault.rootkeys import parse_root
+    from casehaven.vault.store import Vault
+
     return Vault.open(path, parse_root(root_spec))
 
 
@@ -65,6 +67,9 @@ def chosen_dataset(vault: Vault, dataset_id: str | None) -> Dataset:
         DatasetNameError: several are there and none is named; lists them.
         DatasetMissingError: there is none, or none of that name.
     """
+    from casehaven.vault.datasets import parse_dataset_id
+    from casehaven.vault.errors import DatasetMissingError, DatasetNameError
+
     if dataset_id is not None:
         return vault.dataset(*parse_dataset_id(dataset_id))
     there = vault.datasets()
@@ -101,6 +106,9 @@ def open_or_declare(
         DatasetMissingError: it is new, and no bound on its people was declared.
         SchemaDiffersError: it has another schema, or another bound that stays.
     """
+    from casehaven.vault.errors import DatasetMissingError, SchemaDiffersError
+    from caseschemas import load_schema
+
     schema = load_schema(schema_name)
     name = schema.id if name is None else name
     try:

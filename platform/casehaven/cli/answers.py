@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import json
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
 import click
 
-from casehaven.cli._queries import opened_queries, source_options
-from casehaven.queries.screen import answer_lines, guarantee_lines
+from casehaven.cli._answer_screen import answer_lines, guarantee_lines
+from casehaven.cli._queries import HERE, named, opened_queries, source_options
+from casehaven.cli._server import chosen_server, connected
+from casehaven.client import Answer
+from casehaven.client.answers import read_answer
+from casehaven.client.plain_text import json_text, one_line
 
 
 @click.command("answers")
@@ -22,6 +24,7 @@ def command(
     sources: tuple[str, ...],
     tokens_are: Literal["shared", "separate"],
     analyst: str | None,
+    server: str | None,
     vault_path: Path,
     root_spec: str,
     path: Path,
@@ -30,36 +33,53 @@ def command(
     as_json: bool,
 ) -> None:
     """List the stored answers about datasets, of today or of every day. Costs nothing, and does not say who asked."""
-    from casehaven.queries import shown_answer
+    asked = chosen_server(*HERE)
+    found: tuple[Answer, ...]
+    if asked is None:
+        from casehaven.queries import shown_answer
 
-    queries = opened_queries(sources, tokens_are, analyst, vault_path, root_spec, path)
-    found = queries.answers(every_day=every_day)
+        queries = opened_queries(sources, tokens_are, analyst, vault_path, root_spec, path)
+        found = tuple(read_answer(shown_answer(stored)) for stored in queries.answers(every_day=every_day))
+    else:
+        datasets = named(sources)
+        if len(datasets) > 1:
+            raise click.UsageError("a server lists the answers about one dataset at a time")
+        with connected(asked) as client:
+            found = client.answers.list(datasets[0], every_day=every_day)
     if number is not None:
         if not 1 <= number <= len(found):
             raise click.UsageError(f"there are {len(found)} stored answers, numbered from 1")
-        answer = shown_answer(found[number - 1])
+        answer = found[number - 1]
         if as_json:
-            click.echo(json.dumps(answer, ensure_ascii=False, indent=2))
+            click.echo(json_text(answer.document))
             return
-        for line in (*answer_lines(answer["rows"]), "", *guarantee_lines(answer)):
+        for line in (*answer_lines(answer.document["rows"]), "", *guarantee_lines(answer.document)):
             click.echo(line)
         return
-    answers = [shown_answer(stored) for stored in found]
     if as_json:
-        click.echo(json.dumps(answers, ensure_ascii=False, indent=2))
+        click.echo(json_text([answer.document for answer in found]))
         return
     if not found:
         click.echo(
             "no answer is stored about these datasets" + ("" if every_day else " today; --all lists earlier days")
         )
-    for place, (stored, answer) in enumerate(zip(found, answers, strict=True), start=1):
-        day = datetime.fromtimestamp(stored.stored_at, UTC).date().isoformat()
-        click.echo(f"{place:>3}  {day}  within {answer['within']:,.1f}  {_about(answer['question'])}")
+    for place, answer in enumerate(found, start=1):
+        about = _about(answer.document["question"])
+        click.echo(f"{place:>3}  {one_line(answer.day, 10)}  within {answer.within:,.1f}  {about}")
 
 
 def _about(question: dict[str, Any]) -> str:
-    by = ", ".join(axis.get("attribute") or axis.get("facts") for axis in question["by"]) or "one number"
-    show = question["show"]
-    kind = show if isinstance(show, str) else next(word for word in ("mean", "quantiles", "changes") if word in show)
-    some = "" if question["where"] == {"all": []} else ", under a condition"
-    return f"{kind} by {by}{some}"
+    """Return a canonical question in a few words."""
+    by = ", ".join(_axis(axis) for axis in question.get("by", [])) or "one number"
+    show = question.get("show", "counts")
+    kind = (
+        show
+        if isinstance(show, str)
+        else next((word for word in ("mean", "quantiles", "changes") if word in show), "?")
+    )
+    some = "" if question.get("where") == {"all": []} else ", under a condition"
+    return one_line(f"{kind} by {by}{some}")
+
+
+def _axis(axis: Any) -> str:
+    return str(axis.get("attribute") or axis.get("facts")) if isinstance(axis, dict) else str(axis)

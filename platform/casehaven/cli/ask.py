@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 import click
 
-from casehaven.cli._queries import opened_queries, source_options
+from casehaven.cli._answer_screen import answer_lines, guarantee_lines
+from casehaven.cli._queries import HERE, named, opened_queries, source_options
 from casehaven.cli._question import QuestionOptionsError, question_document, question_options
+from casehaven.cli._server import chosen_server, connected, job_progress, schema_of
 from casehaven.cli.keys import load_trust_store, trust_option
-from casehaven.queries.screen import answer_lines, guarantee_lines
+from casehaven.client import Answer, new_key
+from casehaven.client.answers import NANO, read_answer
+from casehaven.client.plain_text import json_text, one_line
 
 
 @click.command("ask")
@@ -41,6 +44,7 @@ def command(
     sources: tuple[str, ...],
     tokens_are: Literal["shared", "separate"],
     analyst: str | None,
+    server: str | None,
     vault_path: Path,
     root_spec: str,
     path: Path,
@@ -63,27 +67,56 @@ def command(
             raise QuestionOptionsError("a bundle is asked by itself: leave --from, --as-of and --idempotency-key away")
         _ask_bundle(bundle, schema_name, trust_path, options, as_json)
         return
+    asked = chosen_server(*HERE, "bundle", "schema_name", "open_accounts")
+    if asked is not None:
+        if as_of is not None:
+            raise click.UsageError(
+                "--as-of is for what lies here: a server shows earlier days with `casehaven answers --all`"
+            )
+        _say(_ask_server(asked, sources, tokens_are, request, options), as_json, as_of)
+        return
     from casehaven.ledger import IdempotencyKey
 
     queries = opened_queries(sources, tokens_are, analyst, vault_path, root_spec, path)
-    question = queries.parse(question_document(queries.facts.schema, options))
+    question = queries.parse(question_document(lambda: queries.facts.schema, options))
     if open_accounts:
         for dataset in queries.facts.datasets:
             queries.ledger.open_dataset(dataset.id, queries.facts.blocks, vault_id=queries.facts.vault_id)
     key = IdempotencyKey.create() if request is None else IdempotencyKey(text=request)
     if as_of is None:
-        click.echo(f"request    {key.text} (to finish it after a crash: --idempotency-key {key.text})", err=True)
+        _say_key(key.text)
     found = queries.ask(question, key, as_of=as_of)
-    _show(found.answer, as_json)
+    charged = None if found.charged is None else found.charged.nano_rho
+    _say(read_answer(found.answer, charged_nano_rho=charged, free=found.free), as_json, as_of)
+
+
+def _ask_server(
+    server: str, sources: tuple[str, ...], tokens_are: str, request: str | None, options: dict[str, Any]
+) -> Answer:
+    with connected(server) as client:
+        datasets = named(sources)
+        document = question_document(schema_of(client, datasets), options)
+        key = new_key() if request is None else request
+        _say_key(key)
+        with job_progress() as progress:
+            return client.queries.ask(datasets, document, person_tokens=tokens_are, key=key, progress=progress)
+
+
+def _say_key(key: str) -> None:
+    click.echo(f"request    {key} (to finish it after a crash: --idempotency-key {key})", err=True)
+
+
+def _say(found: Answer, as_json: bool, as_of: str | None) -> None:
+    _show(found.document, as_json)
     if as_json:
         return
-    if found.charged is None:
-        click.echo(f"charge     none: {_FREE.get(found.free or '', found.free)}")
+    if found.charged_nano_rho is None:
+        click.echo(f"charge     none: {_FREE.get(found.free or '', one_line(found.free or ''))}")
         if as_of is not None:
-            click.echo(f"counted    people as they were on {found.answer['snapshot']['day']}")
+            click.echo(f"counted    people as they were on {one_line(found.day)}")
     else:
-        click.echo(f"charge     {found.charged.nano_rho / 1e9:.9f} rho for one person token")
-    for line in guarantee_lines(found.answer):
+        click.echo(f"charge     {found.charged_nano_rho / NANO:.9f} rho for one person token")
+    for line in guarantee_lines(found.document):
         click.echo(line)
 
 
@@ -96,7 +129,7 @@ _FREE = {
 
 def _show(answer: Mapping[str, Any], as_json: bool) -> None:
     if as_json:
-        click.echo(json.dumps(answer, ensure_ascii=False, indent=2))
+        click.echo(json_text(answer))
         return
     for line in answer_lines(answer["rows"]):
         click.echo(line)
@@ -116,7 +149,7 @@ def _ask_bundle(
     with advising_how_to_trust(bundle, trust_path):
         facts = verified_facts(bundle, load_trust_store(trust_path))
     release = open_release(facts, schema_name)
-    document = question_document(release.schema, {**options, "within": options["within"] or 1.0})
+    document = question_document(lambda: release.schema, {**options, "within": options["within"] or 1.0})
     question = parse_question(document, release.estimates.domain, public_numbers(release.schema))
     rows = [row_document(row) for row in released_rows(question, release)]
     answer = {"format": "casehaven-answer/1", "question": question.canonical, "bundle": facts.citation, "rows": rows}

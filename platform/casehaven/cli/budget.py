@@ -8,8 +8,8 @@ from pathlib import Path
 
 import click
 
+from casehaven.cli._ledger import ledger_option
 from casehaven.cli.keys import key_option, load_signing_key, load_trust_store, trust_option
-from casehaven.cli.ledger import ledger_option
 from casehaven.errors import EXIT_UNKNOWN_SIGNER
 from casehaven.ledger import AnalystId, Ledger, RaiseRequest
 from casehaven.ledger.public import in_words, public_statement, read_statement, sign, words_path

@@ -7,8 +7,8 @@ from typing import Literal
 
 import click
 
+from casehaven.cli._ledger import ledger_option
 from casehaven.cli.keys import key_option, load_signing_key
-from casehaven.cli.ledger import ledger_option
 from casehaven.ledger import DecisionKind, Ledger
 from casehaven.releases.decision import decide_release, decision_path
 

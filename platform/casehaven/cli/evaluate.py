@@ -10,9 +10,9 @@ from typing import Literal
 
 import click
 
+from casehaven.cli._ledger import ledger_option
 from casehaven.cli._vault import root_key_option, vault_option
 from casehaven.cli.keys import key_option, load_signing_key
-from casehaven.cli.ledger import ledger_option
 from casehaven.errors import CasehavenError
 from casehaven.evaluation import (
     OpenReal,

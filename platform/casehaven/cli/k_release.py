@@ -8,10 +8,10 @@ from typing import get_args
 
 import click
 
+from casehaven.cli._ledger import ledger_option
 from casehaven.cli._progress import PhaseLine
 from casehaven.cli._vault import open_vault, root_key_option, vault_option
 from casehaven.cli.keys import key_option, load_signing_key, load_trust_store, trust_option
-from casehaven.cli.ledger import ledger_option
 from casehaven.ledger import Ledger
 from casehaven.releases.k_mode import make_k_synthetic_of_files, make_k_synthetic_of_vault
 from casehaven.releases.k_mode_request import (

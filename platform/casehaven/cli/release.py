@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
+from casehaven.cli._ledger import ledger_option
 from casehaven.cli._progress import PhaseLine
 from casehaven.cli._registered import parse_registered, registered_option
 from casehaven.cli._vault import root_key_option, vault_option
 from casehaven.cli.keys import key_option, load_signing_key
-from casehaven.cli.ledger import ledger_option
 from casehaven.errors import EXIT_INTERRUPTED
 from casehaven.ledger import (
     AlreadyRevealedError,

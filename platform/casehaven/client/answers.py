@@ -79,6 +79,11 @@ class Answer:
         return self.nano_rho / NANO
 
     @property
+    def day(self) -> str:
+        """The day (UTC) on which its people were counted."""
+        return Fields(self.document.get("snapshot"), "snapshot").text("day")
+
+    @property
     def axes(self) -> tuple[str, ...]:
         """What it is by."""
         return tuple(dict.fromkeys(name for row in self.rows for name, _ in row.cell))
@@ -146,10 +151,19 @@ def read_answer(
     fields = Fields(unverified, "answer")
     if fields.text("format") != FORMAT:
         raise UnexpectedAnswerError("the server's answer has another format; use a newer client")
+    guarantee, below = fields.inner("guarantee"), fields.inner("hidden_below")
+    for name in ("epsilon", "delta", "epsilon_per_person", "max_tokens_per_person"):
+        guarantee.number(name)
+    for name in ("unit", "mechanism", "not_protected"):
+        guarantee.text(name)
+    for name in ("count", "standard_deviations"):
+        below.number(name)
+    fields.whole("earlier_tables")
+    fields.inner("question")
     return Answer(
         document=fields.all,
         rows=fields.each("rows", _row),
-        nano_rho=fields.inner("guarantee").whole("nano_rho"),
+        nano_rho=guarantee.whole("nano_rho"),
         within=fields.number("within"),
         charged_nano_rho=charged_nano_rho,
         free=free,

@@ -27,9 +27,29 @@ class Quote:
     nano_rho: int
     """Price for one person token, in billionths of rho; 0 where it is free."""
     epsilon: float
+    """The price as epsilon, at `delta`."""
     delta: float
+    epsilon_per_person: float
+    """For a person behind `max_tokens_per_person` person tokens."""
+    max_tokens_per_person: int
     within: float
     """Every count is within so many, 95 times in 100."""
+    counted: str
+    """What is counted: `people` or `records`."""
+    cells: int
+    """Noisy cells that are measured."""
+    tables: int
+    """Noisy tables that they are in."""
+    earlier_tables: int
+    """Noisy tables that are paid for and help."""
+    alone_nano_rho: int
+    """Price if nothing were paid for."""
+    asked_on: tuple[str, ...]
+    """Earlier days on which it was answered as exactly, the latest first."""
+    registered: tuple[str, ...]
+    """Years of first registration that are charged; the empty text is an unknown one."""
+    some_registered: bool
+    """Whether the question names them."""
     free: str | None
     """Why it costs nothing; None where it costs the price."""
     left_nano_rho: Mapping[str, int | None]
@@ -106,6 +126,36 @@ def _held(attribute: str, values: Any) -> dict[str, Any]:
     return {"attribute": attribute, "in": [values] if isinstance(values, str) else list(values)}
 
 
+def read_quote(unverified: object) -> Quote:
+    """Read a quote, `casehaven-quote/1`.
+
+    Raises:
+        UnexpectedAnswerError: it is none.
+    """
+    fields = Fields(unverified, "quote")
+    left = fields.all.get("allowances")
+    pairs = [pair for pair in (left if isinstance(left, list) else []) if isinstance(pair, list) and len(pair) == 2]
+    return Quote(
+        document=fields.all,
+        nano_rho=fields.whole("nano_rho"),
+        epsilon=fields.number("epsilon"),
+        delta=fields.number("delta"),
+        epsilon_per_person=fields.number("epsilon_per_person"),
+        max_tokens_per_person=fields.whole("max_tokens_per_person"),
+        within=fields.number("within"),
+        counted=fields.text("counted"),
+        cells=fields.whole("cells"),
+        tables=fields.whole("tables"),
+        earlier_tables=fields.whole("earlier_tables"),
+        alone_nano_rho=fields.whole("alone_nano_rho"),
+        asked_on=fields.texts("asked_on"),
+        registered=fields.texts("registered"),
+        some_registered=fields.flag("some_registered"),
+        free=fields.maybe_text("free"),
+        left_nano_rho={name: n for name, n in pairs if isinstance(name, str) and isinstance(n, int | None)},
+    )
+
+
 class Queries:
     """Questions to datasets."""
 
@@ -134,19 +184,7 @@ class Queries:
             NotThereError: a dataset is not there for you.
         """
         body = _body(datasets, document, person_tokens, parts)
-        fields = Fields(self._jobs.ask("POST", "/v1/quotes", body=body).result, "quote")
-        left = fields.all.get("allowances")
-        pairs = [pair for pair in (left if isinstance(left, list) else []) if isinstance(pair, list) and len(pair) == 2]
-        shares = {name: amount for name, amount in pairs if isinstance(name, str) and isinstance(amount, int | None)}
-        return Quote(
-            document=fields.all,
-            nano_rho=fields.whole("nano_rho"),
-            epsilon=fields.number("epsilon"),
-            delta=fields.number("delta"),
-            within=fields.number("within"),
-            free=fields.maybe_text("free"),
-            left_nano_rho=shares,
-        )
+        return read_quote(self._jobs.ask("POST", "/v1/quotes", body=body).result)
 
     def ask(
         self,
