@@ -11,7 +11,7 @@ import importlib
 from importlib.metadata import version
 from typing import Any, Final
 
-from fastapi import FastAPI, Request
+from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
@@ -58,14 +58,23 @@ def create_app(service: Service, site: Site) -> FastAPI:
     app = FastAPI(title="Casehaven", version=version("casehaven"), openapi_url=None, docs_url=None, redoc_url=None)
     app.state.service = service
     app.state.site = site
-    app.include_router(_own)
+    add_routes(app, _own)
     for module in ROUTERS:
-        app.include_router(importlib.import_module(module).router)
+        add_routes(app, importlib.import_module(module).router)
     app.add_exception_handler(CasehavenError, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
-    check_declared(app)
     return app
+
+
+def add_routes(app: FastAPI, router: APIRouter) -> None:
+    """Add a router's routes to an app, each of them declared. (An included router would be one route that nobody looks into.)
+
+    Raises:
+        TypeError: a route names no operation, and is not open to all.
+    """
+    check_declared(router)
+    app.router.routes.extend(router.routes)
 
 
 def bounded(app: FastAPI, metrics: Metrics | None = None) -> ASGIApp:

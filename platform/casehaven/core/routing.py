@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Final, Literal
 
-from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi import APIRouter, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.routing import APIRoute
 
@@ -139,12 +139,12 @@ def declare(
     return {**options, "openapi_extra": {**options.get("openapi_extra", {}), **said}}
 
 
-def check_declared(app: FastAPI) -> None:
-    """Refuse an app with a route that nobody guards (rule 1).
+def check_declared(router: APIRouter) -> None:
+    """Refuse a router with a route that nobody guards (rule 1).
 
     Raises:
         TypeError: names the route.
     """
-    for route in app.routes:
-        if isinstance(route, APIRoute) and OPERATION not in (route.openapi_extra or {}):
-            raise TypeError(f"{route.path} names no operation, and is not open to all")
+    for route in router.routes:
+        if not isinstance(route, GuardedRoute) or OPERATION not in (route.openapi_extra or {}):
+            raise TypeError(f"{getattr(route, 'path', 'a route')} names no operation, and is not open to all")

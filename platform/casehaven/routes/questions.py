@@ -29,6 +29,8 @@ class Asking(Body):
     question: dict[str, Any]
     """`casehaven-question/1`."""
     person_tokens: Literal["shared", "separate"] = "separate"
+    as_of: Annotated[str, Field(pattern=r"^20[0-9]{2}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$")] | None = None
+    """An earlier day: what was stored on it is shown at no charge, and nothing is counted."""
 
 
 @router.post(
@@ -84,7 +86,8 @@ async def answers(
 
 def _asked(here: Service, who: Principal, body: Asking, kind: str, operation: Operation) -> Asked:
     names = _there(here, who, body.datasets, operation)
-    return Asked(kind=kind, dataset=names, request={"question": body.question, "person_tokens": body.person_tokens})
+    request = {"question": body.question, "person_tokens": body.person_tokens, "as_of": body.as_of}
+    return Asked(kind=kind, dataset=names, request=request)
 
 
 def _there(here: Service, who: Principal, names: list[str], operation: Operation) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 from casehaven.ledger import AnalystId
 from casehaven.ledger.public import in_words, public_statement, sign
 from casehaven.worker.work import Done, Work
@@ -13,7 +11,7 @@ from casesynth.signing import SigningKey
 def statement(work: Work) -> Done:
     """The signed public statement of cumulative loss: the state at the beginning of this month, in sixteenths."""
     signed = sign(public_statement(work.bench.ledger), SigningKey.load(work.bench.signing_key))
-    return Done(result={"signed": json.loads(signed.to_bytes()), "words": in_words(signed.document)})
+    return Done(result={"signed": signed.to_bytes().decode(), "words": in_words(signed.document)})
 
 
 def set_allowance(work: Work) -> Done:

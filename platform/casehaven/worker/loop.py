@@ -39,7 +39,7 @@ from casehaven.worker.publish import publish_signer, publish_vault
 from casehaven.worker.work import Bench, Done, JobCancelledError, Work
 from casesynth.signing import SigningKey
 
-LANES: Final[tuple[Lane, ...]] = ("short", "long")
+LANES: Final[tuple[Lane, ...]] = ("short", "questions", "long")
 _IDLE_SECONDS: Final = 0.1
 _BEAT_SECONDS: Final = 5.0
 _HOUSEKEEPING_SECONDS: Final = 1.0
@@ -116,7 +116,9 @@ class Worker:
             if taken is None:
                 self.stopping.wait(_IDLE_SECONDS)
             else:
-                self._do(Work(job=taken, bench=bench))
+                work = Work(job=taken, bench=bench)
+                self._do(work)
+                self.stopping.wait(max(work.due - time.time(), 0))
 
     def _do(self, work: Work) -> None:
         job = work.job
@@ -135,9 +137,16 @@ class Worker:
             if job.kind.private and job.result_key is not None and problem.detail:
                 sealed = seal_result(job.result_key, job.job_id, {"detail": problem.detail})
                 problem = replace(problem, detail="")
-            moment = getattr(error, "visible_at", None)
             with self.store.writing(alone=False) as connection:
-                jobs.fail(connection, job, problem, worker=self.name, now=self._now(), sealed=sealed, visible_at=moment)
+                jobs.fail(
+                    connection,
+                    job,
+                    problem,
+                    worker=self.name,
+                    now=self._now(),
+                    sealed=sealed,
+                    visible_at=work.due or None,
+                )
         else:
             self._finish(job, done)
         finally:

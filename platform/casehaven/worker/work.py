@@ -60,6 +60,8 @@ class Work:
     done: int = 0
     total: int = 0
     cancelled: Event = field(default_factory=Event)
+    due: int = 0
+    """Seconds since 1970: before this moment nothing of the job is seen, and its lane takes no other; 0: at once."""
 
     @property
     def request(self) -> Mapping[str, Any]:

@@ -21,8 +21,11 @@ from typing import Any
 from uuid import uuid4
 
 import httpx
+import numpy as np
 import pytest
 
+from casehaven.core.jobs import NewJob, enqueue
+from casehaven.core.projection import all_published
 from casehaven.core.service_store import ServiceStore
 from casehaven.organisations import members
 from casehaven.organisations.roles import Kind, Role
@@ -146,8 +149,6 @@ class RunningService:
 
     def organisation(self, name: str, kind: Kind = Kind.NGO) -> Caller:
         """Found an organisation, and return its first member."""
-        from casehaven.core.jobs import NewJob, enqueue
-
         with self.store.writing() as connection:
             now = int(time.time())
             handle = f"{name}-steward"
@@ -235,3 +236,99 @@ def code_of(running: RunningService) -> str:
     found = re.fullmatch(r"[0-9A-Z-]+\n", text)
     assert found is not None
     return text.strip()
+
+
+CANARY = "Zxqcanary"
+"""Planted in references and free text of made-up records; it occurs nowhere else."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class House:
+    """A service with people in it: two organisations with cases, a laboratory that may ask about one of them, a ministry, and those who run the service."""
+
+    running: RunningService
+    north: Caller
+    south: Caller
+    caseworker: Caller
+    officer: Caller
+    researcher: Caller
+    policymaker: Caller
+    operator: Caller
+    person: str
+    """Person token of somebody in north/cases."""
+
+    @property
+    def everybody(self) -> dict[str, Caller]:
+        """One caller of each role."""
+        return {
+            "steward": self.north,
+            "caseworker": self.caseworker,
+            "privacy_officer": self.officer,
+            "researcher": self.researcher,
+            "policymaker": self.policymaker,
+            "operator": self.operator,
+        }
+
+
+def made_up_cases(people: int, seed: int) -> bytes:
+    """Return a case file of the shipped schema, with a canary in every reference and token."""
+    random = np.random.default_rng(seed)
+    lines = [
+        "caseReference,personToken,consentPooledStatistics,consentSyntheticRelease,yearOfRegistration,gender,ageBroad"
+    ]
+    for number in range(people):
+        year, gender = 2019 + int(random.integers(5)), ("Man", "Woman")[int(random.integers(2))]
+        lines.append(f"{CANARY}-ref-{seed}-{number},{CANARY}-{seed}-{number},yes,yes,{year},{gender},")
+    return ("\n".join(lines) + "\n").encode()
+
+
+def take_in(steward: Caller, dataset: str, file: bytes) -> None:
+    """Send a file, confirm what was understood, and take it in."""
+    place = f"/v1/datasets/{steward.organisation}/{dataset}/uploads"
+    sent = steward.call("POST", place, content=file, key=uuid4().hex)
+    assert sent.status_code == 201, sent.text
+    place = f"{place}/{sent.json()['id']}"
+    found = steward.done(f"{place}/proposal", {})
+    assert found["person_known"], found
+    steward.done(f"{place}/commit", {"mapping": found["mapping"], "leave_refused": True})
+
+
+def furnish(running: RunningService, people: int = 300) -> House:
+    """Fill an empty service."""
+    stewards = {name: running.organisation(name) for name in ("north", "south")}
+    for seed, steward in enumerate(stewards.values()):
+        running.wait(lambda name=steward.organisation: any(k["organisation"] == name for k in _keys(running)), 30)
+        steward.done(
+            f"/v1/organisations/{steward.organisation}/datasets",
+            {"name": "cases", "schema": "ctdc-global", "people_cap": 2_000},
+        )
+        take_in(steward, "cases", made_up_cases(people, seed))
+    north = stewards["north"]
+    running.organisation("lab", Kind.RESEARCH)
+    running.organisation("ministry", Kind.POLICY)
+    operator = running.organisation("hosts", Kind.DEPLOYMENT)
+    researcher = running.member("lab", "rosa", Role.RESEARCHER)
+    granted = north.call("PUT", "/v1/datasets/north/cases/grants/rosa", body={"allowance_nano_rho": 20_000_000})
+    assert granted.status_code == 200, granted.text
+    return House(
+        running=running,
+        north=north,
+        south=stewards["south"],
+        caseworker=running.member("north", "carla", Role.CASEWORKER),
+        officer=running.member("north", "otto", Role.PRIVACY_OFFICER),
+        researcher=researcher,
+        policymaker=running.member("ministry", "petra", Role.POLICYMAKER),
+        operator=operator,
+        person=f"{CANARY}-0-1",
+    )
+
+
+def _keys(running: RunningService) -> list[dict[str, Any]]:
+    with running.store.reading() as connection:
+        return all_published(connection, "organisation-key")
+
+
+@pytest.fixture(scope="session")
+def house(service: RunningService) -> House:
+    """The furnished service; tests leave what they find."""
+    return furnish(service)
