@@ -13,20 +13,20 @@ registered_option = click.option(
     "--registered",
     multiple=True,
     metavar="YEAR",
-    help="Count and charge only people who were first registered in this year, or `unknown`. Can be repeated.  [default: everybody]",
+    help="Count and charge only people who were first registered in these years, such as 2021,2022, or `unknown`. Can be repeated.  [default: everybody]",
 )
 
 
 def parse_registered(written: tuple[str, ...]) -> tuple[str, ...]:
     """Return years as the ledger names them; which of them there are, the schema says.
 
-    >>> parse_registered(("2022", "unknown"))
-    ('2022', '')
+    >>> parse_registered(("2021,2022", "unknown"))
+    ('2021', '2022', '')
 
     Raises:
         click.BadParameter: one is empty.
     """
-    years = [year.strip() for year in written]
+    years = [year.strip() for text in written for year in text.split(",")]
     if "" in years:
         raise click.BadParameter("it is empty; write a year, or `unknown`", param_hint="--registered")
     return tuple("" if year.lower() == UNKNOWN else year for year in years)

@@ -25,7 +25,7 @@ from casehaven.core.db import Database, insert_many, metadata
 from casehaven.core.errors import DatabaseError, DatabaseVersionError
 from casehaven.core.migrate import HEAD, check_version, migrate, version_of
 from casehaven.vault import models
-from casehaven.vault.errors import ChangedVaultFileError, VaultError
+from casehaven.vault.errors import ChangedVaultFileError, DamagedChunkError, RolledBackError, VaultError
 from casehaven.vault.keystore import Keystore
 from casehaven.vault.rootkeys import HeldKey
 from casehaven.vault.snapshots import snapshot
@@ -167,9 +167,12 @@ def test_what_a_version_wrote_opens_today(unpack: Unpack, version: str, receipt:
     vault = Vault.open(folder, ROOT)
     dataset = vault.dataset("north", "cases")
     written = json.loads((WRITTEN / version / "people.json").read_text(encoding="utf-8"))
-    for token in ("first", "second", "third"):
+    for token, block in (("first", "2019"), ("second", "2021"), ("third", "2022")):
         person = vault.person_by_token(dataset, token)
         assert person is not None
+        assert vault.block_of(dataset, person) == block
+        counted = snapshot(vault, [dataset], "synthetic_release", blocks=[block]).open(receipt).people
+        assert counted == (token != "second")
         cells = [dict(record.cells) for record in vault.read_records(person, reason="a test")]
         for record in written:
             assert (record in cells) == (record["personToken"] == token)
@@ -216,3 +219,36 @@ def test_an_upgrade_gives_no_new_anchor_to_a_vault_that_had_one(unpack: Unpack) 
     upgrade_vault(vault_folder, ROOT)
     with pytest.raises(VaultError, match="anchor"):
         Vault.open(folder, ROOT)
+
+
+BEFORE_BLOCKS = "0004"
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_an_earlier_copy_does_not_become_todays_by_an_upgrade(unpack: Unpack) -> None:
+    folder = unpack(BEFORE_BLOCKS)
+    there = casehaven.vault.folder.VaultFolder.open(folder)
+    before = there.database_path.read_bytes()
+    upgrade_vault(there, ROOT)
+    for suffix in ("", "-wal", "-shm"):
+        there.database_path.with_name(f"vault.sqlite{suffix}").unlink(missing_ok=True)
+    there.database_path.write_bytes(before)
+    with pytest.raises(RolledBackError):
+        upgrade_vault(there, ROOT)
+    with pytest.raises(DatabaseVersionError):
+        Vault.open(folder, ROOT)
+
+
+def test_an_upgrade_that_cannot_open_everything_changes_nothing(unpack: Unpack) -> None:
+    folder = unpack(BEFORE_BLOCKS)
+    there = casehaven.vault.folder.VaultFolder.open(folder)
+    for chunk in there.chunks.glob("*/*.chunk"):
+        sealed = chunk.read_bytes()
+        chunk.write_bytes(sealed[:-1] + bytes([sealed[-1] ^ 1]))
+    with pytest.raises(DamagedChunkError):
+        upgrade_vault(there, ROOT)
+    for chunk in there.chunks.glob("*/*.chunk"):
+        chunk.write_bytes(chunk.read_bytes()[:-1] + bytes([chunk.read_bytes()[-1] ^ 1]))
+    upgrade_vault(there, ROOT)  # as it was, and a second attempt makes it whole
+    dataset = Vault.open(folder, ROOT).dataset("north", "cases")
+    assert dataset.version > 0
