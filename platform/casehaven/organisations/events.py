@@ -15,7 +15,7 @@ from sqlalchemy import Connection, insert, select
 
 from casehaven.organisations.models import event
 
-_ACTION: Final = re.compile(r"[a-z]+\.[a-z_]+")
+_ACTION: Final = re.compile(r"[a-z_]+\.[a-z_]+")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -35,8 +35,11 @@ class PasswordGate:
             wait_seconds: how long one waits at most.
         """
         self._inside = threading.BoundedSemaphore(at_once)
-        self._known = threading.BoundedSemaphore(at_once + waiting)
+        self._lock = threading.Lock()
+        self._most = at_once + waiting
         self._wait_seconds = wait_seconds
+        self.known = 0
+        """How many hash or wait at this moment."""
 
     @contextmanager
     def entered(self) -> Iterator[None]:
@@ -45,8 +48,10 @@ class PasswordGate:
         Raises:
             SignInBusyError: too many wait already, or it took too long.
         """
-        if not self._known.acquire(blocking=False):
-            raise SignInBusyError
+        with self._lock:
+            if self.known >= self._most:
+                raise SignInBusyError
+            self.known += 1
         try:
             if not self._inside.acquire(timeout=self._wait_seconds):
                 raise SignInBusyError
@@ -55,4 +60,5 @@ class PasswordGate:
             finally:
                 self._inside.release()
         finally:
-            self._known.release()
+            with self._lock:
+                self.known -= 1
