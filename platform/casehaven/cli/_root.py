@@ -45,6 +45,7 @@ SUBCOMMANDS: dict[str, tuple[str, str]] = {
     "quote": ("casehaven.cli.quote", "Say what a question would cost, before it is asked."),
     "refused": ("casehaven.cli.refused", "Show the rows that an intake refused, with a reason."),
     "release": ("casehaven.cli.release", "Turn case files, or the vault's, into a protected, signed bundle."),
+    "releases": ("casehaven.cli.releases", "List the bundles that a server published, and fetch them."),
     "restore": ("casehaven.cli.restore", "Make a vault from a backup, with every erasure done again."),
     "schema": ("casehaven.cli.schema", "List, show, document and check case schemas; map records."),
     "serve": ("casehaven.cli.serve", "Start the service: api and worker."),

@@ -69,11 +69,7 @@ def command(
         return
     asked = chosen_server(*HERE, "bundle", "schema_name", "open_accounts")
     if asked is not None:
-        if as_of is not None:
-            raise click.UsageError(
-                "--as-of is for what lies here: a server shows earlier days with `casehaven answers --all`"
-            )
-        _say(_ask_server(asked, sources, tokens_are, request, options), as_json, as_of)
+        _say(_ask_server(asked, sources, tokens_are, request, as_of, options), as_json, as_of)
         return
     from casehaven.ledger import IdempotencyKey
 
@@ -91,15 +87,23 @@ def command(
 
 
 def _ask_server(
-    server: str, sources: tuple[str, ...], tokens_are: str, request: str | None, options: dict[str, Any]
+    server: str,
+    sources: tuple[str, ...],
+    tokens_are: str,
+    request: str | None,
+    as_of: str | None,
+    options: dict[str, Any],
 ) -> Answer:
     with connected(server) as client:
         datasets = named(sources)
         document = question_document(schema_of(client, datasets), options)
         key = new_key() if request is None else request
-        _say_key(key)
+        if as_of is None:
+            _say_key(key)
         with job_progress() as progress:
-            return client.queries.ask(datasets, document, person_tokens=tokens_are, key=key, progress=progress)
+            return client.queries.ask(
+                datasets, document, person_tokens=tokens_are, as_of=as_of, key=key, progress=progress
+            )
 
 
 def _say_key(key: str) -> None:
@@ -140,17 +144,16 @@ def _ask_bundle(
     bundle: Path, schema_name: str | None, trust_path: Path, options: dict[str, Any], as_json: bool
 ) -> None:
     from casehaven.cli.verify import advising_how_to_trust
-    from casehaven.queries.public_facts import public_numbers
+    from casehaven.queries.public_facts import parsed_question
     from casehaven.queries.released import released_rows
     from casehaven.releases.published import open_release, verified_facts
-    from casesynth.answers import parse_question
     from casesynth.answers.document import row_document
 
     with advising_how_to_trust(bundle, trust_path):
         facts = verified_facts(bundle, load_trust_store(trust_path))
     release = open_release(facts, schema_name)
     document = question_document(lambda: release.schema, {**options, "within": options["within"] or 1.0})
-    question = parse_question(document, release.estimates.domain, public_numbers(release.schema))
+    question = parsed_question(document, release.schema, release.estimates.domain)
     rows = [row_document(row) for row in released_rows(question, release)]
     answer = {"format": "casehaven-answer/1", "question": question.canonical, "bundle": facts.citation, "rows": rows}
     _show(answer, as_json)

@@ -9,10 +9,20 @@ from pathlib import Path
 import click
 
 from casehaven.cli._ledger import ledger_option
+from casehaven.cli._server import chosen_server, connected, server_option
 from casehaven.cli.keys import key_option, load_signing_key, load_trust_store, trust_option
+from casehaven.client import UnexpectedAnswerError
 from casehaven.errors import EXIT_UNKNOWN_SIGNER
 from casehaven.ledger import AnalystId, Ledger, RaiseRequest
-from casehaven.ledger.public import in_words, public_statement, read_statement, sign, words_path
+from casehaven.ledger.public import (
+    SignedStatement,
+    in_words,
+    parse_statement,
+    public_statement,
+    read_statement,
+    sign,
+    words_path,
+)
 from casehaven.ledger.raises import approve, read_approval, read_request, write_new
 
 out_file = click.option(
@@ -26,18 +36,34 @@ def command() -> None:
 
 
 @command.command("statement")
+@server_option
 @ledger_option
 @key_option
 @out_file
-def statement_command(path: Path, key_path: Path, output: Path) -> None:
+def statement_command(server: str | None, path: Path, key_path: Path, output: Path) -> None:
     """Write the signed public statement of cumulative loss, and the same in words beside it.
 
     It tells the state at the beginning of this month, in sixteenths of each budget. Raises, resumptions and releases are those of today.
     """
-    signed = sign(public_statement(Ledger.open(path)), load_signing_key(key_path))
+    asked = chosen_server("path", "key_path")
+    if asked is None:
+        signed = sign(public_statement(Ledger.open(path)), load_signing_key(key_path))
+    else:
+        signed = _from_server(asked)
+    words = in_words(signed.document)
     signed.save(output)
-    click.echo(in_words(signed.document), nl=False)
+    click.echo(words, nl=False)
     click.echo(f"\nstatement  {output}, in words {words_path(output)}, signed by {signed.public_key.fingerprint}")
+
+
+def _from_server(server: str) -> SignedStatement:
+    with connected(server) as client:
+        found = parse_statement(client.budgets.statement().signed, "the server's statement")
+    try:
+        in_words(found.document)
+    except (KeyError, TypeError, ValueError):
+        raise UnexpectedAnswerError("the server's statement lacks what a statement says") from None
+    return found
 
 
 @command.command("verify")

@@ -2,7 +2,7 @@
 
 from casehaven.client.answers import Answer, AnswerRow
 from casehaven.client.budgets import Allowance, Statement
-from casehaven.client.client import Client
+from casehaven.client.client import Client, Principal
 from casehaven.client.datasets import Dataset
 from casehaven.client.errors import (
     BadRequestError,
@@ -50,6 +50,7 @@ __all__ = [
     "NotAllowedError",
     "NotThereError",
     "Patience",
+    "Principal",
     "Proposal",
     "Quote",
     "RefusedError",

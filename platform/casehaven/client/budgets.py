@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from casehaven.client.answers import NANO
 from casehaven.client.display import Listing
+from casehaven.client.errors import UnexpectedAnswerError
 from casehaven.client.fields import Fields
 from casehaven.client.jobs import Jobs
+from casehaven.client.plain_text import is_plain
+from casesynth.canonical import JsonFaultError, canonical_json, parse_json
+from casesynth.signing import BadSignatureError, PublicKey, PublicKeyError, verify_statement
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,11 +24,11 @@ class Statement:
     document: Mapping[str, Any] = field(repr=False)
     """`casehaven-budget-statement/1`."""
     words: str = field(repr=False)
-    """The same in words."""
+    """The same in the server's words; `casehaven budget verify` makes them anew from what was signed."""
     fingerprint: str
     """Of the key that signed; compare it with the deployment's over another channel."""
     signed: bytes = field(repr=False)
-    """`casehaven-signed-statement/1`, as a file that `casehaven budget verify` checks."""
+    """`casehaven-signed-statement/1`, as a file that `casehaven budget verify` checks. Its statement is `document`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,19 +54,31 @@ class Budgets:
         self._jobs = jobs
 
     def statement(self) -> Statement:
-        """Return the signed public statement."""
+        """Return the signed public statement. Its signature fits; whose it is, `fingerprint` says.
+
+        Raises:
+            UnexpectedAnswerError: it is not as it was signed.
+        """
         fields = Fields(self._jobs.ask("GET", "/v1/budgets/statement").result, "statement")
-        return Statement(
-            document=fields.inner("document").all,
-            words=fields.text("words", most=10_000_000),
-            fingerprint=fields.text("fingerprint"),
-            signed=fields.text("signed", most=50_000_000).encode("utf-8", "surrogatepass"),
-        )
+        signed = fields.text("signed", most=50_000_000).encode("utf-8", "surrogatepass")
+        return _verified(signed, fields.text("words", most=10_000_000))
 
     def allowances(self) -> Listing[Allowance]:
         """Return what is left of your fair share in each dataset that you may ask about."""
         fields = Fields(self._jobs.ask("GET", "/v1/budgets/allowances").result, "list of allowances")
         return Listing(fields.each("allowances", _allowance))
+
+
+def _verified(signed: bytes, words: str) -> Statement:
+    try:
+        fields = Fields(parse_json(signed, "the statement"), "statement")
+        document, key = fields.inner("statement").all, PublicKey.parse(fields.text("public_key"))
+        verify_statement(key, base64.b64decode(fields.text("signature"), validate=True), canonical_json(document))
+    except (JsonFaultError, PublicKeyError, BadSignatureError, ValueError):
+        raise UnexpectedAnswerError("the server's statement is not as it was signed") from None
+    if not is_plain(document):
+        raise UnexpectedAnswerError("the server's statement holds characters that no statement has")
+    return Statement(document=document, words=words, fingerprint=key.fingerprint, signed=signed)
 
 
 def _allowance(fields: Fields) -> Allowance:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Final, Self
 
 import httpx
@@ -13,6 +14,7 @@ from casehaven.client.answers import Answers
 from casehaven.client.budgets import Budgets
 from casehaven.client.datasets import Datasets
 from casehaven.client.errors import ServerAddressError
+from casehaven.client.fields import Fields
 from casehaven.client.jobs import Jobs
 from casehaven.client.people import People
 from casehaven.client.questions import Queries
@@ -22,6 +24,20 @@ from casehaven.client.transport import Patience, Transport
 from casehaven.client.uploads import Uploads
 
 SERVER_VARIABLE: Final = "CASEHAVEN_SERVER"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Principal:
+    """Whose token it is, and what it may do."""
+
+    handle: str
+    """The member's name in the deployment."""
+    organisation: str
+    roles: tuple[str, ...]
+    operations: tuple[str, ...]
+    """Such as `question.ask`."""
+    datasets: tuple[str, ...]
+    """Datasets that were granted to the member by name."""
 
 
 class Client:
@@ -80,6 +96,17 @@ class Client:
         if not server:
             raise ServerAddressError(f"no server: {SERVER_VARIABLE} is empty")
         return cls(server, Token.from_env(found))
+
+    def principal(self) -> Principal:
+        """Return whose token this is, and what it may do."""
+        fields = Fields(self._transport.json("GET", "/v1/principal"), "principal")
+        return Principal(
+            handle=fields.text("handle"),
+            organisation=fields.text("organisation"),
+            roles=fields.texts("roles"),
+            operations=fields.texts("operations"),
+            datasets=fields.texts("datasets"),
+        )
 
     @property
     def server(self) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from typing import Any, Final
 
 _MARKS: Final = (
@@ -25,6 +26,19 @@ def one_line(text: str, most: int = 200) -> str:
     """
     shown = _UNSAFE.sub("\ufffd", text[: most + 1])
     return shown if len(shown) <= most else shown[: most - 1] + "…"
+
+
+def is_plain(document: Any) -> bool:
+    """Tell whether every text in a document can be shown as it is.
+
+    >>> is_plain({"a": ["b"]}), is_plain({"a": ["b\\x1b[2J"]})
+    (True, False)
+    """
+    if isinstance(document, str):
+        return _UNSAFE.search(document) is None
+    if isinstance(document, Mapping):
+        return all(is_plain(one) for pair in document.items() for one in pair)
+    return not isinstance(document, list) or all(map(is_plain, document))
 
 
 def json_text(document: Any, *, indent: int | None = 2) -> str:

@@ -192,6 +192,7 @@ class Queries:
         document: Mapping[str, Any] | None = None,
         *,
         person_tokens: str = "separate",
+        as_of: str | None = None,
         key: str | None = None,
         progress: Progress | None = None,
         **parts: Any,
@@ -202,6 +203,7 @@ class Queries:
             datasets: organisation/dataset, or several.
             document: `casehaven-question/1`; in its place, the parts.
             person_tokens: of several organisations: `shared` where equal tokens mean the same person.
+            as_of: an earlier day, such as `2026-03-01`: what was stored on it costs nothing, and nobody is counted.
             key: of an attempt that did not finish: the same question under it is charged no second time.
             progress: is told of the job now and then.
             parts: see `question`.
@@ -212,6 +214,8 @@ class Queries:
             BadRequestError, NotThereError: see `quote`.
         """
         body = _body(datasets, document, person_tokens, parts)
+        if as_of is not None:
+            body["as_of"] = as_of
         used = new_key() if key is None else key
         job = self._jobs.ask("POST", "/v1/answers", body=body, key=used, progress=progress)
         fields = Fields(job.result, "result")

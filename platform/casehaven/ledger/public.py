@@ -174,22 +174,40 @@ def read_statement(path: Path) -> SignedStatement:
         BadSignatureError: the signature does not fit.
     """
     try:
-        unverified = parse_json(read_regular(path, limit=_LIMIT, follow=True), path.name)
-    except (JsonFaultError, NotRegularFileError, FileTooLargeError) as error:
+        data = read_regular(path, limit=_LIMIT, follow=True)
+    except (NotRegularFileError, FileTooLargeError) as error:
         raise BudgetStatementError(str(error)) from None
     except OSError as error:
         raise BudgetStatementError(f"{path} cannot be read: {error.strerror}") from None
+    return parse_statement(data, path.name)
+
+
+def parse_statement(data: bytes, name: str) -> SignedStatement:
+    """Read a signed statement from its bytes and check that its signature fits.
+
+    Args:
+        data: of the file.
+        name: for messages.
+
+    Raises:
+        BudgetStatementError: it is not the format.
+        BadSignatureError: the signature does not fit.
+    """
+    try:
+        unverified = parse_json(data, name)
+    except JsonFaultError as error:
+        raise BudgetStatementError(str(error)) from None
     expected = {"format", "statement", "public_key", "signature"}
     if not isinstance(unverified, dict) or set(unverified) != expected or unverified["format"] != SIGNED_FORMAT:
-        raise BudgetStatementError(f"{path.name}: expected the format {SIGNED_FORMAT}")
+        raise BudgetStatementError(f"{name}: expected the format {SIGNED_FORMAT}")
     document = unverified["statement"]
     if not isinstance(document, dict) or document.get("format") != STATEMENT_FORMAT:
-        raise BudgetStatementError(f"{path.name}: expected a statement of the format {STATEMENT_FORMAT}")
+        raise BudgetStatementError(f"{name}: expected a statement of the format {STATEMENT_FORMAT}")
     try:
         key = PublicKey.parse(str(unverified["public_key"]))
         signature = base64.b64decode(str(unverified["signature"]).encode("ascii"), validate=True)
     except (PublicKeyError, UnicodeEncodeError, binascii.Error):
-        raise BudgetStatementError(f"{path.name}: key and signature must be base64") from None
+        raise BudgetStatementError(f"{name}: key and signature must be base64") from None
     verify_statement(key, signature, canonical_json(document))
     return SignedStatement(document=document, public_key=key, signature=signature)
 
