@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
 
 from casehaven.blocks import schema_blocks
 from casehaven.vault.datasets import Dataset
 from casehaven.vault.snapshots import Tokens
 from caseschemas import CaseSchema, SchemaAttribute
-from casesynth.answers.grammar import Numbers
+from casesynth.answers.grammar import Levels, Numbers, parse_question
 from casesynth.answers.question import Question
 from casesynth.canonical import JsonValue, canonical_json
+from casesynth.domain import Domain
 
 PURPOSE: Final = "pooled_statistics"
 """What people consented to who are counted in answers."""
@@ -100,6 +101,27 @@ class SnapshotFacts:
 def public_numbers(schema: CaseSchema) -> Numbers:
     """Return the lowest and the highest number that each value stands for: bands of numbers, and years of dates."""
     return {attribute.name: found for attribute in schema.analysis if (found := _numbers(attribute)) is not None}
+
+
+def public_levels(schema: CaseSchema) -> Levels:
+    """Return the coarser levels of attributes that may be counted: the schema's hierarchies, by their codes."""
+    counted = {attribute.name for attribute in schema.analysis}
+    return {
+        hierarchy.name: (hierarchy.attribute, tuple((parent.code, parent.members) for parent in hierarchy.parents))
+        for hierarchy in schema.hierarchies
+        if hierarchy.attribute in counted and hierarchy.name not in counted
+    }
+
+
+def parsed_question(unverified: bytes | Mapping[str, Any], schema: CaseSchema, domain: Domain) -> Question:
+    """Read a question about people under a schema, with all that the schema makes public.
+
+    Raises:
+        QuestionError: it does not fit; names the place.
+    """
+    return parse_question(
+        unverified, domain, public_numbers(schema), blocks=schema_blocks(schema), levels=public_levels(schema)
+    )
 
 
 def _numbers(attribute: SchemaAttribute) -> tuple[tuple[float, float] | None, ...] | None:

@@ -1,7 +1,10 @@
 """Questions to a released bundle: answered from its model, at no charge, because what was published is paid for.
 
-1. Counts alone, of people, over at most three attributes: the length up to which the release's intervals were judged.
+1. Counts and percentages of people, over at most three attributes: the length up to which the release's intervals were judged.
 2. Estimates and intervals are the release's own, and what privacy rule 25 hides in it is hidden here.
+3. A percentage is of those who answered: a part and all other answers of its line, each with an interval. How their errors go together is not known, so both intervals are
+   widened until both hold in 95 of 100 cases, however they do (Bonferroni), and the percentage is least where the part is least and the rest is most. Where one
+   percentage of a line is hidden alone, the smallest of the others is hidden with it.
 """
 
 from __future__ import annotations
@@ -9,15 +12,24 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator
+from statistics import NormalDist
+from typing import Final
+
+import numpy as np
 
 from casehaven.queries.errors import OtherUnitError
 from casehaven.releases.published import PublishedRelease
 from casesynth.aggregates import LENGTH
 from casesynth.answers.answer import AnswerRow
-from casesynth.answers.question import Condition, Counts, Every, Fact, Question, Split
+from casesynth.answers.hiding import without_lone
+from casesynth.answers.question import Condition, Counts, Every, Fact, Percentages, Question, Split
 from casesynth.estimates import Combination
+from casesynth.report.words import Estimate
 
 Place = tuple[str, frozenset[int]]
+
+_BOTH: Final = NormalDist().inv_cdf(1 - 0.05 / 4) / NormalDist().inv_cdf(1 - 0.05 / 2)
+"""How much wider intervals are of which two hold together in 95 of 100 cases."""
 
 
 def released_rows(question: Question, release: PublishedRelease) -> tuple[AnswerRow, ...]:
@@ -28,9 +40,11 @@ def released_rows(question: Question, release: PublishedRelease) -> tuple[Answer
     """
     if question.registered is not None:
         raise OtherUnitError("a release does not tell in which years people were first registered")
-    if question.unit is not None or not isinstance(question.show, Counts) or question.totals:
-        raise OtherUnitError("a release answers counts of people, without totals")
+    if question.unit is not None or not isinstance(question.show, Counts | Percentages) or question.totals:
+        raise OtherUnitError("a release answers counts and percentages of people, without totals")
     conditions = _conditions(question)
+    if isinstance(question.show, Percentages):
+        return tuple(_percentages(question, release, conditions))
     return tuple(_rows(question, release, conditions))
 
 
@@ -65,6 +79,53 @@ def _rows(question: Question, release: PublishedRelease, conditions: list[Place]
             high=float(math.ceil(found.high)) if seen else None,
             answered=all(answered for _, _, answered in chosen),
         )
+
+
+def _percentages(question: Question, release: PublishedRelease, conditions: list[Place]) -> Iterator[AnswerRow]:
+    axes = []
+    for axis in question.by:
+        if not isinstance(axis, Split):
+            raise OtherUnitError("a release answers percentages of attributes with one value for each person")
+        axes.append(axis)
+    last = axes[-1]
+    known = [part for part in last.parts if part.answered]
+    for chosen in itertools.product(*(axis.parts for axis in axes[:-1])):
+        of = [(axis.attribute, part.positions) for axis, part in zip(axes, chosen, strict=False)] + conditions
+        whole = release.estimates.union(
+            _union(release, [*of, (last.attribute, frozenset[int]().union(*(part.positions for part in known)))])
+        )
+        shares = []
+        for part in known:
+            rest = frozenset[int]().union(*(other.positions for other in known if other is not part))
+            inside, outside = (
+                release.estimates.union(_union(release, [*of, (last.attribute, positions)]))
+                for positions in (part.positions, rest)
+            )
+            shares.append((inside, _share(inside, outside)))
+        seen = np.array([part.shown and whole.shown for part, _ in shares])
+        if whole.shown:
+            seen = without_lone(seen, np.array([part.value for part, _ in shares]), np.ones(1, bool), 0)
+        for part, (_, share), shown in zip(known, shares, seen.tolist(), strict=True):
+            low, estimate, high = (100 * number for number in share)
+            yield AnswerRow(
+                cell=tuple((axis.attribute, one.label) for axis, one in zip(axes, (*chosen, part), strict=True)),
+                kind="percentage",
+                estimate=estimate if shown else None,
+                low=low if shown else None,
+                high=high if shown else None,
+                answered=all(one.answered for one in chosen),
+            )
+
+
+def _share(part: Estimate, rest: Estimate) -> tuple[float, float, float]:
+    """Return lowest, estimated and highest share of a part in itself and the rest (rule 3)."""
+    low, high = (max(part.value + sign * _BOTH * part.half_width, 0.0) for sign in (-1, 1))
+    rest_low, rest_high = (max(rest.value + sign * _BOTH * rest.half_width, 0.0) for sign in (-1, 1))
+
+    def share(one: float, other: float) -> float:
+        return min(max(one / (one + other), 0.0), 1.0) if one + other > 0 else 0.0
+
+    return share(low, rest_high), share(max(part.value, 0.0), max(rest.value, 0.0)), share(high, rest_low)
 
 
 def _single(fact: Fact) -> Place:

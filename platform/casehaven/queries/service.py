@@ -37,7 +37,7 @@ from casehaven.ledger import (
 from casehaven.queries.attempts import Step, alone, no_failpoint
 from casehaven.queries.errors import AnswerNotYetError, ChargedFailureError, NoAnswerOfThatDayError
 from casehaven.queries.held import HeldPeople
-from casehaven.queries.public_facts import PURPOSE, SnapshotFacts, public_numbers
+from casehaven.queries.public_facts import PURPOSE, SnapshotFacts, parsed_question
 from casehaven.queries.stored import Stored, Tables, accuracy_of, answers_it, shown
 from casehaven.queries.ticks import Ticks, job_class, schedule
 from casehaven.vault.datasets import Dataset
@@ -51,7 +51,6 @@ from casesynth.answers import (
     RecordTable,
     answer_document,
     measure_answer,
-    parse_question,
     plan_answer,
     question_digest,
     rehearse,
@@ -132,7 +131,7 @@ class Queries:
             QuestionError: it does not fit; names the place.
         """
         facts = self.facts
-        return parse_question(document, facts.datasets[0].domain, public_numbers(facts.schema), facts.blocks)
+        return parsed_question(document, facts.schema, facts.datasets[0].domain)
 
     def quote(self, question: Question) -> Quote:
         """Return what a question costs.

@@ -3,7 +3,8 @@
 from casesynth.answers.answer import AnswerRow, answer_rows, rehearse
 from casesynth.answers.counted import NoisyTable, RecordTable, measure_answer
 from casesynth.answers.document import answer_document, read_stored, stored_document
-from casesynth.answers.grammar import QuestionError, parse_question
+from casesynth.answers.fields import QuestionError
+from casesynth.answers.grammar import parse_question
 from casesynth.answers.plan import AnswerPlan, AnswerPlanError, helping, plan_answer, question_digest
 from casesynth.answers.question import CountTable, Question
 

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from casesynth.answers.conditions import ConditionError, everybody, normal, written
 from casesynth.answers.faults import fault_of
+from casesynth.answers.fields import LABEL_MAX, QuestionError, a_label, a_list, a_number, a_whole_number, an_object
 from casesynth.answers.question import (
     ALL,
     QUESTION_FORMAT,
@@ -43,7 +44,6 @@ from casesynth.answers.question import (
 from casesynth.answers.written import written_axis, written_show
 from casesynth.canonical import JsonFaultError, JsonValue, parse_json
 from casesynth.domain import Attribute, Domain
-from casesynth.errors import CasesynthError
 from casesynth.privacy.accounting import EPSILON_MAX, EPSILON_MIN
 
 QUESTION_BYTES: Final = 65_536
@@ -54,19 +54,22 @@ CONDITIONS_MAX: Final = 32
 DEPTH_MAX: Final = 4
 RECORDS_MAX: Final = 100
 LEVELS_MAX: Final = 19
-LABEL_MAX: Final = 80
 WITHIN_MAX: Final = 1_000_000_000
 
 Numbers = Mapping[str, tuple[tuple[float, float] | None, ...]]
 """Per attribute, per value: its lowest and highest number; public, of the schema."""
 
 
-class QuestionError(CasesynthError):
-    """A question that the grammar or the domain does not know; says where, what came and what was expected."""
+Levels = Mapping[str, tuple[str, tuple[tuple[str, tuple[str, ...]], ...]]]
+"""Per coarser level of an attribute: the attribute, and label and codes of each group; public, of the schema."""
 
 
 def parse_question(
-    unverified: bytes | Mapping[str, Any], domain: Domain, numbers: Numbers | None = None, blocks: Sequence[str] = ()
+    unverified: bytes | Mapping[str, Any],
+    domain: Domain,
+    numbers: Numbers | None = None,
+    blocks: Sequence[str] = (),
+    levels: Levels | None = None,
 ) -> Question:
     """Return a question that fits the domain.
 
@@ -75,6 +78,7 @@ def parse_question(
         domain: the public value lists.
         numbers: which numbers the values of an attribute stand for, where a schema says so.
         blocks: public list of the years of first registration that a question may name; "" for people of whom it is not known.
+        levels: coarser levels that may be axes, such as the region of a country.
 
     Raises:
         QuestionError: it does not fit; names the place.
@@ -87,7 +91,8 @@ def parse_question(
             document = parse_json(unverified, "the question")
         except JsonFaultError as error:
             raise QuestionError(str(error)) from None
-    return _Reader(domain=domain, numbers=numbers or {}, blocks=tuple(blocks)).question(document)
+    reader = _Reader(domain=domain, numbers=numbers or {}, blocks=tuple(blocks), levels=levels or {})
+    return reader.question(document)
 
 
 @dataclass(kw_only=True)
@@ -95,16 +100,17 @@ class _Reader:
     domain: Domain
     numbers: Numbers
     blocks: tuple[str, ...]
+    levels: Levels
     conditions: int = 0
 
     def question(self, raw: object) -> Question:
         optional = {"format", "count", "by", "where", "show", "totals", "registered"}
-        fields = _object(raw, "", needed={"accuracy"}, optional=optional)
+        fields = an_object(raw, "", needed={"accuracy"}, optional=optional)
         if fields.get("format", QUESTION_FORMAT) != QUESTION_FORMAT:
             raise QuestionError(f"/format: expected {QUESTION_FORMAT!r}")
         by = [
             self.axis(entry, f"/by/{place}")
-            for place, entry in enumerate(_list(fields.get("by", []), "/by", most=AXES_MAX))
+            for place, entry in enumerate(a_list(fields.get("by", []), "/by", most=AXES_MAX))
         ]
         show = self.show(fields.get("show", "counts"), by)
         if isinstance(show, Mean | Quantiles):
@@ -142,7 +148,7 @@ class _Reader:
 
     def registered(self, raw: object) -> tuple[str, ...] | None:
         """Return the years of first registration that are read, in the order of the list; None for all of them."""
-        named = _list(raw, "/registered", least=1, most=max(len(self.blocks), 1))
+        named = a_list(raw, "/registered", least=1, most=max(len(self.blocks), 1))
         for place, year in enumerate(named):
             if not isinstance(year, str) or year not in self.blocks:
                 raise QuestionError(f"/registered/{place}: expected a year of the datasets' schema, or '' for unknown")
@@ -153,17 +159,19 @@ class _Reader:
     def unit(self, raw: object) -> Records | None:
         if raw == "people":
             return None
-        fields = _object(raw, "/count", needed={"records"}, instead="'people'")
-        inner = _object(fields["records"], "/count/records", needed={"at_most"})
-        return Records(at_most=_whole(inner["at_most"], "/count/records/at_most", 1, RECORDS_MAX))
+        fields = an_object(raw, "/count", needed={"records"}, instead="'people'")
+        inner = an_object(fields["records"], "/count/records", needed={"at_most"})
+        return Records(at_most=a_whole_number(inner["at_most"], "/count/records/at_most", 1, RECORDS_MAX))
 
     # --- axes ---
 
     def axis(self, raw: object, place: str) -> Axis:
         if isinstance(raw, str):
+            if raw in self.levels:
+                return self.level(raw, place)
             attribute = self.attribute(raw, place)
             return self.listed(attribute) if attribute.multi else self.whole(attribute.name)
-        fields = _object(
+        fields = an_object(
             raw,
             place,
             needed=set(),
@@ -171,7 +179,7 @@ class _Reader:
             instead="an attribute",
         )
         if "facts" in fields:
-            _object(raw, place, needed={"label", "facts"})
+            an_object(raw, place, needed={"label", "facts"})
             return self.facts(fields, place)
         attribute = self.attribute(fields.get("attribute"), f"{place}/attribute")
         if attribute.multi and len(fields) > 1:
@@ -182,8 +190,15 @@ class _Reader:
             if fields["period"] != "year":
                 raise QuestionError(f"{place}/period: expected 'year'")
             return self.years(attribute, place)
-        _object(raw, place, needed={"attribute", "groups"})
+        an_object(raw, place, needed={"attribute", "groups"})
         return self.grouped(attribute, fields["groups"], f"{place}/groups")
+
+    def level(self, name: str, place: str) -> Axis:
+        of, groups = self.levels[name]
+        written = [{"label": label, "codes": codes} for label, codes in groups]
+        if not self.domain.attribute(of).multi:
+            return self.grouped(self.domain.attribute(of), written, place)
+        return self.facts({"label": name, "facts": [{"attribute": of, **entry} for entry in written]}, place)
 
     def whole(self, name: str) -> Split:
         attribute = self.domain.attribute(name)
@@ -204,13 +219,13 @@ class _Reader:
 
     def grouped(self, attribute: Attribute, raw: object, place: str) -> Split:
         groups: list[tuple[str, frozenset[int]]] = []
-        for number, entry in enumerate(_list(raw, place, least=1, most=len(attribute.values))):
+        for number, entry in enumerate(a_list(raw, place, least=1, most=len(attribute.values))):
             where = f"{place}/{number}"
-            fields = _object(entry, where, needed={"label", "codes"})
+            fields = an_object(entry, where, needed={"label", "codes"})
             codes = self.codes(attribute, fields["codes"], f"{where}/codes")
             if any(codes & other for _, other in groups):
                 raise QuestionError(f"{where}/codes: a value is in two groups")
-            groups.append((_label(fields["label"], f"{where}/label"), codes))
+            groups.append((a_label(fields["label"], f"{where}/label"), codes))
         labels = [label for label, _ in groups]
         used = {REST, ALL, *(attribute.values[position] for position in attribute.missing)}
         if len(set(labels)) != len(labels) or used & set(labels):
@@ -236,19 +251,19 @@ class _Reader:
 
     def facts(self, fields: Mapping[str, Any], place: str) -> FactAxis:
         facts, about = [], []
-        for number, entry in enumerate(_list(fields["facts"], f"{place}/facts", least=1, most=FACTS_MAX)):
+        for number, entry in enumerate(a_list(fields["facts"], f"{place}/facts", least=1, most=FACTS_MAX)):
             where = f"{place}/facts/{number}"
-            inner = _object(entry, where, needed={"label", "attribute", "codes"})
+            inner = an_object(entry, where, needed={"label", "attribute", "codes"})
             attribute = self.attribute(inner["attribute"], f"{where}/attribute")
             codes = self.codes(attribute, inner["codes"], f"{where}/codes")
             about.append((attribute, codes))
-            facts.append(Fact(label=_label(inner["label"], f"{where}/label"), holds=((attribute.name, codes),)))
+            facts.append(Fact(label=a_label(inner["label"], f"{where}/label"), holds=((attribute.name, codes),)))
         if len({fact.label for fact in facts}) != len(facts):
             raise QuestionError(f"{place}/facts: expected another label for each fact")
         known = all(not codes & attribute.missing for attribute, codes in about)
         attributes = {attribute.name: attribute for attribute, _ in about}
         return FactAxis(
-            label=_label(fields["label"], f"{place}/label"),
+            label=a_label(fields["label"], f"{place}/label"),
             facts=tuple(facts),
             answered=self._answered([attributes[name] for name in sorted(attributes)]) if known else None,
         )
@@ -267,13 +282,13 @@ class _Reader:
 
     def condition(self, raw: object, place: str, depth: int) -> Where:
         keys = {"attribute", "equals", "in", "between", "all", "any"}
-        fields = _object(raw, place, needed=set(), optional=keys)
+        fields = an_object(raw, place, needed=set(), optional=keys)
         for word, kind in (("all", Every), ("any", Some)):
             if word in fields:
-                _object(raw, place, needed={word})
+                an_object(raw, place, needed={word})
                 if depth >= DEPTH_MAX:
                     raise QuestionError(f"{place}: conditions nest at most {DEPTH_MAX} deep")
-                entries = _list(fields[word], f"{place}/{word}", least=1, most=CONDITIONS_MAX)
+                entries = a_list(fields[word], f"{place}/{word}", least=1, most=CONDITIONS_MAX)
                 return kind(
                     parts=tuple(
                         self.condition(entry, f"{place}/{word}/{number}", depth + 1)
@@ -296,7 +311,7 @@ class _Reader:
         raise QuestionError(f"{place}: expected an attribute with one of equals, in and between; or all; or any")
 
     def between(self, attribute: Attribute, raw: object, place: str) -> frozenset[int]:
-        ends = _list(raw, f"{place}/between", least=2, most=2)
+        ends = a_list(raw, f"{place}/between", least=2, most=2)
         first, last = (next(iter(self.codes(attribute, [end], f"{place}/between"))) for end in ends)
         if attribute.multi or {first, last} & attribute.missing or first > last:
             raise QuestionError(
@@ -312,7 +327,7 @@ class _Reader:
         if raw == "percentages":
             return Percentages()
         optional = {"mean", "median", "quantiles", "of", "changes", "bounds"}
-        fields = _object(raw, "/show", needed=set(), optional=optional, instead="'counts', 'percentages'")
+        fields = an_object(raw, "/show", needed=set(), optional=optional, instead="'counts', 'percentages'")
         if set(fields) == {"changes"}:
             name = self.attribute(fields["changes"], "/show/changes").name
             if name not in [axis.attribute for axis in by if isinstance(axis, Split)]:
@@ -322,8 +337,8 @@ class _Reader:
             return Quantiles(attribute=self.single(fields["median"], "/show/median").name, levels=(0.5,))
         if set(fields) == {"quantiles", "of"}:
             levels = [
-                _number(level, f"/show/quantiles/{number}", 0.01, 0.99)
-                for number, level in enumerate(_list(fields["quantiles"], "/show/quantiles", least=1, most=LEVELS_MAX))
+                a_number(level, f"/show/quantiles/{number}", 0.01, 0.99)
+                for number, level in enumerate(a_list(fields["quantiles"], "/show/quantiles", least=1, most=LEVELS_MAX))
             ]
             return Quantiles(attribute=self.single(fields["of"], "/show/of").name, levels=tuple(sorted(set(levels))))
         if "mean" in fields and set(fields) <= {"mean", "bounds"}:
@@ -335,14 +350,14 @@ class _Reader:
         raise QuestionError("/show: expected counts, percentages, changes, mean, median, or quantiles with of")
 
     def bounds(self, attribute: Attribute, raw: object) -> tuple[tuple[float, float] | None, ...]:
-        given = _object(raw, "/show/bounds", needed=set(), optional=set(attribute.values))
+        given = an_object(raw, "/show/bounds", needed=set(), optional=set(attribute.values))
         known = self.numbers.get(attribute.name, (None,) * len(attribute.values))
         found: list[tuple[float, float] | None] = []
         for position, code in enumerate(attribute.values):
             ends = known[position]
             if code in given:
                 place = f"/show/bounds/{code[:LABEL_MAX]}"
-                low, high = (_number(end, place, -1e9, 1e9) for end in _list(given[code], place, least=2, most=2))
+                low, high = (a_number(end, place, -1e9, 1e9) for end in a_list(given[code], place, least=2, most=2))
                 if low > high:
                     raise QuestionError(f"{place}: expected the lower end first")
                 ends = (low, high)
@@ -372,7 +387,7 @@ class _Reader:
 
     def codes(self, attribute: Attribute, raw: object, place: str) -> frozenset[int]:
         found = set()
-        for number, code in enumerate(_list(raw, place, least=1, most=len(attribute.values))):
+        for number, code in enumerate(a_list(raw, place, least=1, most=len(attribute.values))):
             if code not in attribute.values or not isinstance(code, str):
                 raise QuestionError(f"{place}/{number}: expected a value of {attribute.name}")
             position = attribute.values.index(code)
@@ -385,50 +400,9 @@ class _Reader:
 
 
 def _accuracy(raw: object) -> Accuracy:
-    fields = _object(raw, "/accuracy", needed=set(), optional={"within_people", "epsilon"})
+    fields = an_object(raw, "/accuracy", needed=set(), optional={"within_people", "epsilon"})
     if set(fields) == {"within_people"}:
-        return WithinPeople(people=_number(fields["within_people"], "/accuracy/within_people", 1, WITHIN_MAX))
+        return WithinPeople(people=a_number(fields["within_people"], "/accuracy/within_people", 1, WITHIN_MAX))
     if set(fields) == {"epsilon"}:
-        return AtEpsilon(epsilon=_number(fields["epsilon"], "/accuracy/epsilon", EPSILON_MIN, EPSILON_MAX))
+        return AtEpsilon(epsilon=a_number(fields["epsilon"], "/accuracy/epsilon", EPSILON_MIN, EPSILON_MAX))
     raise QuestionError("/accuracy: expected within_people or epsilon")
-
-
-# --- JSON, strictly ---
-
-
-def _object(
-    raw: object, place: str, *, needed: set[str], optional: set[str] | None = None, instead: str = ""
-) -> Mapping[str, Any]:
-    allowed = needed | (optional or set())
-    if not isinstance(raw, Mapping) or not needed <= set(raw) or not set(raw) <= allowed:
-        unknown = sorted(str(key)[:LABEL_MAX] for key in set(raw) - allowed)[:1] if isinstance(raw, Mapping) else []
-        what = f", got the unknown key {unknown[0]!r}" if unknown else ""
-        keys = ", ".join(sorted(allowed)[:12]) or "no key"
-        raise QuestionError(
-            f"{place or '/'}: expected {instead + ' or ' if instead else ''}an object with {keys}{what}"
-        )
-    return raw
-
-
-def _list(raw: object, place: str, *, least: int = 0, most: int) -> Sequence[Any]:
-    if not isinstance(raw, list | tuple) or not least <= len(raw) <= most:
-        raise QuestionError(f"{place}: expected a list of {least} to {most} entries")
-    return raw
-
-
-def _whole(raw: object, place: str, low: int, high: int) -> int:
-    if isinstance(raw, bool) or not isinstance(raw, int) or not low <= raw <= high:
-        raise QuestionError(f"{place}: expected a whole number from {low} to {high}")
-    return raw
-
-
-def _number(raw: object, place: str, low: float, high: float) -> float:
-    if isinstance(raw, bool) or not isinstance(raw, int | float) or not low <= raw <= high:
-        raise QuestionError(f"{place}: expected a number from {low:g} to {high:g}")
-    return float(raw)
-
-
-def _label(raw: object, place: str) -> str:
-    if not isinstance(raw, str) or not 1 <= len(raw) <= LABEL_MAX or not raw.isprintable():
-        raise QuestionError(f"{place}: expected a text of 1 to {LABEL_MAX} characters")
-    return raw

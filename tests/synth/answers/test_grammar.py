@@ -33,6 +33,7 @@ UNDERSTOOD: dict[str, dict[str, Any]] = {
     "groups": {"by": [{"attribute": "age", "groups": [{"label": "child", "codes": ["0-17"]}]}]},
     "years of months": {"by": [{"attribute": "month", "period": "year"}]},
     "facts": {"by": [{"label": "x", "facts": [{"label": "a", "attribute": "sex", "codes": ["f"]}]}]},
+    "years of first registration": {"registered": ["2019", ""]},
     "equals": {"where": {"attribute": "sex", "equals": "f"}},
     "in": {"where": {"attribute": "means", "in": ["debt", "papers"]}},
     "between": {"where": {"attribute": "age", "between": ["0-17", "18-29"]}},
@@ -55,7 +56,10 @@ UNDERSTOOD: dict[str, dict[str, Any]] = {
 def test_what_is_understood_is_in_the_published_schema_and_read_twice_the_same(name: str) -> None:
     document = {**AT, **UNDERSTOOD[name]}
     jsonschema.validate(document, SCHEMA)
-    one, other = parse_question(document, DOMAIN), parse_question(json.dumps(document).encode(), DOMAIN)
+    one, other = (
+        parse_question(document, DOMAIN, blocks=("", "2019", "2020")),
+        parse_question(json.dumps(document).encode(), DOMAIN, blocks=("", "2019", "2020")),
+    )
     assert one == other and question_digest(one) == question_digest(other)
 
 
@@ -179,7 +183,10 @@ def test_two_ways_to_ask_the_same_have_one_name(pair: tuple[dict[str, Any], dict
 
 
 def test_different_questions_have_different_names() -> None:
-    names = {question_digest(parse_question({**AT, **document}, DOMAIN)) for document in UNDERSTOOD.values()}
+    names = {
+        question_digest(parse_question({**AT, **document}, DOMAIN, blocks=("", "2019", "2020")))
+        for document in UNDERSTOOD.values()
+    }
     assert len(names) == len(UNDERSTOOD) - 2  # by sex in two ways; everybody at another accuracy
 
 
@@ -215,3 +222,39 @@ def test_conditions_on_several_values_are_not_merged_where_all_have_to_hold() ->
     assert isinstance(where, Every) and len(where.parts) == 2
     either = parse_question({**AT, "where": {"any": both["all"]}}, DOMAIN).where
     assert either == Condition(attribute="means", positions=frozenset({2, 3}))
+
+
+# --- coarser levels and years of first registration ---
+
+LEVELS = {
+    "minor": ("age", (("child", ("0-17",)), ("adult", ("18-29", "30+")))),
+    "kind": ("means", (("force", ("threats",)), ("other", ("debt", "papers")))),
+}
+
+
+def test_a_coarser_level_is_the_same_question_as_its_groups() -> None:
+    groups = [{"label": "child", "codes": ["0-17"]}, {"label": "adult", "codes": ["18-29", "30+"]}]
+    named = parse_question({"by": ["minor"], **AT}, DOMAIN, levels=LEVELS)
+    written = parse_question({"by": [{"attribute": "age", "groups": groups}], **AT}, DOMAIN)
+    assert question_digest(named) == question_digest(written)
+    (axis,) = named.by
+    assert isinstance(axis, Split) and [part.label for part in axis.parts] == ["child", "adult", ""]
+    (facts,) = parse_question({"by": ["kind"], **AT}, DOMAIN, levels=LEVELS).by
+    assert isinstance(facts, FactAxis) and [fact.label for fact in facts.facts] == ["force", "other"]
+    with pytest.raises(QuestionError, match="/by/0"):
+        parse_question({"by": ["minor"], **AT}, DOMAIN)
+
+
+def test_years_of_first_registration_make_another_question_unless_they_are_all() -> None:
+    blocks = ("", "2019", "2020")
+    plain = question_digest(parse_question({"by": ["sex"], **AT}, DOMAIN, blocks=blocks))
+    found = {
+        years: parse_question({"by": ["sex"], "registered": list(years), **AT}, DOMAIN, blocks=blocks)
+        for years in (("2019",), ("2020", "2019"), ("2019", "2020"), ("2020", "", "2019"))
+    }
+    assert question_digest(found["2020", "", "2019"]) == plain and found["2020", "", "2019"].registered is None
+    assert found["2020", "2019"].canonical == found["2019", "2020"].canonical
+    assert len({plain, *map(question_digest, found.values())}) == 3
+    assert found["2020", "2019"].registered == ("2019", "2020")
+    with pytest.raises(QuestionError, match="/registered/0"):
+        parse_question({"registered": ["2019"], **AT}, DOMAIN)
