@@ -17,12 +17,12 @@ from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp
 
-from casehaven.core.boundary import Boundary, Metrics
+from casehaven.core.boundary import TOO_LARGE, Boundary, Metrics
 from casehaven.core.openapi import document
 from casehaven.core.problems import MEDIA_TYPE, Problem, place_of, problem_of
-from casehaven.core.request_errors import BodyError
+from casehaven.core.request_errors import BodyError, BodyTooLargeError
 from casehaven.core.routing import GuardedRouter, check_declared
-from casehaven.core.web import Service
+from casehaven.core.web import BODY_BYTES, Service
 from casehaven.errors import CasehavenError
 from casehaven.organisations.errors import NotFoundError
 from casehaven.signin.site import Site
@@ -123,8 +123,10 @@ def _invalid(_: Request, error: Exception) -> Response:
     return _answer(problem_of(BodyError("; ".join(faults))))
 
 
-def _http(_: Request, error: Exception) -> Response:
+def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
+    if getattr(request.state, TOO_LARGE, False):
+        return _answer(problem_of(BodyTooLargeError(f"the body is larger than {BODY_BYTES} bytes")))
     if error.status_code == 404:
         return _answer(problem_of(NotFoundError()))
     code = {405: "method-not-allowed", 400: "request"}.get(error.status_code, "request")

@@ -39,6 +39,8 @@ HEADERS: Final = {
 HSTS: Final = "max-age=63072000; includeSubDomains"
 """Where the service is reached by HTTPS."""
 
+TOO_LARGE: Final = "body_too_large"
+"""In the state of a request whose body went beyond its bound."""
 UNKNOWN: Final = "/{other}"
 """What a path that no route has is called."""
 
@@ -68,10 +70,6 @@ class Metrics:
         for (route, bound), count in durations:
             made.append(f'casehaven_request_milliseconds_total{{route="{route}",le="{bound}"}} {count}')
         return made
-
-
-class _TooLarge(BodyTooLargeError):
-    """The body goes beyond its bound while it is read."""
 
 
 @dataclass
@@ -147,7 +145,8 @@ class Boundary:
             if message["type"] == "http.request":
                 size += len(message.get("body", b""))
                 if size > BODY_BYTES:
-                    raise _TooLarge(f"the body is larger than {BODY_BYTES} bytes")
+                    scope["state"][TOO_LARGE] = True  # what reads bodies makes another error of this one
+                    raise BodyTooLargeError(f"the body is larger than {BODY_BYTES} bytes")
             return message
 
         return bounded

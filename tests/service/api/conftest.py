@@ -293,7 +293,7 @@ def take_in(steward: Caller, dataset: str, file: bytes) -> None:
     steward.done(f"{place}/commit", {"mapping": found["mapping"], "leave_refused": True})
 
 
-def furnish(running: RunningService, people: int = 300) -> House:
+def furnish(running: RunningService, people: int = 150) -> House:
     """Fill an empty service."""
     stewards = {name: running.organisation(name) for name in ("north", "south")}
     for seed, steward in enumerate(stewards.values()):
@@ -306,7 +306,7 @@ def furnish(running: RunningService, people: int = 300) -> House:
     north = stewards["north"]
     running.organisation("lab", Kind.RESEARCH)
     running.organisation("ministry", Kind.POLICY)
-    operator = running.organisation("hosts", Kind.DEPLOYMENT)
+    running.organisation("hosts", Kind.DEPLOYMENT)
     researcher = running.member("lab", "rosa", Role.RESEARCHER)
     granted = north.call("PUT", "/v1/datasets/north/cases/grants/rosa", body={"allowance_nano_rho": 20_000_000})
     assert granted.status_code == 200, granted.text
@@ -318,7 +318,7 @@ def furnish(running: RunningService, people: int = 300) -> House:
         officer=running.member("north", "otto", Role.PRIVACY_OFFICER),
         researcher=researcher,
         policymaker=running.member("ministry", "petra", Role.POLICYMAKER),
-        operator=operator,
+        operator=running.member("hosts", "oscar", Role.OPERATOR),
         person=f"{CANARY}-0-1",
     )
 

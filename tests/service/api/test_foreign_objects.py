@@ -1,0 +1,133 @@
+"""Every route with every other organisation's objects answers 404, in the very bytes that it answers for what is not there (threat 15). Made from the table of routes."""
+
+from __future__ import annotations
+
+import importlib
+import re
+import secrets
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+import pytest
+
+from casehaven.api import ROUTERS
+from casehaven.core.routing import OPEN, OPERATION, GuardedRouter
+from casehaven.organisations.access import Operation
+from casehaven.organisations.roles import Kind, Role, rights_of
+
+if TYPE_CHECKING:
+    from tests.service.api.conftest import Caller, House
+
+ROUTES = sorted(
+    (next(iter(route.methods)), route.path, str(route.openapi_extra[OPERATION]))
+    for module in ROUTERS
+    for route in importlib.import_module(module).router.routes
+    if route.openapi_extra[OPERATION] != OPEN
+)
+"""Method, path and operation of every route that needs somebody to be signed in."""
+
+WITH_ORGANISATION = [found for found in ROUTES if "{organisation}" in found[1]]
+BODIES: dict[str, Any] = {
+    "/v1/releases/{release}/decision": {"decision": "publish"},
+    "/v1/datasets/{organisation}/{dataset}/uploads/{upload}/proposal": {},
+    "/v1/datasets/{organisation}/{dataset}/uploads/{upload}/commit": {},
+}
+"""Where the object is looked for after the body was read."""
+
+OPERATES_EVERYWHERE = {
+    (right.operation, role)
+    for role, kind in ((Role.OPERATOR, Kind.DEPLOYMENT), (Role.POLICYMAKER, Kind.POLICY))
+    for right in rights_of(kind, {role})
+    if right.reach.value == "deployment"
+}
+
+
+def filled(path: str, **values: str) -> str:
+    """Return a path with its parameters."""
+    rest = {"handle": "south-steward", "role": "caseworker", "dataset": "cases", "name": "manifest.json", **values}
+    return re.sub(r"\{(\w+)\}", lambda found: rest.get(found[1], secrets.token_hex(16)), path)
+
+
+def send(who: Caller, method: str, path: str, template: str) -> tuple[int, bytes]:
+    """Send a request that is well formed, and return what was answered."""
+    body = BODIES.get(template) if method in ("POST", "PUT", "PATCH") else None
+    answer = who.call(method, path, body=body, key=uuid4().hex, wait=0)
+    return answer.status_code, answer.content
+
+
+def test_the_table_holds_every_kind_of_object() -> None:
+    assert len(ROUTES) > 45
+    assert {"{job}", "{upload}", "{release}", "{organisation}", "{dataset}"} <= {
+        name for _, path, _ in ROUTES for name in re.findall(r"\{\w+\}", path)
+    }
+
+
+@pytest.mark.parametrize(("method", "path", "operation"), WITH_ORGANISATION, ids=lambda value: str(value))
+def test_an_object_of_another_organisation_is_answered_as_one_that_is_not_there(
+    house: House, method: str, path: str, operation: str
+) -> None:
+    for role, who in house.everybody.items():
+        if (Operation(operation), Role(role)) in OPERATES_EVERYWHERE:
+            continue
+        theirs = send(who, method, filled(path, organisation="south"), path)
+        nobodys = send(who, method, filled(path, organisation="nowhere"), path)
+        assert theirs == nobodys, role
+        assert theirs[0] == 404, role
+
+
+def _south_objects(house: House) -> dict[str, str]:
+    """Make an upload and a job of south's, and return their ids."""
+    place = "/v1/datasets/south/cases/uploads"
+    sent = house.south.call("POST", place, content=b"a,b\n1,2\n", key=uuid4().hex)
+    asked = house.south.post(
+        "/v1/quotes",
+        {"datasets": ["south/cases"], "question": {"by": ["gender"], "accuracy": {"within_people": 60}}},
+    )
+    return {"upload": sent.json()["id"], "job": asked.json()["id"]}
+
+
+BY_ID = [found for found in ROUTES if re.search(r"\{(job|upload|release)\}", found[1])]
+
+
+@pytest.mark.parametrize(("method", "path", "operation"), BY_ID, ids=lambda value: str(value))
+def test_an_id_of_anothers_object_is_answered_as_an_id_that_nobody_has(
+    house: House, method: str, path: str, operation: str
+) -> None:
+    ids = {**_south_objects(house), "release": _drawn_by_south(house)}
+    for role, who in house.everybody.items():
+        theirs = send(who, method, filled(path, organisation=who.organisation, **ids), path)
+        nobodys = send(who, method, filled(path, organisation=who.organisation), path)
+        assert theirs == nobodys, role
+        assert theirs[0] in (403, 404), role
+
+
+def _drawn_by_south(house: House) -> str:
+    """Put a drawn release of south's into the registry."""
+    from casehaven.core.release_rows import add_release
+
+    release_id = secrets.token_hex(16)
+    with house.running.store.writing() as connection:
+        document = {"organisation": "south", "title": "South", "files": ["manifest.json"]}
+        add_release(connection, release_id, "south", document, now=1)
+    return release_id
+
+
+def test_a_colleague_does_not_see_a_members_jobs(house: House) -> None:
+    job = house.north.post("/v1/audit/verification", {}).json()["id"]
+    assert house.north.get(f"/v1/jobs/{job}").status_code == 200
+    assert house.caseworker.get(f"/v1/jobs/{job}").status_code == 404
+    assert house.caseworker.call("DELETE", f"/v1/jobs/{job}").status_code == 404
+
+
+def test_a_route_that_names_no_operation_keeps_the_app_from_starting() -> None:
+    from fastapi import APIRouter
+
+    from casehaven.core.routing import check_declared
+
+    router = GuardedRouter()
+    with pytest.raises(TypeError):
+        router.get("/v1/planted")
+    plain = APIRouter()
+    plain.get("/v1/planted")(lambda: None)
+    with pytest.raises(TypeError, match="/v1/planted"):
+        check_declared(plain)
