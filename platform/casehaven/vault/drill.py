@@ -1,7 +1,7 @@
 """The restore drill: would this backup bring the vault back? Tried in a temporary folder, on a copy of the anchor; nothing else changes.
 
 1. The whole backup is verified, restored with every row that it lists, and migrated; erasures and withdrawals are done again, as `casehaven restore` would.
-2. The audit log is verified against the anchor, every chunk is opened and compared with the records that it is for, and the records of some people,
+2. The audit log is verified against the anchor, every chunk is opened and compared with the records that it is for and with the blocks of their people, and the records of some people,
    drawn by the operating system's generator, are opened.
 3. No person whom the anchor knows as erased is there, and no consent that it knows as withdrawn.
 4. What was restored is sealed all the time, and is removed. Nothing is said that a count could be read from (privacy rule 5).
@@ -83,10 +83,15 @@ def check_log(vault: Vault, connection: Connection, state: AnchorState) -> str:
 
 
 def check_chunks(vault: Vault, connection: Connection, _: AnchorState) -> str:
-    """Open every chunk, and compare it with the records that it is for."""
-    record = models.record
+    """Open every chunk, and compare it with the records that it is for and the blocks of their people."""
+    record, person = models.record, models.person.c
     for dataset in vault.datasets():
-        keys = vault.keys_of(dataset)
+        keys, codes = vault.keys_of(dataset), vault.block_codes(dataset)
+        there = select(person.person_id, person.block_code).where(person.dataset_id == dataset.dataset_id)
+        try:
+            blocks = {number: codes.place(number, code) for number, code in connection.execute(there)}
+        except SealBrokenError:
+            raise DrillError(f"the block of a person of {dataset.id} is not what was written") from None
         this = models.chunk.c.dataset_id == dataset.dataset_id
         for row in connection.execute(select(models.chunk).where(this).order_by(models.chunk.c.chunk_id)).all():
             expected = connection.scalars(select(record.c.record_id).where(record.c.chunk_id == row.chunk_id))
@@ -96,7 +101,11 @@ def check_chunks(vault: Vault, connection: Connection, _: AnchorState) -> str:
                 raise DrillError(f"chunk {row.chunk_id} of {dataset.id} does not open") from None
             if {*content.records.tolist()} != {*expected}:
                 raise DrillError(f"chunk {row.chunk_id} of {dataset.id} does not fit its records")
-    return "every chunk opens and fits its records"
+            if [blocks.get(number) for number in content.persons.tolist()] != content.blocks.tolist():
+                raise DrillError(
+                    f"chunk {row.chunk_id} of {dataset.id} has a person in another block than the person's"
+                )
+    return "every chunk opens and fits its records, and the blocks of their people"
 
 
 def check_people(vault: Vault, connection: Connection, _: AnchorState) -> str:

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from sqlalchemy import select, update
 
 from casehaven.blocks import UnknownBlockError, parse_blocks, schema_blocks
 from casehaven.core.audit import read_entries
 from casehaven.core.audit_models import audit
+from casehaven.intake.uploads import take_in
 from casehaven.people import People
 from casehaven.vault import models
 from casehaven.vault.backup import write_backup
@@ -32,6 +37,33 @@ if TYPE_CHECKING:
     from casesynth.privacy import Receipt
 
 BLOCKS = ("", "2019", "2020", "2021", "2022", "2023")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rows:
+    """A file in memory that is read in batches of one record."""
+
+    rows: Sequence[Mapping[str, str]]
+
+    @property
+    def path(self) -> Path:
+        """Where it would be."""
+        return Path("rows")
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the columns."""
+        return ("token", "mayRelease", "year", "gender", "age", "means")
+
+    def digest(self) -> str:
+        """What it is known by."""
+        return hashlib.sha256(json.dumps([dict(row) for row in self.rows]).encode()).hexdigest()
+
+    def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        """The records."""
+        for row in self.rows:
+            cells = [pa.array([row.get(name, "")], pa.string()) for name in columns]
+            yield pa.RecordBatch.from_arrays(cells, names=list(columns))
 
 
 def _block(store: Store, token: str, organisation: str = "north") -> str:
@@ -166,6 +198,26 @@ def test_who_was_erased_and_comes_in_again_is_a_new_person_in_whatever_block_the
     People(vault, vault.dataset("north", "cases")).erase("p", reason="asked for")
     store.take_in([_record("p", "2023")])
     assert _block(store, "p") == "2023"
+
+
+def test_a_file_of_several_chunks_gives_each_person_one_block(
+    sqlite_store: Store, receipt: Receipt, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A person's records may be far apart in a large file; the block is known when all of it was read."""
+    monkeypatch.setattr("casehaven.intake.uploads.ROWS_FULL", 3)
+    vault, dataset = sqlite_store.open(), sqlite_store.dataset()
+    years = ("2023", "2022", "", "2020", "2021")
+    rows = [{"token": f"p{i}", "year": year, "mayRelease": "yes"} for year in years for i in range(4)]
+    rows += [{"token": "late", "year": "", "mayRelease": "yes"}]
+    take_in(vault, dataset, Rows(rows=rows))
+    with vault.database.transaction(writes=False) as connection:
+        chunks = connection.execute(select(models.chunk)).all()
+    assert len(chunks) == 7
+    keys = vault.keys_of(dataset)
+    assert {b for row in chunks for b in vault.read_chunk(dataset, keys, row).blocks.tolist()} == {0, 2}
+    assert [_block(sqlite_store, token) for token in ("p0", "p3", "late")] == ["2020", "2020", ""]
+    opened = snapshot(vault, [sqlite_store.dataset()], "synthetic_release", blocks=["2020"]).open(receipt)
+    assert opened.people == 4
 
 
 # --- who is opened --------------------------------------------------------------------------------------------------------------

@@ -88,3 +88,26 @@ def test_nothing_new_leaves_the_version_as_it_is(store: Store) -> None:
     _take_in(store, _row("r1", "p1", "woman"), _row("r2", "p2", "man"))
     again = _take_in(store, _row("r2", "p2", "man"))
     assert (again.repeated, again.records, again.unchanged, store.dataset().version) == (False, 0, 1, 1)
+
+
+def test_who_is_said_to_be_the_same_person_under_another_token_stays_in_their_block(store: Store) -> None:
+    """Else a person whose token was made anew would have a second budget; of two former tokens the earlier year is kept."""
+    _take_in(
+        store,
+        {**_row("r1", "p1", "woman"), "year": "2022"},
+        {**_row("r2", "p2", "man"), "year": ""},
+        {**_row("r3", "p3", "man"), "year": "2023"},
+    )
+    renamed = [
+        {**_row("r1", "n1", "woman"), "year": "2020"},
+        {**_row("r2", "n2", "woman"), "year": "2020"},
+        {**_row("r3", "n1", "woman"), "year": "2019"},
+        {**_row("r4", "n4", "woman"), "year": "2021"},
+    ]
+    take_in(store.open(), store.dataset(), Records(rows=renamed), same_people=True)
+    vault, found = store.open(), {}
+    for token in ("p1", "n1", "p2", "n2", "p3", "n4"):
+        person = vault.person_by_token(store.dataset(), token)
+        assert person is not None
+        found[token] = vault.block_of(store.dataset(), person)
+    assert found == {"p1": "2022", "n1": "2022", "p2": "", "n2": "", "p3": "2023", "n4": "2021"}
