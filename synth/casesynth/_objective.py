@@ -3,9 +3,11 @@
 With classes k, weights w = softmax(a), shares p = softmax(L) of the values and features z (`casesynth._features`), the model's contrast of a set S is
 n sum_k w_k prod_{i in S} z_ki. The objective is
 
-    1/2 sum_S q_S |model_S - c_S|^2 + stiffness sum_k w_k sum_i s_i KL(p_ki || b_i) + |L - log b|^2 / (2 tau^2) - 1/K sum_k log w_k.
+    1/2 sum_S v_S q_S |model_S - c_S|^2 + stiffness sum_k w_k sum_i s_i KL(p_ki || b_i) + |L - log b|^2 / (2 tau^2) - 1/K sum_k log w_k.
 
-s_i = ((C_i - 1) / 8)^0.3 for a column of C_i values: a long list has more ways to follow the noise than a flag.
+s_i = ((C_i - 1) / 8)^0.3 for a column of C_i values: a long list has more ways to follow the noise than a flag. v_S is 2 for a pair of two long
+lists and 1 for others: a class that says which two countries go together pays the stiffness of both, and large cells of such a pair were left
+several standard errors from their noisy counts. tau grows with the noisy number of people, from 4 to 8.
 Arrays are laid out (features or values) x classes, float32: the work is matrix products.
 """
 
@@ -18,9 +20,16 @@ from numpy.typing import NDArray
 
 from casesynth._features import F32, Features
 from casesynth.contrasts import Contrasts
+from casesynth.folds import FOLD_SIZE
 
-TAU = 4.0
-"""Standard deviation of the log shares around the log of the prior shares."""
+TAU, TAU_MOST = 4.0, 8.0
+"""Standard deviation of the log shares around the log of the prior shares: of few people, and of many."""
+
+TAU_PEOPLE = 12_500.0
+"""Beyond so many people it grows with the root of their number."""
+
+LONG_PAIR = 2.0
+"""A pair of two lists long enough to fold counts so many times in the fit."""
 
 STIFFER_POWER = 0.3
 """How fast the stiffness of a column grows with its freedom, the number of its values less one."""
@@ -46,10 +55,18 @@ class Gradient:
 
 
 class Objective:
-    """Misfit of a latent class model to one set of contrasts."""
+    """Misfit of a latent class model to one set of contrasts.
 
-    def __init__(self, features: Features, contrasts: Contrasts) -> None:
+    Args:
+        features: where values and features stand.
+        contrasts: what the model is fitted to.
+        long_pair: how many times a pair of two lists that are long enough to fold counts; a pilot, which chooses the stiffness, counts it once.
+    """
+
+    def __init__(self, features: Features, contrasts: Contrasts, *, long_pair: float = LONG_PAIR) -> None:
         self.people = np.float32(max(contrasts.people, 1.0))
+        spread = float(np.clip(TAU * np.sqrt(self.people / TAU_PEOPLE), TAU, TAU_MOST))
+        self._hold = np.float32(1 / spread**2)
         self.starts, self.column_of = features.starts, features.column_of
         self._to_features = features.blocks
         self._within = np.equal.outer(np.arange(len(self.starts)), self.column_of).astype(np.float32)
@@ -57,7 +74,7 @@ class Objective:
         values = np.bincount(self.column_of)[self.column_of]
         self._stiffer = (((values - 1) / USUAL_FREEDOM) ** STIFFER_POWER).astype(np.float32)[:, None]
         self.c1, self.q1 = contrasts.c1.astype(np.float32), contrasts.q1.astype(np.float32)
-        self._pairs = _pair_bands(contrasts)
+        self._pairs = _pair_bands(contrasts, long_pair)
         self._third = np.flatnonzero((contrasts.q3 > 0).any(axis=0))
         self._bands = _third_bands(
             contrasts.c3[:, self._third].astype(np.float32), contrasts.q3[:, self._third].astype(np.float32), features
@@ -115,7 +132,7 @@ class Objective:
             one, two = z[pair.rows], z[pair.columns]
             g2 = (one * wn) @ two.T
             g2 -= pair.c2
-            g2 *= pair.q2
+            g2 *= pair.weight
             by_feature[pair.rows] += g2 @ two
             by_feature[pair.columns] += g2.T @ one
         by_weight = np.float32(0.5) * np.einsum("fk,fk->k", z, by_feature)
@@ -151,7 +168,7 @@ class Objective:
         pull -= (self._within @ (p * pull))[self.column_of]
         pull *= p
         log_p = scores - self.log_shares[:, None]
-        log_p *= np.float32(1 / TAU**2)
+        log_p *= self._hold
         pull += log_p
         by_weight *= n
         by_logits = w * (by_weight - w @ by_weight) + (w - np.float32(1 / len(w)))
@@ -166,12 +183,15 @@ class _PairBand:
     columns: slice
     c2: F32
     q2: F32
+    weight: F32
+    """Precision times how often the pair counts."""
 
 
-def _pair_bands(contrasts: Contrasts) -> tuple[_PairBand, ...]:
+def _pair_bands(contrasts: Contrasts, long_pair: float) -> tuple[_PairBand, ...]:
     """Return the second-order contrasts in bands: short columns together against themselves and all later ones, long ones by themselves."""
     layout = contrasts.layout
     ends = [*layout.offsets[1:], layout.features]
+    long = np.repeat([contrasts.folds[column].values >= FOLD_SIZE for column in layout.order], np.diff([0, *ends]))
     bands, start, first = [], 0, 0
     for place, end in enumerate(ends):
         if end - start < BAND_FEATURES and place + 1 < len(ends):
@@ -180,7 +200,9 @@ def _pair_bands(contrasts: Contrasts) -> tuple[_PairBand, ...]:
         columns = slice(end if place == first else start, layout.features)
         c2, q2 = (np.ascontiguousarray(part[rows, columns], dtype=np.float32) for part in (contrasts.c2, contrasts.q2))
         if q2.any():
-            bands.append(_PairBand(rows=rows, columns=columns, c2=c2, q2=q2))
+            counts = np.where(np.outer(long[rows], long[columns]), long_pair, 1.0)
+            weight = (q2 * counts).astype(np.float32)
+            bands.append(_PairBand(rows=rows, columns=columns, c2=c2, q2=q2, weight=weight))
         start, first = end, place + 1
     return tuple(bands)
 

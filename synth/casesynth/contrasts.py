@@ -229,7 +229,7 @@ def combine(measurements: Sequence[Measurement], sizes: Sequence[int]) -> Contra
         sizes: number of values of each column of the domain.
     """
     folds = stored_folds(measurements, sizes)
-    sizes = [fold.size for fold in folds]
+    lengths, sizes = sizes, [fold.size for fold in folds]
     layout = Layout.make(sizes, [measurement.clique for measurement in measurements], [fold.large for fold in folds])
     features = layout.features
     sums = {1: np.zeros(features), 2: np.zeros(features * features), 3: np.zeros(layout.rows * features)}
@@ -251,7 +251,7 @@ def combine(measurements: Sequence[Measurement], sizes: Sequence[int]) -> Contra
         precision = 2.0**signs / group[0].scale ** 2
         # in the layout binary columns, the smallest, come first: a clique's places are its signs, then its axes
         places_of = np.array([sorted(place[column] for column in m.clique) for m in group], dtype=np.int64)
-        stacked = np.stack([_by_place(m, place, folds) for m in group]).astype(np.float64) / 2 ** (signs / 2)
+        stacked = np.stack([_by_place(m, place, folds, lengths) for m in group]).astype(np.float64) / 2 ** (signs / 2)
         broad, noise = [], []
         for axis, (cells, size, large) in enumerate(kinds):
             broad.append(cells < size)
@@ -334,9 +334,11 @@ def _folded_single(measurement: Measurement, fold: Fold, people: float) -> tuple
     return contrasts, precisions
 
 
-def _by_place(measurement: Measurement, place: dict[int, int], folds: Sequence[Fold]) -> NDArray[np.int64]:
+def _by_place(
+    measurement: Measurement, place: dict[int, int], folds: Sequence[Fold], lengths: Sequence[int]
+) -> NDArray[np.int64]:
     """Return the table with its axes in the layout's order, and the cells of a single column in the order of its fold."""
-    axes = axes_of(measurement.clique, [fold.values for fold in folds])
+    axes = axes_of(measurement.clique, lengths)
     if len(measurement.clique) == 1 and axes:
         return measurement.values[list(folds[axes[0]].kept)]
     return measurement.values.transpose(sorted(range(len(axes)), key=lambda axis: place[axes[axis]]))

@@ -19,7 +19,7 @@ from typing import Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from casesynth.marginals import Clique, axes_of
+from casesynth.marginals import Clique
 
 Floats = NDArray[np.float64]
 Number = TypeVar("Number", np.int64, np.float64)
@@ -185,6 +185,6 @@ def stored_folds(measurements: Iterable[NoisyTable], sizes: Sequence[int]) -> tu
 def folded(table: NDArray[Number], clique: Clique, folds: Sequence[Fold]) -> NDArray[Number]:
     """Return a signed marginal of several columns with its axes folded; other tables as they are."""
     if len(clique) > 1:
-        for axis, column in enumerate(axes_of(clique, [fold.values for fold in folds])):
+        for axis, column in enumerate(column for column in clique if folds[column].values != 2):  # a sign has no axis
             table = folds[column].fold(table, axis, len(clique))
     return table

@@ -33,10 +33,10 @@ LADDER = (0.04, 0.02, 0.01, 0.005, 0.002, 0.0005)
 """Stiffness per person that pilots may try, stiffest first."""
 MIDDLE = 2
 """The first two pilots try this rung and the next; the others go on from the better one, away from the other, while it gets better."""
-CHI_MARGIN = 10.0
+CHI_MARGIN = 20.0
 """A looser prior has to lower the validation chi-square by so much: where that says little, the stiffer one is the better one for counts."""
 EFFORTS = ((1.05, 1.0), (1.5, 1.5), (math.inf, 2.0))
-"""Up to which order-2 residual of the best pilot, in units of the noise, how many times the classes are fitted: what a hundred classes cannot
+"""Up to which order-2 residual of the best pilot, in units of the noise, how many times the classes are fitted: what so few classes cannot
 say shows in the noisy numbers."""
 STEPS_MOST = 1.5
 """Most times the steps."""
@@ -48,9 +48,9 @@ STIFFER = 1.5
 class FitSettings:
     """How hard to fit; public constants."""
 
-    classes: int = 100
+    classes: int = 75
     steps: int = 340
-    starts: int = 2
+    starts: int = 3
     pilot_classes: int = 100
     pilot_steps: int = 160
 
@@ -235,7 +235,7 @@ def _choose(
 ) -> tuple[float, float]:
     """Choose the stiffness per person by Gaussian thinning, and the effort by what the best pilot could not say."""
     part, rest = contrasts.thinned(generator(seed, "thinning"))
-    objective, judge = (Objective(features, half) for half in (part, rest))
+    objective, judge = (Objective(features, half, long_pair=1.0) for half in (part, rest))
     pairs = max(objective.measured[1], 1)
 
     def pilot(stiffness: float) -> Callable[[Check], _Pilot]:

@@ -45,7 +45,7 @@ FILLED_IN_TRIPLES = 45
 CELLS = 240_000
 """Triples are measured, smallest first, while all tables together have no more cells than this: noise takes time by the cell."""
 
-LENGTH_SHARES = (0.02, 0.18, 0.45, 0.35)
+LENGTH_SHARES = (0.01, 0.22, 0.44, 0.33)
 """Parts of the budget for the number of people, single columns, pairs and triples; what has no table leaves its part to the others."""
 
 SHORT_LENGTH_SHARES = (0.02, 0.14, 0.38, 0.46)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from casesynth._features import Features, prior_shares
-from casesynth._objective import TAU, Objective, softmax
+from casesynth._objective import TAU, TAU_MOST, Objective, softmax
 from casesynth.contrasts import Contrasts, combine
 from casesynth.folds import stored_folds
 from casesynth.marginals import signed_shape
@@ -65,9 +66,10 @@ def _contrasts(sizes: tuple[int, ...], cliques: list[tuple[int, ...]], seed: int
     return combine([*first, *rest], sizes)
 
 
-def _misfit(contrasts: Contrasts, w: Floats, p: list[Floats]) -> float:
-    """Return half the misfit, slowly."""
+def _misfit(contrasts: Contrasts, w: Floats, p: list[Floats], long_pair: float = 1.0) -> float:
+    """Return half the misfit, slowly; a pair of two lists of 50 values or more counts so many times."""
     layout = contrasts.layout
+    long = [contrasts.folds[column].values >= 50 for column in layout.order]
     people = max(contrasts.people, 1.0)
     z = [layout.basis(place)[1:] @ part for place, part in enumerate(p)]
     at = [slice(offset, offset + size - 1) for offset, size in zip(layout.offsets, layout.sizes, strict=True)]
@@ -76,7 +78,8 @@ def _misfit(contrasts: Contrasts, w: Floats, p: list[Floats]) -> float:
         total += float((contrasts.q1[at[i]] * (people * z[i] @ w - contrasts.c1[at[i]]) ** 2).sum())
     for i, j in itertools.combinations(range(len(z)), 2):
         model = people * np.einsum("ak,bk,k->ab", z[i], z[j], w)
-        total += float((contrasts.q2[at[i], at[j]] * (model - contrasts.c2[at[i], at[j]]) ** 2).sum())
+        times = long_pair if long[i] and long[j] else 1.0
+        total += times * float((contrasts.q2[at[i], at[j]] * (model - contrasts.c2[at[i], at[j]]) ** 2).sum())
     for (i, j), row in layout.row_offsets.items():
         for k in range(j + 1, len(z)):
             model = people * np.einsum("ak,bk,ck,k->abc", z[i], z[j], z[k], w)
@@ -86,7 +89,9 @@ def _misfit(contrasts: Contrasts, w: Floats, p: list[Floats]) -> float:
     return total / 2
 
 
-def _slow(contrasts: Contrasts, features: Features, stiffness: float) -> Callable[[Floats, Floats, Floats], float]:
+def _slow(
+    contrasts: Contrasts, features: Features, stiffness: float, long_pair: float
+) -> Callable[[Floats, Floats, Floats], float]:
     """Return the objective by its formula: class logits, scores, and the logits at which the divergence is weighted."""
     columns = range(len(contrasts.layout.sizes))
     prior, by_value = features.prior.astype(np.float64), prior_shares(contrasts)
@@ -101,14 +106,19 @@ def _slow(contrasts: Contrasts, features: Features, stiffness: float) -> Callabl
             for part, shares in zip(p, by_value, strict=True)
         )
         spread = ((scores - np.log(prior)[:, None]) ** 2).sum() / (2 * TAU**2)
-        return _misfit(contrasts, w, p) + stiffness * float(divergence) + float(spread) - float(np.log(w).mean())
+        return (
+            _misfit(contrasts, w, p, long_pair)
+            + stiffness * float(divergence)
+            + float(spread)
+            - float(np.log(w).mean())
+        )
 
     return value
 
 
-@pytest.mark.parametrize("stiffness", [0.0, 3.0])
+@pytest.mark.parametrize(("stiffness", "long_pair"), [(0.0, 2.0), (3.0, 2.0), (3.0, 1.0)])
 @pytest.mark.parametrize("name", DOMAINS)
-def test_the_gradient_is_that_of_the_formula(name: str, stiffness: float) -> None:
+def test_the_gradient_is_that_of_the_formula(name: str, stiffness: float, long_pair: float) -> None:
     sizes, cliques, pooling = DOMAINS[name]
     contrasts = _contrasts(sizes, cliques, seed=len(name))
     features = Features.of(contrasts)
@@ -117,9 +127,9 @@ def test_the_gradient_is_that_of_the_formula(name: str, stiffness: float) -> Non
     random = np.random.default_rng(3)
     logits = random.normal(0, 0.5, 4)
     scores = np.log(prior)[:, None] + random.normal(0, 0.7, (len(prior), 4))
-    objective = Objective(features, contrasts)
+    objective = Objective(features, contrasts) if long_pair == 2.0 else Objective(features, contrasts, long_pair=1.0)
     found = objective.gradient(logits.astype(np.float32), scores.astype(np.float32), stiffness)
-    slow = _slow(contrasts, features, stiffness)
+    slow = _slow(contrasts, features, stiffness, long_pair)
     step = 1e-5
 
     by_logits = np.zeros_like(logits)
@@ -137,6 +147,22 @@ def test_the_gradient_is_that_of_the_formula(name: str, stiffness: float) -> Non
     np.testing.assert_allclose(found.logits, by_logits, atol=2e-5 * max(1.0, np.abs(by_logits).max()), rtol=1e-3)
     np.testing.assert_allclose(found.scores, by_scores, atol=2e-5 * max(1.0, np.abs(by_scores).max()), rtol=1e-3)
     assert np.abs(by_scores).max() > 0.1  # there is something to get wrong
+
+
+@pytest.mark.parametrize(
+    ("people", "tau"), [(100.0, TAU), (12_500.0, 4.0), (25_000.0, 4 * math.sqrt(2)), (50_000.0, 8.0), (1e7, TAU_MOST)]
+)
+def test_scores_of_many_people_are_held_more_loosely(people: float, tau: float) -> None:
+    contrasts = _contrasts((3, 5, 2), _up_to_pairs(3), seed=5)
+    unmeasured = replace(
+        contrasts, people=people, q1=0 * contrasts.q1, q2=0 * contrasts.q2, q3=0 * contrasts.q3
+    )  # what is left is the hold on the scores
+    features = Features.of(contrasts)
+    away = np.random.default_rng(6).normal(0, 0.7, (len(features.prior), 3)).astype(np.float32)
+    found = Objective(features, unmeasured).gradient(
+        np.zeros(3, dtype=np.float32), np.log(features.prior)[:, None] + away, 0.0
+    )
+    np.testing.assert_allclose(found.scores, away / tau**2, rtol=1e-3, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", DOMAINS)

@@ -68,7 +68,7 @@ def _expected(sizes: Sequence[int]) -> dict[tuple[int, ...], float]:
         if always + sum(cells for cells in every[3].values() if cells <= largest) <= 240_000
     ]
     every[3] = {clique: cells for clique, cells in every[3].items() if cells <= max(within, default=0)}
-    by_length = (0.02, 0.18, 0.45, 0.35) if max(sizes) >= 50 else (0.02, 0.14, 0.38, 0.46)
+    by_length = (0.01, 0.22, 0.44, 0.33) if max(sizes) >= 50 else (0.02, 0.14, 0.38, 0.46)
     parts = {n: part for n, part in enumerate(by_length) if every[n]}
     return {
         clique: part / sum(parts.values()) * math.sqrt(cells) / sum(math.sqrt(c) for c in every[n].values())

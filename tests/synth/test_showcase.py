@@ -72,7 +72,7 @@ def signed(model: LatentClassModel, flags: tuple[int, ...]) -> float:
     return float(model.people * (model.weights * signs).sum())
 
 
-def large(people: float, classes: int = 400) -> Synthesis:
+def large(people: float, classes: int = 450) -> Synthesis:
     """The demo's size: all 27 columns, 250 countries; made-up classes, as many as the largest effort has."""
     domain = Domain.from_schema(load_schema("ctdc-global"))
     random = np.random.default_rng(11)
@@ -108,7 +108,7 @@ def large(people: float, classes: int = 400) -> Synthesis:
 def test_file_of_the_demo_is_below_its_limit() -> None:
     page = showcase_html(large(20_000), NOTES, load_schema("ctdc-global"))
     most = FitSettings().harder(max(effort for _, effort in EFFORTS))
-    assert data_of(page)["model"]["classes"] == most.classes * most.starts == 400
+    assert data_of(page)["model"]["classes"] == most.classes * most.starts == 450
     assert len(page.encode()) < 1_200_000
 
 
