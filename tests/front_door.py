@@ -7,19 +7,26 @@ import hashlib
 import json
 import os
 import shutil
+import socket
+import threading
+import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 from urllib.parse import parse_qs, urlsplit
 
+import uvicorn
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA1, SHA256
 from cryptography.hazmat.primitives.twofactor.totp import TOTP
 from fastapi import FastAPI, Request
 from webauthn.helpers import encode_cbor
 
+from casehaven.api import bounded, create_app
+from casehaven.core.limits import Limits
 from casehaven.core.service_store import ServiceStore
+from casehaven.core.web import ApiSettings, Service
 from casehaven.organisations import events, members
 from casehaven.organisations.access import Principal
 from casehaven.organisations.members import Member
@@ -97,6 +104,35 @@ class SoftPasskey:
         return {"id": name, "rawId": name, "type": "public-key", "clientExtensionResults": {}, "response": response}
 
 
+class Served:
+    """A front door behind a real server of its own on this computer."""
+
+    def __init__(self, folder: Path, *, made: Path | None = None) -> None:
+        self._socket = socket.socket()
+        self._socket.bind(("127.0.0.1", 0))
+        self.origin = f"http://localhost:{self._socket.getsockname()[1]}"
+        self.door = FrontDoor.at(folder, made=made)
+        self.door.site = replace(self.door.site, origin=self.origin)
+        settings = ApiSettings(origin=self.origin, log=False)
+        service = Service(
+            store=self.door.store, settings=settings, key=os.urandom(32), clock=self.door.clock, limits=Limits()
+        )
+        app = bounded(create_app(service, self.door.site))
+        self._server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="off"))
+        self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [self._socket]})
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        while not self._server.started:
+            time.sleep(0.01)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.should_exit = True
+        self._thread.join()
+        self._socket.close()
+
+
 @dataclass(kw_only=True)
 class Person:
     """Somebody who joined, with everything that they hold."""
@@ -157,7 +193,7 @@ class FrontDoor:
 
     def enrol(self, handle: str, value: str) -> Person:
         """Make a passkey in an enrolling session, and sign in."""
-        passkey, member, session = SoftPasskey(), self.member(handle), self.session(value)
+        passkey, member, session = SoftPasskey(origin=self.site.origin), self.member(handle), self.session(value)
         answer = passkey.register(credentials.begin_passkey(self.site, member))
         credentials.add_passkey(self.site, member, answer, name="soft", session_id=session.id)
         return Person(handle=handle, passkey=passkey, session=joining.finish(self.site, self.member(handle), value))

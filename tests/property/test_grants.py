@@ -1,0 +1,182 @@
+"""Nobody can grant more than they hold: random sequences of invitations, grants, revocations and endings, beside a brute force that knows nothing of roles.
+
+What a member can do is counted in *atoms*: every operation on every organisation, on the deployment and on every dataset, asked one by one. After each step:
+
+1. What somebody gained by a role, the one who gave it had before, atom by atom, and might grant roles there.
+2. Every atom that anybody has, somebody had before who might grant it there, or came with the founding of its organisation.
+3. Every organisation that was ever joined has an active steward or operator, and an active privacy officer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import Connection
+
+from casehaven.core.service_store import ServiceStore
+from casehaven.organisations import grants, members
+from casehaven.organisations.access import DEPLOYMENT, Operation, Principal
+from casehaven.organisations.errors import OrganisationsError
+from casehaven.organisations.roles import Kind, Role, rights_of
+
+Atom = tuple[Operation, str, str | None]
+
+KINDS = {"north": Kind.NGO, "south": Kind.NGO, "lab": Kind.RESEARCH, "office": Kind.DEPLOYMENT}
+FOUNDERS = {"north": "ana", "south": "sol", "lab": "rea", "office": "olu"}
+PLACES = [(organisation, dataset) for organisation in (*KINDS, DEPLOYMENT) for dataset in (None, "cases")]
+HANDLES = [*FOUNDERS.values(), "m1", "m2", "m3"]
+
+
+class _UndoneError(Exception):
+    """Ends an example: nothing of it stays in the store."""
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> ServiceStore:
+    return ServiceStore.create(tmp_path_factory.mktemp("grants") / "store")
+
+
+def _principal(connection: Connection, handle: str) -> Principal:
+    """A member with a fresh second factor."""
+    found = members.member_named(connection, handle)
+    return Principal(
+        member_id=found.id,
+        handle=handle,
+        organisation=found.organisation,
+        roles=tuple(sorted(found.roles)),
+        rights=rights_of(found.kind, found.roles),
+        datasets=members.granted_datasets(connection, found.id),
+        session_id="s",
+        token_id=None,
+        stepped_up=True,
+        session_key=bytes(32),
+    )
+
+
+def _atoms(connection: Connection, handle: str) -> frozenset[Atom]:
+    """Everything that a member can do, asked one by one."""
+    try:
+        who = members.as_of_now(connection, _principal(connection, handle))
+    except OrganisationsError:
+        return frozenset()
+    return frozenset(
+        (operation, organisation, dataset)
+        for operation in Operation
+        for organisation, dataset in PLACES
+        if who.reaches(operation, organisation, dataset)
+    )
+
+
+def _can_pass_on(atoms: frozenset[Atom], atom: Atom) -> bool:
+    _, organisation, dataset = atom
+    return (Operation.ROLE_GRANT, organisation, dataset) in atoms or (
+        Operation.DATASET_GRANT,
+        organisation,
+        dataset,
+    ) in atoms
+
+
+def _found(connection: Connection) -> None:
+    for name, kind in KINDS.items():
+        made = members.found(connection, 0, name=name, title=name, kind=kind, first=FOUNDERS[name])
+        members.activate(connection, 0, made)
+
+
+STEP = st.one_of(
+    st.tuples(st.just("invite"), st.sampled_from(HANDLES), st.sampled_from(HANDLES), st.sampled_from([*Role])),
+    st.tuples(st.just("grant"), st.sampled_from(HANDLES), st.sampled_from(HANDLES), st.sampled_from([*Role])),
+    st.tuples(st.just("grant"), st.sampled_from(HANDLES), st.sampled_from(HANDLES), st.sampled_from([*Role])),
+    st.tuples(st.just("revoke"), st.sampled_from(HANDLES), st.sampled_from(HANDLES), st.sampled_from([*Role])),
+    st.tuples(st.just("end"), st.sampled_from(HANDLES), st.sampled_from(HANDLES), st.none()),
+    st.tuples(st.just("share"), st.sampled_from(HANDLES), st.sampled_from(HANDLES), st.sampled_from([*KINDS])),
+    st.tuples(st.just("unshare"), st.sampled_from(HANDLES), st.sampled_from(HANDLES), st.sampled_from([*KINDS])),
+)
+
+
+def _do(connection: Connection, step: tuple[Any, ...]) -> bool:
+    """Do one step; whether it was allowed."""
+    what, actor, target, which = step
+    try:
+        who = _principal(connection, actor)
+        if what == "invite":
+            made = members.invite(connection, 0, who, handle=target, roles=frozenset({which}))
+            members.activate(connection, 0, made)
+        elif what == "grant":
+            members.grant_role(connection, 0, who, handle=target, role=which)
+        elif what == "revoke":
+            members.revoke_role(connection, 0, who, handle=target, role=which)
+        elif what == "end":
+            members.end_member(connection, 0, who, handle=target)
+        elif what == "share":
+            grants.grant_dataset(
+                connection, 0, who, handle=target, organisation=which, dataset="cases", allowance_nano_rho=None
+            )
+        else:
+            grants.end_grant(connection, 0, who, handle=target, organisation=which, dataset="cases")
+    except OrganisationsError:
+        return False
+    return True
+
+
+def _check(connection: Connection, steps: list[tuple[Any, ...]]) -> Iterator[str]:
+    _found(connection)
+    held = {handle: _atoms(connection, handle) for handle in FOUNDERS.values()}
+    could_be_passed_on = {atom for atoms in held.values() for atom in atoms}
+    for step in steps:
+        what, actor, target, _ = step
+        giver, before = held.get(actor, frozenset()), held.get(target, frozenset())
+        could_be_passed_on |= {atom for atoms in held.values() for atom in atoms if _can_pass_on(atoms, atom)}
+        allowed = _do(connection, step)
+        held = {handle: _atoms(connection, handle) for handle in HANDLES}
+        gained = held.get(target, frozenset()) - before
+        if not allowed:
+            assert not gained, "a refused step gave something"
+        if allowed and what in ("invite", "grant"):
+            without_datasets = {atom for atom in gained if atom[2] is None}
+            assert without_datasets <= giver, "somebody gave what they did not have"
+        if allowed and what == "share":
+            assert gained <= giver, "somebody shared a dataset that they could not ask about"
+        if what in ("revoke", "end", "unshare"):
+            assert not gained, "something was gained by taking away"
+        for atoms in held.values():
+            assert atoms <= could_be_passed_on, "a right that nobody with the power to grant it ever held"
+        for name, kind in KINDS.items():
+            active = [found for found in members.members_of(connection, name) if found.active]
+            first = Role.OPERATOR if kind is Kind.DEPLOYMENT else Role.STEWARD
+            for role in (first, Role.PRIVACY_OFFICER):
+                assert any(role in found.roles for found in active), f"{name} has no {role} any more"
+        if allowed:
+            yield what
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(steps=st.lists(STEP, min_size=4, max_size=14))
+def test_nobody_ever_holds_a_right_that_nobody_who_held_it_could_give(
+    store: ServiceStore, steps: list[tuple[Any, ...]]
+) -> None:
+    with pytest.raises(_UndoneError), store.writing() as connection:
+        for _ in _check(connection, steps):
+            pass
+        raise _UndoneError
+
+
+def test_every_kind_of_step_is_allowed_to_somebody(store: ServiceStore) -> None:
+    """Without this the property above could hold because nothing is ever allowed."""
+    steps = [
+        ("invite", "ana", "m1", Role.CASEWORKER),
+        ("grant", "ana", "m1", Role.STEWARD),
+        ("revoke", "m1", "ana", Role.STEWARD),
+        ("invite", "rea", "m2", Role.RESEARCHER),
+        ("share", "m1", "m2", "north"),
+        ("unshare", "m1", "m2", "north"),
+        ("invite", "olu", "m3", Role.OPERATOR),
+        ("grant", "m3", "olu", Role.OPERATOR),
+        ("end", "rea", "m2", None),
+    ]
+    with pytest.raises(_UndoneError), store.writing() as connection:
+        assert [*_check(connection, steps)] == [step[0] for step in steps]
+        raise _UndoneError
