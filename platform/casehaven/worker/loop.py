@@ -66,6 +66,7 @@ class Worker:
     _current: dict[str, Work] = field(default_factory=dict)
     _lock: Lock = field(default_factory=Lock)
     _held: HeldPeople = field(default_factory=HeldPeople)
+    _waiting: dict[Lane, Event] = field(default_factory=lambda: {lane: Event() for lane in LANES})
 
     def run(self) -> None:
         """Work until `stopping` is set.
@@ -82,6 +83,7 @@ class Worker:
             publish_signer(self.store, SigningKey.load(self.settings.signing_key).public_key, self._now())
             threads = [Thread(target=self._lane, args=(lane,), name=lane) for lane in LANES]
             threads.append(Thread(target=self._beats, name="beats"))
+            threads.append(Thread(target=self._look, name="look"))
             for thread in threads:
                 thread.start()
             log_line("worker.started")
@@ -107,18 +109,20 @@ class Worker:
     def _lane(self, lane: Lane) -> None:
         bench = self._bench()
         while not self.stopping.is_set():
+            if not self._waiting[lane].wait(1.0):
+                continue
+            self._waiting[lane].clear()
             try:
                 with self.store.writing(alone=False) as connection:
                     taken = jobs.take(connection, lane=lane, worker=self.name, now=self._now())
             except DatabaseError as error:
                 log_line("worker.store", kind=type(error).__name__)
                 taken = None
-            if taken is None:
-                self.stopping.wait(_IDLE_SECONDS)
-            else:
+            if taken is not None:
                 work = Work(job=taken, bench=bench)
                 self._do(work)
                 self.stopping.wait(max(work.due - time.time(), 0))
+                self._waiting[lane].set()  # there may be another one
 
     def _do(self, work: Work) -> None:
         job = work.job
@@ -169,6 +173,18 @@ class Worker:
             )
 
     # --- beside the lanes ---
+
+    def _look(self) -> None:
+        """Wake the lanes that have something to do: one look for all of them."""
+        while not self.stopping.wait(_IDLE_SECONDS):
+            try:
+                with self.store.reading() as connection:
+                    found = jobs.waiting_lanes(connection, now=self._now())
+            except DatabaseError:
+                continue  # a lane that tries says so in the log
+            for lane in LANES:
+                if lane in found:
+                    self._waiting[lane].set()
 
     def _beats(self) -> None:
         while not self.stopping.wait(_BEAT_SECONDS):

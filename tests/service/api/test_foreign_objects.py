@@ -11,6 +11,7 @@ from uuid import uuid4
 import pytest
 
 from casehaven.api import ROUTERS
+from casehaven.core.release_rows import add_release
 from casehaven.core.routing import OPEN, OPERATION, GuardedRouter
 from casehaven.organisations.access import Operation
 from casehaven.organisations.roles import Kind, Role, rights_of
@@ -75,15 +76,18 @@ def test_an_object_of_another_organisation_is_answered_as_one_that_is_not_there(
         assert theirs[0] == 404, role
 
 
-def _south_objects(house: House) -> dict[str, str]:
-    """Make an upload and a job of south's, and return their ids."""
+@pytest.fixture(scope="module")
+def of_south(house: House) -> dict[str, str]:
+    """Make an upload, a job and a drawn release of south's, and return their ids."""
     place = "/v1/datasets/south/cases/uploads"
     sent = house.south.call("POST", place, content=b"a,b\n1,2\n", key=uuid4().hex)
-    asked = house.south.post(
-        "/v1/quotes",
-        {"datasets": ["south/cases"], "question": {"by": ["gender"], "accuracy": {"within_people": 60}}},
-    )
-    return {"upload": sent.json()["id"], "job": asked.json()["id"]}
+    question = {"by": ["gender"], "accuracy": {"within_people": 60}}
+    asked = house.south.post("/v1/quotes", {"datasets": ["south/cases"], "question": question})
+    release_id = secrets.token_hex(16)
+    with house.running.store.writing() as connection:
+        document = {"organisation": "south", "title": "South", "files": ["manifest.json"]}
+        add_release(connection, release_id, "south", document, now=1)
+    return {"upload": sent.json()["id"], "job": asked.json()["id"], "release": release_id}
 
 
 BY_ID = [found for found in ROUTES if re.search(r"\{(job|upload|release)\}", found[1])]
@@ -91,25 +95,13 @@ BY_ID = [found for found in ROUTES if re.search(r"\{(job|upload|release)\}", fou
 
 @pytest.mark.parametrize(("method", "path", "operation"), BY_ID, ids=lambda value: str(value))
 def test_an_id_of_anothers_object_is_answered_as_an_id_that_nobody_has(
-    house: House, method: str, path: str, operation: str
+    house: House, of_south: dict[str, str], method: str, path: str, operation: str
 ) -> None:
-    ids = {**_south_objects(house), "release": _drawn_by_south(house)}
     for role, who in house.everybody.items():
-        theirs = send(who, method, filled(path, organisation=who.organisation, **ids), path)
+        theirs = send(who, method, filled(path, organisation=who.organisation, **of_south), path)
         nobodys = send(who, method, filled(path, organisation=who.organisation), path)
         assert theirs == nobodys, role
         assert theirs[0] in (403, 404), role
-
-
-def _drawn_by_south(house: House) -> str:
-    """Put a drawn release of south's into the registry."""
-    from casehaven.core.release_rows import add_release
-
-    release_id = secrets.token_hex(16)
-    with house.running.store.writing() as connection:
-        document = {"organisation": "south", "title": "South", "files": ["manifest.json"]}
-        add_release(connection, release_id, "south", document, now=1)
-    return release_id
 
 
 def test_a_colleague_does_not_see_a_members_jobs(house: House) -> None:
