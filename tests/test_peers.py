@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -70,6 +71,48 @@ def test_a_run_that_does_not_end_well_is_left_out_and_the_reason_said(
 
 def test_a_run_that_ends_in_time_is_read(peers: ModuleType) -> None:
     assert peers.run_within([sys.executable, "-c", "print('done')"], cpu=30, clock=300) == "done\n"
+
+
+def _row(cpu: float, distance: float) -> dict[str, Any]:
+    measures = dict.fromkeys(
+        ("total_variation", "relative_error", "suppressed", "fabricated_shown", "mean_error"), distance
+    )
+    return {"cpu": cpu, "peak_mb": 100.0, "rows": 10, "people": 10, "scores": {"2": measures, "3": measures}}
+
+
+@pytest.mark.parametrize(
+    ("first", "later", "runs"),
+    [
+        (149.9, "finished", 3),
+        (150.0, "finished", 1),  # too long to be run again
+        (1.0, "left out", 1),
+        (1.0, "not measured", 1),
+        (None, "finished", 1),  # said to be left out
+    ],
+)
+def test_a_peer_that_takes_little_time_runs_as_often_as_ours(
+    peers: ModuleType, first: float | None, later: str, runs: int
+) -> None:
+    asked = []
+
+    def measure(run: int) -> dict[str, Any]:
+        asked.append(run)
+        if run and later == "not measured":
+            raise peers.NotMeasuredError("not measured")
+        if (run and later == "left out") or first is None:
+            return {"left_out": "not finished in 300 CPU s"}
+        return _row(first + 1000 * run, 0.1)
+
+    assert len(peers.peer_rows(measure, 3)) == runs
+    assert asked == ([0, 1, 2] if first is not None and first < 150 else [0])
+
+
+def test_a_line_says_of_how_many_runs_its_numbers_are_the_mean(peers: ModuleType) -> None:
+    cells = peers._cells([_row(10, 0.1), _row(20, 0.2), _row(60, 0.6)], (0.03, 3.0))
+    line = dict(zip(peers.HEAD[3:], cells, strict=True))
+    assert line["runs"] == "3"
+    assert (line["3-way TV"], line["ours / theirs, 3-way"]) == ("0.3000", "0.100")
+    assert (line["CPU s"], line["theirs / ours, CPU"]) == ("30.0", "10.0")
 
 
 def test_each_peer_has_its_script_and_every_version_that_it_needs(peers: ModuleType) -> None:
