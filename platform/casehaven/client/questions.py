@@ -236,4 +236,17 @@ def _body(
     for name in names:
         dataset_parts(name)
     asked = question(**parts) if document is None else dict(document)
-    return {"datasets": names, "question": asked, "person_tokens": person_tokens}
+    return {"datasets": names, "question": _one_form(asked), "person_tokens": person_tokens}
+
+
+def _one_form(value: Any) -> Any:
+    """Write whole numbers in one way, so that the same question is the same request under its key.
+
+    >>> _one_form({"within_people": 25.0})
+    {'within_people': 25}
+    """
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, Mapping):
+        return {name: _one_form(inner) for name, inner in value.items()}
+    return [_one_form(inner) for inner in value] if isinstance(value, list | tuple) else value
