@@ -104,14 +104,14 @@ def _measure(name: str, place: Path | str, folder: Path, rounds: int, seconds: f
         "charge and first draw, anchored": lambda: ledger.begin_draw(charge(DATASETS[:1], BLOCKS[:1], None)),
     }
     rates: dict[str, list[float]] = {step: [] for step in steps}
-    for step in steps.values():
-        step()  # connections, statements and ceilings are there
+    for run in steps.values():
+        run()  # connections, statements and ceilings are there
     for _ in range(rounds):
-        for step, run in steps.items():
-            rates[step].append(_rate(run, seconds))
-    for step, found in rates.items():
-        cells = "" if step == BARE_LIBRARY else _share(found, rates[BARE_LIBRARY])
-        print(f"| {name} | {step} | {statistics.median(found):,.0f} | {cells} | {_share(found, rates[BARE_DRIVER])} |")
+        for what, run in steps.items():
+            rates[what].append(_rate(run, seconds))
+    for what, found in rates.items():
+        cells = "" if what == BARE_LIBRARY else _share(found, rates[BARE_LIBRARY])
+        print(f"| {name} | {what} | {statistics.median(found):,.0f} | {cells} | {_share(found, rates[BARE_DRIVER])} |")
     print(f"{name}: a bare commit takes {1000 / statistics.median(rates[BARE_LIBRARY]):.2f} ms", file=sys.stderr)
     ledger.close()
 

@@ -96,7 +96,7 @@ def test_an_empty_ledger_says_so(path: Path) -> None:
     ended = run("show", "--ledger", str(path))
     named = Ledger.open(path).statement().ledger_id
     assert ended.exit_code == 0
-    assert ended.stdout == f"no dataset has an account yet; nothing is spent\nledger {named}\n"
+    assert ended.stdout == f"no dataset has an account yet; nothing is spent\nledger {named}\nraises: nobody may approve one, for good\n"
 
 
 def test_show_joins_neighbouring_blocks_that_spent_the_same(path: Path) -> None:
@@ -116,7 +116,7 @@ def test_show_joins_neighbouring_blocks_that_spent_the_same(path: Path) -> None:
         ["south/cases", "2023 to unknown", "0.050000000"],
     ]
     assert rows[1][3:] == [f"{(cap - 50_000_000) / 1e9:.9f}", f"{cap / 1e9:.9f}", f"{shown:.4f}", "4", "1e-06"]
-    assert "worst total for one person in 2 datasets: 0.200000007 rho" in rows[-2][0]
+    assert "worst total for one person in 2 datasets: 0.200000007 rho" in rows[-3][0]
 
 
 def test_show_json_is_exact_for_every_account(path: Path) -> None:

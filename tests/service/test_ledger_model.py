@@ -1,4 +1,4 @@
-"""The ledger as a state machine: whatever is called in whatever order, it agrees with a plain dictionary, and no loss is ever unpaid.
+"""The ledger as a state machine, on both databases: whatever is called in whatever order, it agrees with a plain dictionary, and no loss is ever unpaid.
 
 Calls are charges, draws, results, allowances, raises by two people, copies that are put back, and resumptions. The model knows the true loss: what was drawn, whatever
 the ledger was made to forget of it.
@@ -12,10 +12,19 @@ import tempfile
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
 
 from hypothesis import HealthCheck, event, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+from sqlalchemy import insert, text
 
 from casehaven.ledger import (
     AllowanceExhaustedError,
@@ -32,13 +41,17 @@ from casehaven.ledger import (
     LedgerError,
     LedgerPolicy,
     OdometerExhaustedError,
+    RaiseApproval,
     RaiseRequest,
     UnknownAccountError,
+    models,
 )
 from casehaven.ledger.odometer import shared_of, worst_person_nano_rho
-from casehaven.ledger.raises import approve
 from casesynth.privacy import PrivacyLoss, Receipt
 from casesynth.signing import SigningKey, TrustStore
+
+if TYPE_CHECKING:
+    from tests.service.conftest import Postgres
 
 DATASETS = ("a/x", "b/x")
 BLOCKS = ("2001", "2002", "")
@@ -95,11 +108,28 @@ class Model:
 
 
 class LedgerMachine(RuleBasedStateMachine):
+    def place(self) -> Path | str:
+        """Where a new ledger may be made."""
+        return self.folder / "ledger.sqlite"
+
+    def copy_ledger(self) -> None:
+        """Keep a copy of the ledger, without its anchor."""
+        shutil.copy(self.folder / "ledger.sqlite", self.folder / "kept")
+
+    def restore_ledger(self) -> None:
+        """Put the copy back in the ledger's place."""
+        shutil.copy(self.folder / "kept", self.folder / "ledger.sqlite")
+        self.reopen()
+
     @initialize()
     def create(self) -> None:
-        self.folder = Path(tempfile.mkdtemp())
-        self.ledger = Ledger.create(self.folder / "ledger.sqlite", POLICY)
-        self.ledger_id = self.ledger.statement().ledger_id
+        memory = Path("/dev/shm")  # a disk that forgets serves: nobody is killed here
+        self.folder = Path(tempfile.mkdtemp(dir=memory if memory.is_dir() else None))
+        self.at = self.place()
+        self.ledger = Ledger.create(
+            self.at, POLICY, anchor=self.folder / "anchor", approvers=TRUST, keep_open=self.keeps_open
+        )
+        self.ledger_id = self.ledger.id
         self.model = Model()
         # what the world outside remembers, whatever is put back
         self.end: list[str] = []
@@ -111,7 +141,10 @@ class LedgerMachine(RuleBasedStateMachine):
         self.open_dataset("a/x", list(BLOCKS))
         self.open_dataset("b/x", ["2001"])
 
+    keeps_open: ClassVar[bool] = False
+
     def teardown(self) -> None:
+        self.ledger.close()
         shutil.rmtree(self.folder)
 
     def outcome(self, expected: type[LedgerError] | None, raised: LedgerError | None) -> None:
@@ -128,13 +161,23 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @rule(dataset=st.sampled_from(DATASETS), blocks=some_blocks)
     def open_dataset(self, dataset: str, blocks: list[str]) -> None:
-        assert self.ledger.open_dataset(dataset, blocks) == self.model.cap(dataset)
-        for block in blocks:
-            self.model.spent.setdefault((dataset, block), 0)
+        new = [block for block in blocks if (dataset, block) not in self.model.spent]
+        expected = LedgerBehindAnchorError if new and self.behind() else None
+        raised: LedgerError | None = None
+        try:
+            assert self.ledger.open_dataset(dataset, blocks) == self.model.cap(dataset)
+            for block in new:
+                self.model.spent[dataset, block] = 0
+            if new:
+                self.enter()
+        except LedgerError as error:
+            raised = error
+        self.outcome(expected, raised)
 
     @rule()
     def reopen(self) -> None:
-        self.ledger = Ledger.open(self.ledger.path)
+        self.ledger.close()
+        self.ledger = Ledger.open(self.at, keep_open=self.keeps_open)
 
     @rule(
         analyst=st.sampled_from(ANALYSTS[1:]),
@@ -286,7 +329,7 @@ class LedgerMachine(RuleBasedStateMachine):
             expected = BudgetRaiseError
         raised: LedgerError | None = None
         try:
-            self.ledger.raise_cap([approve(asked, key) for key in (ONE, TWO)[:people]], TRUST)
+            self.ledger.raise_cap([RaiseApproval.by(asked, key) for key in (ONE, TWO)[:people]])
             self.model.raised[dataset] = self.anchored_raises[dataset] = times + 1
             self.enter()
         except LedgerError as error:
@@ -297,16 +340,15 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @rule()
     def keep_a_copy(self) -> None:
-        shutil.copy(self.ledger.path, self.folder / "kept")
+        self.copy_ledger()
         self.kept = copy.deepcopy(self.model)
 
     @precondition(lambda self: self.kept is not None)
     @rule()
     def put_the_copy_back(self) -> None:
         assert self.kept is not None
-        shutil.copy(self.folder / "kept", self.ledger.path)
+        self.restore_ledger()
         self.model = copy.deepcopy(self.kept)
-        self.ledger = Ledger.open(self.ledger.path)
 
     @rule(
         dataset=st.sampled_from(DATASETS),
@@ -374,7 +416,56 @@ class LedgerMachine(RuleBasedStateMachine):
                 assert amount <= self.model.spent[account]
 
 
-TestLedgerAgreesWithAPlainDictionary = LedgerMachine.TestCase
-TestLedgerAgreesWithAPlainDictionary.settings = settings(
-    max_examples=30, stateful_step_count=25, deadline=None, suppress_health_check=[HealthCheck.too_slow]
-)
+class PostgresMachine(LedgerMachine):
+    """The same on a server: a copy is every row of the ledger's tables."""
+
+    keeps_open: ClassVar[bool] = True
+    server: ClassVar[Postgres]
+
+    def place(self) -> Path | str:
+        """A database without a ledger."""
+        return self.server()
+
+    def teardown(self) -> None:
+        """Give the database back."""
+        super().teardown()
+        self.server.give_back(str(self.at))
+
+    def copy_ledger(self) -> None:
+        """Keep every row."""
+        with self.ledger._store.transaction(writes=False) as connection:
+            self.rows = {
+                table: [row._asdict() for row in connection.execute(table.select())]
+                for table in models.metadata.sorted_tables
+            }
+
+    def restore_ledger(self) -> None:
+        """Put every row back, as a restore of the server does."""
+        with self.ledger._store.transaction(writes=True) as connection:
+            names = ", ".join(table.name for table in self.rows)
+            connection.execute(text(f"TRUNCATE {names}"))
+            for table, rows in self.rows.items():
+                if rows:
+                    connection.execute(insert(table), rows)
+        self.reopen()
+
+
+def checked(machine: type[LedgerMachine], examples: int) -> None:
+    run_state_machine_as_test(
+        machine,
+        settings=settings(
+            max_examples=examples,
+            stateful_step_count=25,
+            deadline=None,
+            suppress_health_check=[HealthCheck.too_slow],
+        ),
+    )
+
+
+def test_a_ledger_in_a_file_agrees_with_a_plain_dictionary() -> None:
+    checked(LedgerMachine, 20)
+
+
+def test_a_ledger_on_a_server_agrees_with_a_plain_dictionary(postgres: Postgres) -> None:
+    PostgresMachine.server = postgres
+    checked(PostgresMachine, 10)

@@ -21,7 +21,7 @@ from click.testing import Result
 from casehaven.ledger import Ledger
 from casehaven.releases.k_mode import make_k_synthetic_of_files
 from casehaven.releases.k_mode_bundle import STEM
-from casehaven.releases.k_mode_request import read_approval
+from casehaven.releases.k_mode_request import Approval, KRequest
 from caseschemas import load_schema
 from casesynth.kanonymity import ATTACKS, WARNING
 from casesynth.manifest import parse_manifest, sign_manifest, write_manifest
@@ -244,7 +244,7 @@ def test_the_mark_is_there_before_a_record_is_opened(office: Office, people: Mak
         make_k_synthetic_of_files(
             [cases],
             load_schema(str(office.folder / "shelter.json")),
-            (read_approval(paths[0]), read_approval(paths[1])),
+            (Approval.read(paths[0], KRequest), Approval.read(paths[1], KRequest)),
             TrustStore.load(office.store),
             Ledger.open(office.folder / "ledger.sqlite"),
             SigningKey.load(office.key("Amal")),

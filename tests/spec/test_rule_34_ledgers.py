@@ -20,7 +20,7 @@ from casehaven.core.audit_models import audit
 from casehaven.ledger import IdempotencyKey, Ledger
 from casehaven.releases import ReleaseDraft, release_vault_datasets
 from casehaven.releases.k_mode import KOutcome, make_k_synthetic_of_vault
-from casehaven.releases.k_mode_request import Approval, KRequest, KRequestError, approve
+from casehaven.releases.k_mode_request import Approval, KRequest, KRequestError
 from casehaven.vault.anchor import Anchor
 from casehaven.vault.anchor_state import UNBOUNDED
 from casehaven.vault.backup import write_backup
@@ -115,7 +115,7 @@ class Desk:
 
 
 def approvals(request: KRequest) -> tuple[Approval, ...]:
-    return approve(request, AMAL), approve(request, BERTA)
+    return Approval.by(request, AMAL), Approval.by(request, BERTA)
 
 
 def spent(ledger: Path) -> set[int]:

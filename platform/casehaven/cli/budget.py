@@ -8,12 +8,14 @@ from pathlib import Path
 
 import click
 
+from casehaven.cli._approvers import approver_option, approvers_named
 from casehaven.cli._ledger import ledger_option
 from casehaven.cli._server import chosen_server, connected, server_option
 from casehaven.cli.keys import key_option, load_signing_key, load_trust_store, trust_option
 from casehaven.client import UnexpectedAnswerError
 from casehaven.errors import EXIT_UNKNOWN_SIGNER
-from casehaven.ledger import AnalystId, Ledger, RaiseRequest
+from casehaven.ledger import AnalystId, BudgetRaiseError, Ledger, RaiseApproval, RaiseRequest
+from casehaven.ledger.approvers import ApproverApproval, ApproverRequest
 from casehaven.ledger.public import (
     SignedStatement,
     in_words,
@@ -23,7 +25,7 @@ from casehaven.ledger.public import (
     sign,
     words_path,
 )
-from casehaven.ledger.raises import approve, read_approval, read_request, write_new
+from casehaven.ledger.two_people import read_document, write_new
 
 out_file = click.option(
     "-o", "--output", type=click.Path(path_type=Path, dir_okay=False), required=True, help="The file; must not exist."
@@ -116,11 +118,30 @@ def request_command(dataset: str | None, epsilon: str, reason: str, path: Path, 
     made = RaiseRequest.draw_up(
         ledger=statement.ledger_id, dataset=dataset, epsilon_now=str(now), epsilon=epsilon, reason=reason
     )
-    write_new(output, made.to_bytes())
+    write_new(output, made.to_bytes(), BudgetRaiseError)
     click.echo(f"request    {output}: {made.what} from epsilon {now} to {epsilon}")
-    click.echo(
-        f"next       two people, each with a key of their own: casehaven budget approve-raise {shlex.quote(str(output))}"
-    )
+    _say_next(output)
+
+
+@command.command("request-approvers")
+@approver_option
+@click.option("--reason", required=True, help="Why; it is published.")
+@ledger_option
+@trust_option
+@out_file
+def request_approvers_command(
+    approver_names: tuple[str, ...], reason: str, path: Path, trust_path: Path, output: Path
+) -> None:
+    """Write the request that others approve raises from now on. Nothing is changed.
+
+    Name everybody who is to approve then. Two of those who may approve now have to approve it; in a ledger of an earlier version, which names nobody, two of the new ones.
+    """
+    ledger = Ledger.open(path)
+    people = approvers_named(approver_names, trust_path)
+    made = ApproverRequest.draw_up(ledger=ledger.id, present=ledger.approvers(), people=people, reason=reason)
+    write_new(output, made.to_bytes(), BudgetRaiseError)
+    click.echo(f"request    {output}: raises are approved by two of {', '.join(name for name, _ in made.people)}")
+    _say_next(output)
 
 
 @command.command("approve-raise")
@@ -129,25 +150,30 @@ def request_command(dataset: str | None, epsilon: str, reason: str, path: Path, 
 @key_option
 @out_file
 def approve_command(request_path: Path, yes: bool, key_path: Path, output: Path) -> None:
-    """Approve a request with your own key, having read every line of what it says."""
-    asked = read_request(request_path)
-    for name, text in (
-        ("request", f"{asked.number}, of {asked.created}"),
-        ("ledger", asked.ledger),
-        ("raise", f"{asked.what}: from epsilon {asked.epsilon_now} to {asked.epsilon}"),
-        ("reason", asked.reason),
-    ):
+    """Approve a request, to raise a cap or to name other approvers, with your own key, having read every line of what it says."""
+    document = read_document(request_path, BudgetRaiseError)
+    asked: RaiseRequest | ApproverRequest
+    if isinstance(document, dict) and document.get("format") == ApproverRequest.FORMAT:
+        asked = ApproverRequest.parse(document, request_path.name)
+        said = [("approvers", f"{signer.name}, {signer.public_key.fingerprint}") for signer in asked.store().signers]
+        warning = "two of these may raise caps from now on, or name others; it shows in the public statement"
+    else:
+        asked = RaiseRequest.parse(document, request_path.name)
+        said = [("raise", f"{asked.what}: from epsilon {asked.epsilon_now} to {asked.epsilon}")]
+        warning = "people in this dataset lose more protection, for good; it shows in the public statement"
+    lines = [("request", f"{asked.number}, of {asked.created}"), ("ledger", asked.ledger), *said]
+    for name, text in [*lines, ("reason", asked.reason)]:
         click.echo(f"{name:<10} {text}")
-    click.echo("           people in this dataset lose more protection, for good; it shows in the public statement")
+    click.echo(f"           {warning}")
     if not yes:
         click.confirm("Do you approve this?", abort=True)
-    signed = approve(asked, load_signing_key(key_path))
-    write_new(output, signed.to_bytes())
+    key = load_signing_key(key_path)
+    signed = ApproverApproval.by(asked, key) if isinstance(asked, ApproverRequest) else RaiseApproval.by(asked, key)
+    write_new(output, signed.to_bytes(), BudgetRaiseError)
     click.echo(f"approved   by {signed.public_key.fingerprint}, in {output}")
 
 
-@command.command("raise")
-@click.option(
+approvals_option = click.option(
     "--approval",
     "approval_paths",
     multiple=True,
@@ -155,13 +181,31 @@ def approve_command(request_path: Path, yes: bool, key_path: Path, output: Path)
     type=click.Path(path_type=Path, dir_okay=False),
     help="Approval of one person; give two.",
 )
-@trust_option
+
+
+@command.command("raise")
+@approvals_option
 @ledger_option
-def raise_command(approval_paths: tuple[Path, ...], trust_path: Path, path: Path) -> None:
-    """Raise a cap as two people approved. It shows in the public statement for good."""
-    approvals = tuple(read_approval(approval) for approval in approval_paths)
-    asked = Ledger.open(path).raise_cap(approvals, load_trust_store(trust_path))
+def raise_command(approval_paths: tuple[Path, ...], path: Path) -> None:
+    """Raise a cap as two of the people whom the ledger names approved. It shows in the public statement for good."""
+    approvals = tuple(RaiseApproval.read(approval, RaiseRequest) for approval in approval_paths)
+    asked = Ledger.open(path).raise_cap(approvals)
     click.echo(f"raised     {asked.what} from epsilon {asked.epsilon_now} to {asked.epsilon}")
+
+
+@command.command("name-approvers")
+@approvals_option
+@ledger_option
+def name_approvers_command(approval_paths: tuple[Path, ...], path: Path) -> None:
+    """Name other people who may approve raises, as two of the present ones approved. It shows in the public statement for good."""
+    approvals = tuple(ApproverApproval.read(approval, ApproverRequest) for approval in approval_paths)
+    asked = Ledger.open(path).name_approvers(approvals)
+    click.echo(f"approvers  {', '.join(name for name, _ in asked.people)}")
+
+
+def _say_next(request: Path) -> None:
+    path = shlex.quote(str(request))
+    click.echo(f"next       two people, each with a key of their own: casehaven budget approve-raise {path}")
 
 
 def _nano(rho: str) -> int:

@@ -13,15 +13,14 @@ from casehaven.cli._progress import PhaseLine
 from casehaven.cli._vault import open_vault, root_key_option, vault_option
 from casehaven.cli.keys import key_option, load_signing_key, load_trust_store, trust_option
 from casehaven.ledger import Ledger
+from casehaven.ledger.two_people import write_new
 from casehaven.releases.k_mode import make_k_synthetic_of_files, make_k_synthetic_of_vault
 from casehaven.releases.k_mode_request import (
     K_LEAST,
     VAULT,
+    Approval,
     KRequest,
-    approve,
-    read_approval,
-    read_request,
-    write_new,
+    KRequestError,
 )
 from caseschemas import load_schema, shipped_schema_ids
 from casesynth.kanonymity import ATTACKS, WARNING
@@ -100,7 +99,7 @@ def request_command(
         person_key=person,
         legal_basis=legal_basis,
     )
-    write_new(output, made.to_bytes())
+    write_new(output, made.to_bytes(), KRequestError)
     click.echo(f"request    {output}, for {dataset}, k {k}, {mode}")
     _warn()
     click.echo(
@@ -115,13 +114,13 @@ def request_command(
 @out_file
 def approve_command(request_path: Path, yes: bool, key_path: Path, output: Path) -> None:
     """Approve a request with your own key, having read every line of what it says."""
-    asked = read_request(request_path)
+    asked = KRequest.read(request_path)
     _warn()
     click.echo("\n".join(in_words(asked)))
     if not yes:
         click.confirm("Do you approve this?", abort=True)
-    signed = approve(asked, load_signing_key(key_path))
-    write_new(output, signed.to_bytes())
+    signed = Approval.by(asked, load_signing_key(key_path))
+    write_new(output, signed.to_bytes(), KRequestError)
     click.echo(f"approved   by {signed.public_key.fingerprint}, in {output}")
 
 
@@ -169,7 +168,7 @@ def make_command(
         raise click.UsageError("name all case FILEs of the dataset, or take it --from-vault; not both")
     if files and schema_name is None:
         raise click.UsageError("case FILEs need --schema")
-    approvals = tuple(read_approval(approval) for approval in approval_paths)
+    approvals = tuple(Approval.read(approval, KRequest) for approval in approval_paths)
     trust, ledger, key = load_trust_store(trust_path), Ledger.open(path), load_signing_key(key_path)
     line = PhaseLine()
     try:

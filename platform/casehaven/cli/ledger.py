@@ -10,7 +10,9 @@ from pathlib import Path
 
 import click
 
+from casehaven.cli._approvers import approver_option, approvers_named
 from casehaven.cli._ledger import ledger_option
+from casehaven.cli.keys import trust_option
 from casehaven.ledger import (
     BudgetPolicy,
     Ledger,
@@ -22,6 +24,7 @@ from casehaven.ledger import (
     StatementRow,
 )
 from casehaven.ledger.anchoring import default_place
+from casehaven.ledger.backup import drill, write_backup
 
 
 @click.group("ledger")
@@ -49,6 +52,8 @@ def command() -> None:
     type=click.Path(path_type=Path, dir_okay=False),
     help="The anchor file, best on other storage.  [default: NAME.anchor beside the ledger]",
 )
+@approver_option
+@trust_option
 def create(
     path: Path,
     epsilon: str,
@@ -56,15 +61,21 @@ def create(
     max_tokens_per_person: int | None,
     epsilon_per_person: str | None,
     anchor: Path | None,
+    approver_names: tuple[str, ...],
+    trust_path: Path,
 ) -> None:
-    """Create a ledger and its anchor. A ledger is never replaced."""
+    """Create a ledger and its anchor. A ledger is never replaced.
+
+    With --approver, name at least two people: two of them together may raise a cap, or name others in their place. Without, no cap is ever raised.
+    """
     account = BudgetPolicy.of(epsilon, delta)
     policy = LedgerPolicy(
         account=account,
         max_tokens_per_person=max_tokens_per_person,
         odometer_epsilon=None if epsilon_per_person is None else _epsilon(epsilon_per_person, delta),
     )
-    made = Ledger.create(path, policy, anchor=anchor)
+    people = approvers_named(approver_names, trust_path)
+    made = Ledger.create(path, policy, anchor=anchor, approvers=people)
     cap = policy.account.cap_nano_rho()
     click.echo(f"created {made.where}")
     if anchor is None:
@@ -73,20 +84,31 @@ def create(
     click.echo(
         f"every account may spend {_rho(cap)} rho in all: epsilon {epsilon} at delta {delta} for one person token"
     )
+    names = ", ".join(signer.name for signer in people.signers)
+    click.echo(
+        f"raises are approved by two of {names}"
+        if names
+        else "nobody was named with --approver: no cap of this ledger is ever raised"
+    )
 
 
 @command.command("anchor")
 @click.argument("place", required=False, type=click.Path(path_type=Path, dir_okay=False), metavar="[FILE]")
+@click.option(
+    "--first-anchor",
+    metavar="LEDGER",
+    help="Make the first anchor of a ledger of an earlier version; its id says that it is meant. The statements say since when, for good.",
+)
 @ledger_option
-def anchor_command(place: Path | None, path: Path) -> None:
-    """Show where the anchor is, or move it to FILE. A ledger of an earlier version gets its first one.
+def anchor_command(place: Path | None, first_anchor: str | None, path: Path) -> None:
+    """Show where the anchor is, or move it to FILE.
 
     The anchor remembers, outside the ledger, up to where it may have spent. Keep it on storage that is not restored together with the ledger. Where
     somebody moved the file already, the command says to the ledger where it is now.
     """
     ledger = Ledger.open(path)
     if place is not None:
-        ledger.set_anchor(place)
+        ledger.set_anchor(place, first=first_anchor)
     click.echo(f"anchor {ledger.anchor_path or 'none; this ledger spends nothing before it has one'}")
     ledger.check_anchor()
     click.echo("the ledger and its anchor agree")
@@ -104,6 +126,43 @@ def resume_command(yes: bool, path: Path) -> None:
         click.echo("resumed; `casehaven ledger show` says what is left")
     else:
         click.echo("the ledger and its anchor agree; nothing to resume")
+
+
+@command.command("backup")
+@ledger_option
+@click.option(
+    "-o",
+    "--output",
+    required=True,
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="The file; must not exist. Better on another disk than the ledger, and on another than the anchor.",
+)
+def backup_command(path: Path, output: Path) -> None:
+    """Write a whole, checked copy of the ledger, while it is in use. The anchor is not in it.
+
+    Put back, it is an earlier copy: it spends nothing until `casehaven ledger resume` counts as spent whatever may have been spent since. `casehaven ledger drill` says beforehand what would be left.
+    """
+    write_backup(Ledger.open(path), output)
+    click.echo(f"wrote {output}; keep it as you keep the ledger, and the anchor elsewhere")
+
+
+@command.command("drill")
+@click.argument("backup", type=click.Path(path_type=Path, dir_okay=False))
+@ledger_option
+@click.option(
+    "--anchor",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="The anchor file.  [default: where the backup knows it]",
+)
+def drill_command(backup: Path, path: Path, anchor: Path | None) -> None:
+    """Show what would be left if a backup were put back in the ledger's place and resumed today. Nothing is changed."""
+    found = drill(backup, path, anchor)
+    click.echo("\n".join(_lines(found.statement)))
+    click.echo("")
+    if found.behind:
+        click.echo("the backup is whole, and older than its anchor: put it back and resume it, and the above is left")
+    else:
+        click.echo("the backup is whole, and misses nothing that the anchor knows")
 
 
 @command.command("show")
@@ -178,13 +237,31 @@ def statement_json(statement: Statement) -> dict[str, object]:
             }
             for each in statement.raises
         ],
+        "approvers": [
+            {
+                "named_at": each.named_at,
+                "people": [
+                    {"name": signer.name, "public_key": signer.public_key.text} for signer in each.people.signers
+                ],
+                "approved_by": list(each.approved_by),
+                "reason": each.reason,
+            }
+            for each in statement.approvers
+        ],
+        "vaults": dict(statement.vaults),
+        "created_at": statement.created_at,
+        "anchored_since": statement.anchored_since,
         "resumed": list(statement.resumed),
     }
 
 
 def _lines(statement: Statement) -> list[str]:
     if not statement.rows:
-        return ["no dataset has an account yet; nothing is spent", f"ledger {statement.ledger_id}"]
+        return [
+            "no dataset has an account yet; nothing is spent",
+            f"ledger {statement.ledger_id}",
+            _approver_line(statement),
+        ]
     table: list[tuple[str, ...]] = [("dataset", "blocks", "spent rho", "left", "cap", "epsilon spent", "of", "delta")]
     for dataset, rows in groupby(statement.rows, key=lambda row: row.dataset):
         ordered = sorted(rows, key=lambda row: (row.block == "", row.block))  # unknown year last
@@ -199,8 +276,22 @@ def _lines(statement: Statement) -> list[str]:
         _odometer_line(statement.odometer),
         *(_release_line(each) for each in statement.releases),
         *(_raise_line(each) for each in statement.raises),
+        _approver_line(statement),
+        *(
+            []
+            if statement.anchored_since == statement.created_at
+            else [f"anchored since {statement.anchored_since or 'never'}"]
+        ),
         *(f"resumed on {at[:10]} from its ceilings: an earlier copy was put back" for at in statement.resumed),
     ]
+
+
+def _approver_line(statement: Statement) -> str:
+    if not statement.approvers:
+        return "raises: nobody is named yet who may approve one"
+    people = statement.approvers[-1].people.signers
+    names = ", ".join(f"{signer.name} ({signer.public_key.fingerprint})" for signer in people)
+    return f"raises: approved by two of {names}" if names else "raises: nobody may approve one, for good"
 
 
 def _raise_line(raised: StatementRaise) -> str:

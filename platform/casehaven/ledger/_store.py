@@ -146,7 +146,7 @@ class SqliteStore:
 
     def check(self) -> None:
         """Read the whole file and trust it only when everything fits."""
-        _check_header(self._file)
+        check_header(self._file)
         self._upgrade()
         with self.transaction(writes=False) as connection:
             application = connection.scalar(text("PRAGMA application_id"))
@@ -222,7 +222,7 @@ def _begin(connection: Connection) -> None:
     driver.execute("BEGIN IMMEDIATE" if connection.get_execution_options().get(_WRITES) else "BEGIN").close()
 
 
-def _check_header(path: Path) -> None:
+def check_header(path: Path) -> None:
     """Tell a missing or foreign file apart from a damaged ledger, before SQLite guesses."""
     if path.exists() and not path.is_file():
         raise NotALedgerError(f"{path} is not a regular file")

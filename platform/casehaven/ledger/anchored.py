@@ -35,6 +35,18 @@ class AnchoredRaise:
 
 
 @dataclass(frozen=True, kw_only=True)
+class AnchoredApprovers:
+    """A set of people who may approve raises, as it is stored."""
+
+    number: int
+    request_sha256: str
+    people: str
+    approved_by: str
+    reason: str
+    named_at: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class AnchoredDataset:
     """A dataset of the ledger."""
 
@@ -79,13 +91,20 @@ class AnchoredState:
     """By `organisation/dataset`."""
     odometer_raises: tuple[AnchoredRaise, ...] = ()
     """Raises of the deployment's cap for one person."""
+    approvers: tuple[AnchoredApprovers, ...] = ()
+    """Every set of people who may approve raises, oldest first."""
 
     def raised(self, other: AnchoredState) -> AnchoredState:
         """This state with whatever is higher in the other (rule 1)."""
         datasets = dict(other.datasets)
         for name, known in self.datasets.items():
             datasets[name] = known.raised(datasets[name]) if name in datasets else known
-        return AnchoredState(datasets=datasets, odometer_raises=_together(self.odometer_raises, other.odometer_raises))
+        further = other if len(other.approvers) > len(self.approvers) else self
+        return AnchoredState(
+            datasets=datasets,
+            odometer_raises=_together(self.odometer_raises, other.odometer_raises),
+            approvers=further.approvers,
+        )
 
     def to_bytes(self) -> bytes:
         """The canonical bytes."""
@@ -93,6 +112,7 @@ class AnchoredState:
             {
                 "datasets": {name: _dataset_json(known) for name, known in self.datasets.items()},
                 "odometer_raises": [vars(each) for each in self.odometer_raises],
+                "approvers": [vars(each) for each in self.approvers],
             }
         )
 
@@ -112,6 +132,9 @@ class AnchoredState:
                 for name, fields in document["datasets"].items()
             },
             odometer_raises=tuple(AnchoredRaise(**each) for each in document["odometer_raises"]),
+            approvers=tuple(
+                AnchoredApprovers(**each) for each in document.get("approvers", ())
+            ),  # none before version 4
         )
 
 
@@ -147,6 +170,10 @@ def stored_state(connection: Connection) -> AnchoredState:
             for row in connection.execute(select(models.dataset))
         },
         odometer_raises=tuple(raises.get(None, ())),
+        approvers=tuple(
+            AnchoredApprovers(**row._asdict())
+            for row in connection.execute(select(models.approvers).order_by(models.approvers.c.number))
+        ),
     )
 
 

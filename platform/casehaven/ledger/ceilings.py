@@ -19,7 +19,14 @@ from sqlalchemy import Connection, func, insert, select, update
 from casehaven.ledger import models
 from casehaven.ledger.accounts import Charged
 from casehaven.ledger.anchor import LedgerAnchor
-from casehaven.ledger.anchored import AnchoredDataset, AnchoredRaise, AnchoredState, step_up, stored_state
+from casehaven.ledger.anchored import (
+    AnchoredApprovers,
+    AnchoredDataset,
+    AnchoredRaise,
+    AnchoredState,
+    step_up,
+    stored_state,
+)
 from casehaven.ledger.chain import Head, append, contains, head, meeting
 from casehaven.ledger.errors import BudgetPolicyError, DrawRefusedError, LedgerBehindAnchorError
 from casesynth.privacy import PrivacyLoss
@@ -143,6 +150,7 @@ def resume(connection: Connection, anchor: LedgerAnchor, now: str) -> bool:
     for name, dataset in sorted(state.datasets.items()):
         _bring_back(connection, name, dataset, now)
     _bring_back_raises(connection, None, state.odometer_raises)
+    _bring_back_approvers(connection, state.approvers)
     _spend_ceilings(connection, state, end, now)
     return True
 
@@ -222,6 +230,17 @@ def _bring_back_raises(connection: Connection, name: str | None, raises: Sequenc
             connection.execute(insert(models.budget_raise).values(dataset_id=name, **vars(each)))
             if name is not None:
                 set_caps(connection, name, each.cap_nano_rho)
+
+
+def _bring_back_approvers(connection: Connection, sets: Sequence[AnchoredApprovers]) -> None:
+    """Name the people whom the anchor knows and the copy does not; where both named others meanwhile, those of the anchor come last."""
+    known = models.approvers.c
+    there = set(connection.scalars(select(known.request_sha256)))
+    last = connection.scalar(select(func.max(known.number))) or 0
+    for each in sets:
+        if each.request_sha256 not in there:
+            last += 1
+            connection.execute(insert(models.approvers).values(**{**vars(each), "number": last}))
 
 
 def set_caps(connection: Connection, dataset: str, cap_nano_rho: int) -> None:

@@ -31,6 +31,7 @@ from casehaven.ledger.anchoring import (
 from casehaven.ledger.ceilings import check_not_behind, confirm, is_confirmed, resume
 from casehaven.ledger.chain import head
 from casehaven.ledger.clock import now
+from casehaven.ledger.errors import LedgerAnchorMissingError
 from casehaven.ledger.statement import stored_statement
 
 Step = Literal[
@@ -80,6 +81,11 @@ class KeptLedger:
         return self._store.path or self.anchor_path or Path(models.SCHEMA)
 
     @property
+    def file(self) -> Path | None:
+        """The file; None for a ledger on a server."""
+        return self._store.path
+
+    @property
     def where(self) -> str:
         """The file, or the server without a password."""
         return self._store.where
@@ -105,26 +111,38 @@ class KeptLedger:
         with anchor.alone(), self._store.transaction(writes=False) as connection:
             check_not_behind(connection, anchor)
 
-    def set_anchor(self, place: Path) -> None:
-        """Give a ledger of an earlier version its first anchor, move the anchor to another place, or say where it was moved to.
+    def set_anchor(self, place: Path, *, first: str | None = None) -> None:
+        """Move the anchor to another place, say where it was moved to, or give a ledger of an earlier version its first one.
+
+        Args:
+            place: of the anchor file.
+            first: the ledger's id, where its keeper asks for a first anchor. Nobody can tell that the ledger is not an earlier copy of one that has an anchor
+                and spent since, so this is asked for by name, and the statements say since when the ledger is anchored, for good.
 
         Raises:
             LedgerExistsError: another file is there, or this is a copy of before the ledger had its first anchor.
-            LedgerAnchorMissingError, BrokenLedgerAnchorError: the present anchor cannot be read, or the file at the place is another ledger's.
+            LedgerAnchorMissingError, BrokenLedgerAnchorError: the present anchor cannot be read, the file at the place is another ledger's, or a first anchor
+                was not asked for by the ledger's id.
         """
-        old = self._place_anchor(place)
+        old = self._place_anchor(place, first)
         leave_mark(self._store.path)
         if old is not None and old.path.exists() and not os.path.samefile(old.path, place):
             old.remove()
 
-    def _place_anchor(self, place: Path) -> LedgerAnchor | None:
+    def _place_anchor(self, place: Path, first: str | None) -> LedgerAnchor | None:
         """Make or move the anchor; return the one that was there."""
         with self._store.transaction(writes=True) as connection:
             known = stored_place(connection, self._store.path)
             if known is None:
                 refuse_second_first(self._store.path)
+                ledger_id = stored_statement(connection).ledger_id
+                if first != ledger_id:
+                    raise LedgerAnchorMissingError(
+                        f"{self.where} was made by an earlier version and has no anchor; where it is no earlier copy of a ledger that got one since, "
+                        f"ask for its first one by its id, {ledger_id}"
+                    )
                 secret = secrets.token_hex(32)
-                fresh = LedgerAnchor(place, stored_statement(connection).ledger_id, secret)
+                fresh = LedgerAnchor(place, ledger_id, secret)
                 fresh.create(stored_state(connection), head(connection))
                 move_anchor(connection, self._store.path, place, (secret, self._clock()))
                 return None

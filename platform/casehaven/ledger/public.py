@@ -3,7 +3,7 @@
 1. It tells the state at the beginning of the present month, in sixteenths of each cap, rounded up; within a month every statement tells the same amounts. So
    two statements never show one charge. What an earlier copy may have lost counts from its resumption on, and what a clock that was ahead dated after today at
    once: no amount falls, and none is hidden.
-2. It lists every raise with its reason, every resumption of an earlier copy, every dataset without a bound, and every release with what was decided about
+2. It lists who may approve raises, by fingerprints of keys, since when the ledger has an anchor, every raise with its reason, every resumption of an earlier copy, every dataset without a bound, and every release with what was decided about
    it and whether that may rest on real records (privacy rule 33): these as of today.
 3. It holds no name of an analyst, no question, no count of charges and no count of people.
 4. It is canonical JSON with an Ed25519 signature over its bytes; whoever has the signer's key in a trust store checks it without any server.
@@ -121,6 +121,17 @@ def public_statement(ledger: Ledger, *, today: date | None = None) -> dict[str, 
             }
             for each in stated.raises
         ],
+        "approvers": [
+            {
+                "day": each.named_at[:10],
+                "keys": sorted(signer.public_key.fingerprint for signer in each.people.signers),
+                "approved_by": list(each.approved_by),
+                "reason": each.reason,
+            }
+            for each in stated.approvers
+        ],
+        "created": stated.created_at[:10],
+        "anchored_since": None if stated.anchored_since is None else stated.anchored_since[:10],
         "resumed": [at[:10] for at in stated.resumed],
         "releases": _releases(stated),
     }
@@ -238,6 +249,12 @@ def in_words(document: dict[str, Any]) -> str:
         f"Raised on {each['day']}: {each['dataset'] or 'the cap for one person'} to epsilon {each['epsilon']}, by two people. Reason: {each['reason']}"
         for each in document["raises"]
     ]
+    lines += _approver_lines(document)
+    since = document["anchored_since"]
+    if since is None:
+        lines.append("This ledger has no anchor: an earlier copy of it would not be noticed, and it spends nothing.")
+    elif since > document["created"]:
+        lines.append(f"Anchored since {since}: whether an earlier copy was put back before that day is not known.")
     lines += [
         f"On {day} an earlier copy of the ledger was put back; everything that may have been spent counts as spent."
         for day in document["resumed"]
@@ -248,6 +265,20 @@ def in_words(document: dict[str, Any]) -> str:
         for each in document["releases"]
     ]
     return "\n".join(lines) + "\n"
+
+
+def _approver_lines(document: dict[str, Any]) -> list[str]:
+    """Who may approve raises."""
+    if not document["approvers"]:
+        return ["Nobody is named who may approve a raise."]
+    lines = []
+    for each in document["approvers"]:
+        keys = f"by two of the keys {', '.join(each['keys'])}" if each["keys"] else "by nobody: no cap is ever raised"
+        named = (
+            f". Named by {' and '.join(each['approved_by'])}; reason: {each['reason']}" if each["approved_by"] else ""
+        )
+        lines.append(f"Raises are approved, since {each['day']}, {keys}{named}")
+    return lines
 
 
 def _up(epsilon: float) -> float:

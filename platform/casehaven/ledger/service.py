@@ -26,9 +26,18 @@ from casehaven.ledger._store import Connector, SqliteStore, Store, connect, crea
 from casehaven.ledger.accounts import open_accounts, opened_cap, policy_columns
 from casehaven.ledger.allowances import AllowanceState, AnalystId, allowance_of, set_allowance
 from casehaven.ledger.anchor import LedgerAnchor
-from casehaven.ledger.anchored import AnchoredState, stored_state
+from casehaven.ledger.anchored import stored_state
 from casehaven.ledger.anchoring import default_place, move_anchor, stored_footing
 from casehaven.ledger.answers import AnswerKey, StoredAnswer
+from casehaven.ledger.approvers import (
+    ApproverApproval,
+    ApproverRequest,
+    ApproverSet,
+    check_people,
+    present_set,
+    rename,
+    write_first,
+)
 from casehaven.ledger.ceilings import anchor_opened, check_not_behind
 from casehaven.ledger.chain import FIRST, Head, append
 from casehaven.ledger.charges import (
@@ -52,6 +61,9 @@ from casesynth.canonical import JsonValue
 from casesynth.privacy import PrivacyLoss, Receipt
 from casesynth.signing import TrustStore
 
+NOBODY = TrustStore()
+"""No approver."""
+
 
 class Ledger(KeptLedger):
     """An open ledger, for one thread or many: each call is one transaction on a connection of its own, and an object that a fork inherits opens new ones.
@@ -61,7 +73,12 @@ class Ledger(KeptLedger):
 
     @staticmethod
     def create(
-        place: Path | str, policy: LedgerPolicy, *, anchor: Path | None = None, keep_open: bool = False
+        place: Path | str,
+        policy: LedgerPolicy,
+        *,
+        anchor: Path | None = None,
+        approvers: TrustStore = NOBODY,
+        keep_open: bool = False,
     ) -> Ledger:
         """Create a ledger that only its owner may read and write, and its anchor.
 
@@ -69,13 +86,16 @@ class Ledger(KeptLedger):
             place: a file, where nothing may be; or `postgresql://user@host/name`, where no ledger may be.
             policy: of every account, for good.
             anchor: the anchor file, best on other storage; None for one beside the file, `NAME.anchor`. A ledger on a server needs one named.
+            approvers: at least two people who may approve raises and name others in their place; nobody: no cap is ever raised (privacy rule 19).
             keep_open: as for `open`.
 
         Raises:
+            BudgetRaiseError: one person alone would approve.
             LedgerExistsError: something is there already, a ledger or the anchor of one.
             LedgerStorageError, LedgerAnchorMissingError: the file or the anchor cannot be written.
         """
         policy.account.cap_nano_rho()  # a policy that allows nothing is refused before there is a file
+        check_people(approvers)
         path = None if is_postgres(place) else Path(place)
         if path is None and anchor is None:
             raise LedgerAnchorMissingError(
@@ -102,7 +122,8 @@ class Ledger(KeptLedger):
                     insert(models.odometer_cap).values(id=1, epsilon=str(policy.odometer_epsilon), cap_nano_rho=cap)
                 )
             move_anchor(connection, path, first.path, (secret, made_at))
-            first.create(AnchoredState(), Head(position=0, chain=FIRST))
+            write_first(connection, approvers, made_at)
+            first.create(stored_state(connection), Head(position=0, chain=FIRST))
             made = True
 
         try:
@@ -284,14 +305,28 @@ class Ledger(KeptLedger):
         with self._store.transaction(writes=True) as connection:
             return set_allowance(connection, analyst, parse_dataset_id(dataset), nano_rho)
 
-    def raise_cap(self, approvals: Sequence[raises.RaiseApproval], trust: TrustStore) -> raises.RaiseRequest:
+    def raise_cap(self, approvals: Sequence[raises.RaiseApproval]) -> raises.RaiseRequest:
         """Raise the cap of a dataset's accounts, or the cap for one person, as two people approved; visible for good (privacy rule 19).
 
         Raises:
-            BudgetRaiseError: two people who are known here did not approve it, it is of another ledger, or the cap is another one by now.
+            BudgetRaiseError: two of the people whom the ledger names did not approve it, it is of another ledger, or the cap is another one by now.
         """
         with self._spending() as (connection, anchor):
-            return raises.apply(connection, anchor, approvals, trust, self._clock())
+            return raises.apply(connection, anchor, approvals, self._clock())
+
+    def name_approvers(self, approvals: Sequence[ApproverApproval]) -> ApproverRequest:
+        """Name other people who may approve raises, as two of the present ones approved; visible for good (privacy rule 19).
+
+        Raises:
+            BudgetRaiseError: two of the present ones did not approve it, it is of another ledger, or others were named since.
+        """
+        with self._spending() as (connection, anchor):
+            return rename(connection, anchor, approvals, self._clock())
+
+    def approvers(self) -> ApproverSet | None:
+        """The people who may approve raises; None for a ledger of an earlier version that names nobody yet."""
+        with self._store.transaction(writes=False) as connection:
+            return present_set(connection)
 
     # --- the life of a charge ---------------------------------------------------------------------------------------------
 

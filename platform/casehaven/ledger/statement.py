@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from typing import Any
 
@@ -15,6 +15,7 @@ from sqlalchemy import ColumnElement, Connection, Row, or_, select
 
 from casehaven.ledger import models
 from casehaven.ledger.accounts import latest_raises, stored_ledger_policy, stored_policy, with_raise
+from casehaven.ledger.approvers import ApproverSet, stored_sets
 from casehaven.ledger.decisions import ReleaseDecision, release_decisions
 from casehaven.ledger.odometer import Odometer, shared_charges, worst_person
 from casehaven.ledger.policy import BudgetPolicy, LedgerPolicy
@@ -87,6 +88,14 @@ class Statement:
     """Every release that was drawn and shown, with what was decided about it."""
     raises: tuple[StatementRaise, ...] = ()
     """Every raise of a cap, oldest first."""
+    approvers: tuple[ApproverSet, ...] = ()
+    """Every set of people who may approve raises, oldest first; none for a ledger of an earlier version."""
+    created_at: str = ""
+    """UTC, ISO 8601."""
+    anchored_since: str | None = None
+    """Since when the ledger has an anchor: an earlier copy is not known for one. None: it has none."""
+    vaults: Mapping[str, str] = field(default_factory=dict)
+    """Public ids of the vaults that datasets are bound to, by dataset."""
     resumed: tuple[str, ...] = ()
     """When an earlier copy was taken into use, and everything up to its ceilings counted as spent."""
 
@@ -154,6 +163,10 @@ def stored_statement(connection: Connection, *, of: ColumnElement[bool] | None =
             StatementRaise(**{key: value for key, value in row._asdict().items() if key != "request_sha256"})
             for row in connection.execute(select(models.budget_raise).order_by(models.budget_raise.c.raised_at))
         ),
+        approvers=stored_sets(connection),
+        created_at=ledger.created_at,
+        anchored_since=connection.scalar(select(models.anchoring.c.since)),
+        vaults={row.dataset_id: row.vault_id for row in connection.execute(select(models.vault_of_dataset))},
         resumed=tuple(connection.scalars(select(models.resume.c.resumed_at).order_by(models.resume.c.position))),
     )
 

@@ -17,7 +17,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from casehaven.releases.k_mode_request import APPROVERS, Approval, KRequest, KRequestError, parse_approval
+from casehaven.ledger.two_people import APPROVERS
+from casehaven.releases.k_mode_request import Approval, KRequest, KRequestError
 from casesynth._files import read_regular, sync_folder, write_whole
 from casesynth.bundle import BundleExistsError
 from casesynth.canonical import JsonValue, canonical_json, parse_json
@@ -178,7 +179,7 @@ def verify_k_approvals(folder: Path, manifest: Manifest, trust: TrustStore) -> K
     listed = unverified.get("approvals") if isinstance(unverified, dict) else None
     if not isinstance(listed, list):
         raise KRequestError(f"{APPROVALS_NAME} holds no list of approvals")
-    approvals = [parse_approval(item, APPROVALS_NAME) for item in listed]
+    approvals = [Approval.parse(item, APPROVALS_NAME, KRequest) for item in listed]
     requests = {approval.request.digest() for approval in approvals}
     keys = {approval.public_key.raw for approval in approvals}
     if requests != {manifest.facts.get("request_sha256")} or len(keys) != APPROVERS or len(approvals) != APPROVERS:

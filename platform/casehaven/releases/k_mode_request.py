@@ -7,45 +7,25 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-import hashlib
 import secrets
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import get_args
+from typing import ClassVar, get_args
 
 from casehaven.errors import CasehavenError
 from casehaven.ledger import AccountNameError
 from casehaven.ledger.policy import parse_dataset_id
-from casesynth._files import FileTooLargeError, NotRegularFileError, read_regular, write_whole
-from casesynth.canonical import JsonFaultError, canonical_json, parse_json
+from casehaven.ledger.two_people import TEXT_LIMIT, TwoPersonApproval, TwoPersonRequest
+from casehaven.ledger.two_people import two_people as ledger_two_people
 from casesynth.kanonymity.synthesis import Mode
-from casesynth.signing import (
-    BadSignatureError,
-    PublicKey,
-    PublicKeyError,
-    SigningKey,
-    TrustedSigner,
-    TrustStore,
-    verify_approval,
-)
-
-REQUEST_FORMAT = "casehaven-k-request/1"
-APPROVAL_FORMAT = "casehaven-k-approval/1"
-APPROVERS = 2
-"""People who approve."""
+from casesynth.signing import SigningKey, TrustedSigner, TrustStore, verify_approval
 
 K_LEAST = 10
 """The smallest k that a request may name: the minimum count of every other release (privacy rule 25)."""
 
 VAULT = "vault:"
 """What the source of a request begins with where records are read from a vault."""
-
-_LIMIT = 65_536
-_TEXT_LIMIT = 2_000
 
 
 class KRequestError(CasehavenError):
@@ -57,8 +37,11 @@ class TwoPeopleError(CasehavenError):
 
 
 @dataclass(frozen=True, kw_only=True)
-class KRequest:
+class KRequest(TwoPersonRequest):
     """Everything that is chosen about a k-synthetic file, before any record is read."""
+
+    FORMAT: ClassVar = "casehaven-k-request/1"
+    ERROR: ClassVar = KRequestError
 
     number: str
     """Random, 32 hexadecimal digits."""
@@ -93,8 +76,8 @@ class KRequest:
             value = getattr(self, field.name)
             if isinstance(value, bool) or not isinstance(value, wanted.get(field.name, str)):
                 raise KRequestError(f"the request's {field.name} has the type {type(value).__name__}")
-            if isinstance(value, str) and (len(value) > _TEXT_LIMIT or not value.strip()):
-                raise KRequestError(f"the request needs a {field.name} of at most {_TEXT_LIMIT} characters")
+            if isinstance(value, str) and (len(value) > TEXT_LIMIT or not value.strip()):
+                raise KRequestError(f"the request needs a {field.name} of at most {TEXT_LIMIT} characters")
         try:
             parse_dataset_id(self.dataset)
         except AccountNameError as error:
@@ -142,123 +125,20 @@ class KRequest:
             legal_basis=legal_basis,
         )
 
-    def to_bytes(self) -> bytes:
-        """The canonical bytes, which are signed."""
-        try:
-            return canonical_json({"format": REQUEST_FORMAT, **asdict(self)})
-        except JsonFaultError as error:
-            raise KRequestError(f"the request cannot be written: {error}") from None
 
-    def digest(self) -> str:
-        """SHA-256 of the canonical bytes, as hex: what the ledger remembers."""
-        return hashlib.sha256(self.to_bytes()).hexdigest()
-
-
-@dataclass(frozen=True, kw_only=True)
-class Approval:
+class Approval(TwoPersonApproval[KRequest]):
     """One person's signature over a request."""
 
-    request: KRequest
-    public_key: PublicKey
-    signature: bytes
+    FORMAT: ClassVar = "casehaven-k-approval/1"
 
-    def to_bytes(self) -> bytes:
-        """The canonical bytes of an approval file."""
-        return canonical_json(
-            {
-                "format": APPROVAL_FORMAT,
-                "request": {"format": REQUEST_FORMAT, **asdict(self.request)},
-                "public_key": self.public_key.text,
-                "signature": base64.b64encode(self.signature).decode("ascii"),
-            }
-        )
+    @staticmethod
+    def sign(key: SigningKey, request: bytes) -> bytes:
+        """Sign with the prefix of these requests."""
+        return key.sign_approval(request)
 
     def verify(self) -> None:
-        """Check that the key approved exactly this request.
-
-        Raises:
-            BadSignatureError: it did not.
-        """
+        """Check the signature."""
         verify_approval(self.public_key, self.signature, self.request.to_bytes())
-
-
-def approve(request: KRequest, key: SigningKey) -> Approval:
-    """Approve a request with one's own key."""
-    return Approval(request=request, public_key=key.public_key, signature=key.sign_approval(request.to_bytes()))
-
-
-def parse_request(unverified: object, what: str) -> KRequest:
-    """Return the request in parsed JSON.
-
-    Raises:
-        KRequestError: it is not exactly the format.
-    """
-    names = {field.name for field in fields(KRequest)}
-    if not isinstance(unverified, dict) or unverified.get("format") != REQUEST_FORMAT:
-        raise KRequestError(f"{what}: expected the format {REQUEST_FORMAT}")
-    if set(unverified) != {"format", *names}:
-        raise KRequestError(f"{what}: a request has the fields format, {', '.join(sorted(names))}")
-    return KRequest(**{name: unverified[name] for name in names})
-
-
-def parse_approval(unverified: object, what: str) -> Approval:
-    """Return the approval in parsed JSON, once its signature fits.
-
-    Raises:
-        KRequestError: it is not exactly the format.
-        BadSignatureError: the signature does not fit.
-    """
-    expected = {"format", "request", "public_key", "signature"}
-    if not isinstance(unverified, dict) or set(unverified) != expected or unverified["format"] != APPROVAL_FORMAT:
-        raise KRequestError(
-            f"{what}: an approval has the format {APPROVAL_FORMAT}, a request, a public key and a signature"
-        )
-    key, signature = unverified["public_key"], unverified["signature"]
-    try:
-        if not isinstance(key, str) or not isinstance(signature, str):
-            raise KRequestError(f"{what}: key and signature must be text")
-        approval = Approval(
-            request=parse_request(unverified["request"], what),
-            public_key=PublicKey.parse(key),
-            signature=base64.b64decode(signature.encode("ascii"), validate=True),
-        )
-    except (PublicKeyError, UnicodeEncodeError, binascii.Error):
-        raise KRequestError(f"{what}: key and signature must be base64") from None
-    approval.verify()
-    return approval
-
-
-def read_request(path: Path) -> KRequest:
-    """Read a request file.
-
-    Raises:
-        KRequestError: there is none, or it is not the format.
-    """
-    return parse_request(_read(path), path.name)
-
-
-def read_approval(path: Path) -> Approval:
-    """Read an approval file and check its signature.
-
-    Raises:
-        KRequestError: there is none, or it is not the format.
-        BadSignatureError: the signature does not fit.
-    """
-    return parse_approval(_read(path), path.name)
-
-
-def write_new(path: Path, data: bytes) -> None:
-    """Write a request or an approval; never over a file that is there.
-
-    Raises:
-        KRequestError: the file is there, or cannot be written.
-    """
-    try:
-        write_whole(path, data, mode=0o644, replace=False)
-    except FileExistsError:
-        raise KRequestError(f"{path} is there already; nothing is overwritten") from None
-    except OSError as error:
-        raise KRequestError(f"{path} cannot be written: {error.strerror}") from None
 
 
 def two_people(approvals: Sequence[Approval], trust: TrustStore) -> tuple[TrustedSigner, ...]:
@@ -268,26 +148,7 @@ def two_people(approvals: Sequence[Approval], trust: TrustStore) -> tuple[Truste
         TwoPeopleError: they are not.
         BadSignatureError: a signature does not fit.
     """
-    for approval in approvals:
-        approval.verify()
-    if len({approval.request for approval in approvals}) != 1:
-        raise TwoPeopleError(f"expected {APPROVERS} approvals of one and the same request")
-    known = [trust.lookup(approval.public_key) for approval in approvals]
-    for approval, signer in zip(approvals, known, strict=True):
-        if signer is None:
-            raise TwoPeopleError(f"{approval.public_key.fingerprint} approved, but is not in the trust store")
-    people = {signer.public_key.raw: signer for signer in known if signer is not None}
-    if len(approvals) != APPROVERS or len(people) != APPROVERS:
-        raise TwoPeopleError(f"a k-synthetic file needs {APPROVERS} people who approve, got {len(people)}")
-    return tuple(people.values())
-
-
-def _read(path: Path) -> object:
-    try:
-        return parse_json(read_regular(path, limit=_LIMIT, follow=True), path.name)
-    except FileNotFoundError:
-        raise KRequestError(f"there is no file {path}") from None
-    except (JsonFaultError, NotRegularFileError, FileTooLargeError, BadSignatureError) as error:
-        raise KRequestError(str(error)) from None
-    except OSError as error:
-        raise KRequestError(f"{path} cannot be read: {error.strerror}") from None
+    _, people = ledger_two_people(
+        approvals, trust, TwoPeopleError, what="a k-synthetic file", unknown="in the trust store"
+    )
+    return people

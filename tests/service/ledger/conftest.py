@@ -13,6 +13,7 @@ from sqlalchemy import insert, text
 
 from casehaven.ledger import ANSWER_PURPOSE, AnalystId, BudgetPolicy, IdempotencyKey, Ledger, LedgerPolicy, models
 from casesynth.privacy import PrivacyLoss, Receipt
+from casesynth.signing import SigningKey, TrustStore
 
 if TYPE_CHECKING:
     from tests.service.conftest import Postgres
@@ -21,6 +22,8 @@ POLICY = LedgerPolicy(account=BudgetPolicy.of("2", "1e-6"))
 CAP = POLICY.account.cap_nano_rho()
 DATASETS = ("north/cases", "south/cases")
 BLOCKS = ("2021", "2022", "")
+ONE, TWO = SigningKey.create(), SigningKey.create()
+APPROVERS = TrustStore().add("Director", ONE.public_key).add("Data steward", TWO.public_key)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,13 +102,13 @@ def make_desk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[MakeDe
     taken: list[str] = []
     server: Postgres | None = None if request.param == "sqlite" else request.getfixturevalue("postgres")
 
-    def make(policy: LedgerPolicy = POLICY) -> Desk:
+    def make(policy: LedgerPolicy = POLICY, approvers: TrustStore = APPROVERS) -> Desk:
         place: Path | str = tmp_path / "ledger.sqlite"
         if server is not None:
             place = server()
             taken.append(str(place))
         desk = Desk(place=place, folder=tmp_path)
-        ledger = Ledger.create(place, policy, anchor=desk.anchor)
+        ledger = Ledger.create(place, policy, anchor=desk.anchor, approvers=approvers)
         for dataset in DATASETS:
             ledger.open_dataset(dataset, BLOCKS)
         return desk

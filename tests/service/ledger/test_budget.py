@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from click.testing import CliRunner, Result
+from tests.service.ledger.conftest import APPROVERS, ONE, TWO
 
 from casehaven.cli import main
 from casehaven.ledger import (
@@ -25,10 +26,11 @@ from casehaven.ledger import (
     Ledger,
     LedgerPolicy,
     OdometerExhaustedError,
+    RaiseApproval,
     RaiseRequest,
 )
 from casehaven.ledger.public import in_words, public_statement, read_statement, sign
-from casehaven.ledger.raises import approve, read_approval, read_request, write_new
+from casehaven.ledger.two_people import write_new
 from casesynth.privacy import PrivacyLoss
 from casesynth.signing import BadSignatureError, SigningKey, TrustStore
 
@@ -37,8 +39,7 @@ if TYPE_CHECKING:
 
 POLICY = BudgetPolicy.of("2", "1e-6")
 CAP = POLICY.cap_nano_rho()
-ONE, TWO, STRANGER = SigningKey.create(), SigningKey.create(), SigningKey.create()
-TRUST = TrustStore().add("Director", ONE.public_key).add("Data steward", TWO.public_key)
+STRANGER = SigningKey.create()
 NEXT_MONTH = (datetime.now(UTC).date().replace(day=1) + timedelta(days=40)).replace(day=3)
 
 
@@ -53,8 +54,8 @@ def request(desk: Desk, epsilon: str = "3", **changes: Any) -> RaiseRequest:
     return RaiseRequest.draw_up(**{**fields, **changes})
 
 
-def raised(desk: Desk, asked: RaiseRequest, *keys: SigningKey, trust: TrustStore = TRUST) -> RaiseRequest:
-    return desk.open().raise_cap([approve(asked, key) for key in keys], trust)
+def raised(desk: Desk, asked: RaiseRequest, *keys: SigningKey) -> RaiseRequest:
+    return desk.open().raise_cap([RaiseApproval.by(asked, key) for key in keys])
 
 
 # --- raises -------------------------------------------------------------------------------------------------------------------
@@ -90,7 +91,7 @@ def test_a_raise_lifts_the_cap_of_every_block_and_no_balance_and_shows_for_good(
     [
         ((ONE,), "2 people"),
         ((ONE, ONE), "2 people"),
-        ((ONE, STRANGER), "not in the trust store"),
+        ((ONE, STRANGER), "not one of those whom the ledger names"),
         ((ONE, TWO, TWO), "2 people"),
         ((), "one and the same request"),
     ],
@@ -103,13 +104,14 @@ def test_fewer_than_two_known_people_raise_nothing(desk: Desk, keys: tuple[Signi
 
 
 def test_two_approvals_of_different_requests_raise_nothing(desk: Desk) -> None:
-    approvals = [approve(request(desk), ONE), approve(request(desk), TWO)]
+    approvals = [RaiseApproval.by(request(desk), ONE), RaiseApproval.by(request(desk), TWO)]
     with pytest.raises(BudgetRaiseError, match="one and the same request"):
-        desk.open().raise_cap(approvals, TRUST)
+        desk.open().raise_cap(approvals)
     asked = request(desk)
-    forged = replace(approve(asked, ONE), request=replace(asked, epsilon="50"))
+    one, wished = RaiseApproval.by(asked, ONE), replace(asked, epsilon="50")
+    forged = RaiseApproval(request=wished, public_key=one.public_key, signature=one.signature)
     with pytest.raises(BadSignatureError):
-        desk.open().raise_cap([forged, approve(replace(asked, epsilon="50"), TWO)], TRUST)
+        desk.open().raise_cap([forged, RaiseApproval.by(replace(asked, epsilon="50"), TWO)])
 
 
 def test_a_request_is_good_once_and_for_one_ledger(desk: Desk) -> None:
@@ -159,19 +161,19 @@ def test_a_dataset_is_not_opened_again_with_another_policy_after_a_raise(desk: D
 
 def test_requests_and_approvals_are_read_as_they_were_written(desk: Desk, tmp_path: Path) -> None:
     asked = request(desk)
-    write_new(tmp_path / "request", asked.to_bytes())
-    write_new(tmp_path / "approval", approve(asked, ONE).to_bytes())
-    assert read_request(tmp_path / "request") == asked
-    assert read_approval(tmp_path / "approval").request == asked
+    write_new(tmp_path / "request", asked.to_bytes(), BudgetRaiseError)
+    write_new(tmp_path / "approval", RaiseApproval.by(asked, ONE).to_bytes(), BudgetRaiseError)
+    assert RaiseRequest.read(tmp_path / "request") == asked
+    assert RaiseApproval.read(tmp_path / "approval", RaiseRequest).request == asked
     with pytest.raises(BudgetRaiseError, match="nothing is overwritten"):
-        write_new(tmp_path / "request", b"")
+        write_new(tmp_path / "request", b"", BudgetRaiseError)
     for content in (b"", b"{}", b"[1]", asked.to_bytes()[:-1]):
         (tmp_path / "other").write_bytes(content)
-        for read in (read_request, read_approval):
+        for read in (RaiseRequest.read, lambda path: RaiseApproval.read(path, RaiseRequest)):
             with pytest.raises(BudgetRaiseError):
                 read(tmp_path / "other")
     with pytest.raises(BudgetRaiseError, match="there is no file"):
-        read_request(tmp_path / "nowhere")
+        RaiseRequest.read(tmp_path / "nowhere")
 
 
 # --- the public statement -------------------------------------------------------------------------------------------------------
@@ -326,9 +328,13 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result
 def test_the_whole_way_on_the_command_line(run: Callable[..., Result], tmp_path: Path) -> None:
     for name, key in (("one", ONE), ("two", TWO)):
         key.save(tmp_path / f"{name}.pem")
-    TRUST.save(tmp_path / "trust.json")
+    APPROVERS.save(tmp_path / "trust.json")
     TrustStore().save(tmp_path / "nobody.json")
-    made = run("ledger", "create", "--epsilon", "2", "--epsilon-per-person", "3", "--max-tokens-per-person", "2")
+    policy = ("--epsilon", "2", "--epsilon-per-person", "3", "--max-tokens-per-person", "2")
+    made = run(
+        "ledger", "create", *policy, "--approver", "Director", "--approver", "Data steward", "--trust", "trust.json"
+    )
+    assert "raises are approved by two of Director, Data steward" in made.output
     assert "its anchor is casehaven-ledger.sqlite.anchor beside it" in made.output
     Ledger.open(Path("casehaven-ledger.sqlite")).open_dataset("north/cases", ["2021"])
     assert "the ledger and its anchor agree" in run("ledger", "anchor", "stick.anchor").output
@@ -342,9 +348,9 @@ def test_the_whole_way_on_the_command_line(run: Callable[..., Result], tmp_path:
     for name in ("one", "two"):
         done = run("budget", "approve-raise", "request", "--yes", "--key", f"{name}.pem", "-o", f"by-{name}")
         assert "north/cases: from epsilon 2 to 2.5" in done.output
-    alone = run("budget", "raise", "--approval", "by-one", "--approval", "by-one", "--trust", "trust.json")
+    alone = run("budget", "raise", "--approval", "by-one", "--approval", "by-one")
     assert alone.exit_code == 1
-    both = run("budget", "raise", "--approval", "by-one", "--approval", "by-two", "--trust", "trust.json")
+    both = run("budget", "raise", "--approval", "by-one", "--approval", "by-two")
     assert "raised     north/cases from epsilon 2 to 2.5" in both.output
     assert "reason: a report" in run("ledger", "show").output
     written = run("budget", "statement", "--key", "one.pem", "-o", "statement.json")

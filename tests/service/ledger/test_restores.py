@@ -288,7 +288,10 @@ def test_a_ledger_of_an_earlier_version_keeps_all_it_spent_and_spends_nothing_be
     with pytest.raises(LedgerAnchorMissingError, match="earlier version"):
         ledger.begin_draw(waiting.receipt)
     assert ledger.anchor_path is None
-    ledger.set_anchor(tmp_path / "first.anchor")
+    for named in (None, "0" * 32):
+        with pytest.raises(LedgerAnchorMissingError, match="by its id"):
+            ledger.set_anchor(tmp_path / "first.anchor", first=named)
+    ledger.set_anchor(tmp_path / "first.anchor", first=ledger.id)
     ledger.begin_draw(waiting.receipt)
     assert Ledger.open(path).statement().rows == ledger.statement().rows
     ledger.check_anchor()

@@ -196,11 +196,11 @@ def test_a_copy_of_before_the_first_anchor_gets_no_other_one(tmp_path: Path) -> 
         connection.close()
 
     put_back()
-    Ledger.open(path).set_anchor(tmp_path / "far.anchor")
+    Ledger.open(path).set_anchor(tmp_path / "far.anchor", first=Ledger.open(path).id)
     put_back()
     for place in (tmp_path / "far.anchor", tmp_path / "other.anchor"):
         with pytest.raises(LedgerExistsError):
-            Ledger.open(path).set_anchor(place)
+            Ledger.open(path).set_anchor(place, first=Ledger.open(path).id)
     assert not (tmp_path / "other.anchor").exists()
     waiting = Ledger.open(path).find(IdempotencyKey(text="request-1"))
     assert waiting is not None
