@@ -24,6 +24,7 @@ from casesynth.domain import Domain, Multi
 from casesynth.persons import PersonTable
 from casesynth.privacy import Receipt
 from casesynth.privacy.accounting import epsilon_for
+from casesynth.privacy.mechanisms import add_gaussian_noise
 
 ALARM = 2e-7
 """False-alarm rate of one confidence bound; each check uses two."""
@@ -47,9 +48,20 @@ CLASSES: dict[str, dict[str, Any]] = {
     },
     "several values": {"by": ["place", "means"]},
     "percentages of several values": {"by": ["place", "means"], "show": "percentages"},
+    "a mean": {"by": ["place"], "show": {"mean": "age", "bounds": {"0-17": [0, 17], "18+": [18, 100]}}},
+    "changes": {"by": ["place", "age"], "show": {"changes": "age"}},
+    "percentages": {"by": ["place", "sex"], "show": "percentages"},
+    "quantiles": {"by": ["place", "sex"], "show": {"quantiles": [0.25, 0.75], "of": "age"}},
+    "two axes of facts": {
+        "by": ["place", "means", {"label": "x", "facts": [{"label": "y", "attribute": "sex", "codes": ["f"]}]}]
+    },
+    "records at most one": {"by": ["place"], "count": {"records": {"at_most": 1}}},
     "a median": {"by": ["place"], "show": {"median": "age"}},
     "records": {"by": ["place"], "count": {"records": {"at_most": 3}}},
 }
+
+TOTALS = {"by": ["sex", "age"], "totals": True}
+"""Totals are over all parts, so an answer is one trial: a hundred thousand answers are drawn."""
 
 USUAL = ("counts",)
 """Tried in every run, as records are by the check with power below; the others are *audit*."""
@@ -83,10 +95,10 @@ def tight_epsilon(rho: float, delta: float) -> float:
     return high
 
 
-def _rows(plan: AnswerPlan, *, somebody: bool) -> PersonTable | RecordTable:
+def _rows(plan: AnswerPlan, *, somebody: bool, parts: int = PARTS) -> PersonTable | RecordTable:
     """Return nobody, or one person in every part: a woman of 18 who was threatened and is in debt; with as many records as count."""
     at_most = 1 if plan.question.unit is None else plan.question.unit.at_most
-    place = np.repeat(np.arange(PARTS), at_most)[: None if somebody else 0].astype(np.uint16)
+    place = np.repeat(np.arange(parts), at_most)[: None if somebody else 0].astype(np.uint16)
     codes = (1, 2, 1, 1, 0)  # sex, age and the three means
     columns: tuple[Codes, ...] = (place, *(np.full(len(place), code, np.uint8) for code in codes))
     return PersonTable(columns=columns) if plan.question.unit is None else RecordTable(columns=columns, at_most=at_most)
@@ -112,6 +124,17 @@ def _draws(plan: AnswerPlan, *, somebody: bool) -> NDArray[np.float64]:
     return np.concatenate(found)
 
 
+def _together(plan: AnswerPlan, *, somebody: bool, answers: int) -> NDArray[np.float64]:
+    """Return what whole answers say about one person: a woman of 18 who alone is there, or nobody."""
+    one, none = (exact_tables(plan, DOMAIN, _rows(plan, somebody=there, parts=1)) for there in (True, False))
+    found = np.zeros(answers)
+    for here, nobody, table in zip(one, none, plan.tables, strict=True):
+        exact = np.tile((here if somebody else nobody).ravel(), answers)  # one call for all answers: a call takes long
+        noisy = add_gaussian_noise(exact, nano_rho=table.nano_rho, people_cap=plan.people_cap)
+        found += noisy.reshape(answers, -1) @ ((here - nobody).ravel() / table.scale**2)
+    return found
+
+
 def _plan(document: dict[str, Any]) -> AnswerPlan:
     return plan_answer(parse_question({**document, "accuracy": {"epsilon": 3}}, DOMAIN), people_cap=10_000)
 
@@ -125,6 +148,27 @@ def test_a_thousand_parts_a_hundred_times_tell_no_more_than_the_answer_is_charge
     claimed = epsilon_for(plan.nano_rho, DELTA)
     assert certain_delta(one, other, claimed) <= DELTA
     assert certain_delta(-other, -one, claimed) <= DELTA
+
+
+@pytest.mark.audit
+def test_an_answer_with_totals_a_hundred_thousand_times_tells_no_more_than_it_is_charged() -> None:
+    plan = _plan(TOTALS)
+    assert len(plan.tables) == 4  # crossed, each axis alone, and everybody: all of them know of the person
+    one, other = (_together(plan, somebody=there, answers=PARTS * ANSWERS) for there in (True, False))
+    claimed = epsilon_for(plan.nano_rho, DELTA)
+    assert certain_delta(one, other, claimed) <= DELTA
+    assert certain_delta(-other, -one, claimed) <= DELTA
+
+
+@pytest.mark.audit
+def test_the_check_of_whole_answers_has_power_where_noise_is_divided_by_1_25() -> None:
+    plan, delta, answers = _plan(TOTALS), 1e-2, PARTS * ANSWERS
+    exact = tight_epsilon(plan.nano_rho / 1e9, delta)
+    louder = replace(
+        plan, tables=tuple(replace(table, nano_rho=math.ceil(table.nano_rho * 1.25**2)) for table in plan.tables)
+    )
+    one, other = (_together(louder, somebody=there, answers=answers) for there in (True, False))
+    assert certain_delta(one, other, exact) > delta
 
 
 def test_the_check_has_power_against_noise_divided_by_1_25() -> None:
