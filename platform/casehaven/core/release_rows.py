@@ -1,6 +1,7 @@
 """The registry's rows: what was released, by whom, and what may be downloaded.
 
-1. A release is *drawn*, then *published* or *withheld*, for good (privacy rule 33). A drawn or withheld one is for its own organisation; a published one is for everybody who is signed in.
+1. A release is *drawn*, then *published* or *withheld*, for good (privacy rule 33). A drawn or withheld one is for its own organisation; a published one is for everybody who is signed in. One
+   that was drawn under an agreement which was revoked before the decision is *hidden*, from everybody.
 2. Everything in a row is public: protected numbers, names of files, fingerprints.
 """
 
@@ -10,7 +11,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Connection, insert, or_, select, update
+from sqlalchemy import Connection, and_, insert, or_, select, update
 
 from casehaven.core.service_tables import release as table
 from casehaven.organisations.errors import NotFoundError
@@ -36,6 +37,14 @@ def add_release(
 def set_state(connection: Connection, release_id: str, state: str) -> None:
     """Write down what was decided."""
     connection.execute(update(table).where(table.c.release_id == release_id).values(state=state))
+
+
+def hide_drawn(connection: Connection, agreement: str) -> None:
+    """Hide every release under an agreement that is drawn and nobody decided about (privacy rule 35)."""
+    drawn = connection.execute(select(table.c.release_id, table.c.document).where(table.c.state == "drawn")).all()
+    for row in drawn:
+        if json.loads(row.document).get("agreement") == agreement:
+            set_state(connection, row.release_id, "hidden")
 
 
 def release_of(connection: Connection, release_id: str, *, reader: str) -> dict[str, Any]:
@@ -66,7 +75,7 @@ def releases_for(
 
 
 def _for(reader: str) -> Any:
-    return or_(table.c.state == "published", table.c.organisation == reader)
+    return or_(table.c.state == "published", and_(table.c.organisation == reader, table.c.state != "hidden"))
 
 
 def _shown(row: Mapping[Any, Any]) -> dict[str, Any]:

@@ -66,6 +66,11 @@ class Operation(StrEnum):
     BUDGET_READ = "budget.read"
     BUDGET_ALLOW = "budget.allow"
     BUDGET_APPROVE = "budget.approve"
+    AGREEMENT_LIST = "agreement.list"
+    AGREEMENT_PROPOSE = "agreement.propose"
+    AGREEMENT_SIGN = "agreement.sign"
+    AGREEMENT_REVOKE = "agreement.revoke"
+    AGREEMENT_USAGE = "agreement.usage"
     AUDIT_VERIFY = "audit.verify"
     AUDIT_REPORT = "audit.report"
     JOB_READ = "job.read"
@@ -100,6 +105,8 @@ STEP_UP: Final = frozenset(
         Operation.BUDGET_ALLOW,
         Operation.BUDGET_APPROVE,
         Operation.ORGANISATION_CREATE,
+        Operation.AGREEMENT_SIGN,
+        Operation.AGREEMENT_REVOKE,
     }
 )
 """Operations of rule 4."""

@@ -10,10 +10,12 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from casehaven.blocks import schema_blocks
+from casehaven.queries.pooled import Pool
 from casehaven.vault.datasets import Dataset
 from casehaven.vault.snapshots import Tokens
 from caseschemas import CaseSchema, SchemaAttribute
 from casesynth.answers.grammar import Levels, Numbers, parse_question
+from casesynth.answers.hiding import MINIMUM
 from casesynth.answers.question import Question
 from casesynth.canonical import JsonValue, canonical_json
 from casesynth.domain import Domain
@@ -39,9 +41,13 @@ class SnapshotFacts:
     """In the order of their names."""
     tokens_are: Tokens
     people_cap: int
+    pool: Pool | None = None
+    """The terms of the agreement that the datasets are counted together under."""
 
     @staticmethod
-    def of(datasets: Sequence[Dataset], tokens_are: Tokens, *, vault_id: str, seconds: int) -> SnapshotFacts:
+    def of(
+        datasets: Sequence[Dataset], tokens_are: Tokens, *, vault_id: str, seconds: int, pool: Pool | None = None
+    ) -> SnapshotFacts:
         """Return the facts of some datasets of a vault, at so many seconds since 1970."""
         ordered = tuple(sorted(datasets, key=lambda dataset: dataset.id))
         return SnapshotFacts(
@@ -49,7 +55,8 @@ class SnapshotFacts:
             day=datetime.fromtimestamp(seconds, UTC).date().isoformat(),
             datasets=ordered,
             tokens_are=tokens_are,
-            people_cap=sum(dataset.people_cap for dataset in ordered),
+            people_cap=sum(dataset.people_cap for dataset in ordered) if pool is None else pool.people_cap,
+            pool=pool,
         )
 
     @property
@@ -59,8 +66,13 @@ class SnapshotFacts:
 
     @property
     def tokens(self) -> int:
-        """How many person tokens one person may have: one in each organisation, linked or not (privacy rule 2)."""
-        return len({dataset.organisation for dataset in self.datasets})
+        """How many person tokens one person may have: one in each organisation, linked or not, or what the agreement says (privacy rule 2)."""
+        return self.pool.tokens if self.pool is not None else len({dataset.organisation for dataset in self.datasets})
+
+    @property
+    def minimum_count(self) -> int:
+        """The smallest count that an answer shows (privacy rule 25), raised where the agreement says so."""
+        return int(MINIMUM) if self.pool is None else max(int(MINIMUM), self.pool.minimum_count)
 
     @property
     def blocks(self) -> tuple[str, ...]:
@@ -80,7 +92,9 @@ class SnapshotFacts:
         """The facts that are the same on every day."""
         return {
             "vault": self.vault_id,
-            "datasets": [dataset.id for dataset in self.datasets],
+            **(
+                {"datasets": [dataset.id for dataset in self.datasets]} if self.pool is None else {**self.pool.stated()}
+            ),
             "schema": f"{self.schema.id} {self.schema.version}",
             "schema_sha256": self.schema.digest(),
             "purpose": PURPOSE,

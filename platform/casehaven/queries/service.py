@@ -37,6 +37,7 @@ from casehaven.ledger import (
 from casehaven.queries.attempts import Step, alone, no_failpoint
 from casehaven.queries.errors import AnswerNotYetError, ChargedFailureError, NoAnswerOfThatDayError
 from casehaven.queries.held import HeldPeople
+from casehaven.queries.pooled import Permit, Pool, always
 from casehaven.queries.public_facts import PURPOSE, SnapshotFacts, parsed_question
 from casehaven.queries.stored import Stored, Tables, accuracy_of, answers_it, shown
 from casehaven.queries.ticks import Ticks, job_class, schedule
@@ -114,6 +115,10 @@ class Queries:
     """Who asks; for a fair share alone, never for the guarantee."""
     held: HeldPeople | None = None
     """Keeps people open between questions, in a service's worker."""
+    pool: Pool | None = None
+    """The terms of the agreement that the datasets are counted together under; None: they are counted by whoever keeps the vault."""
+    permit: Permit = always
+    """Encloses every charge; for a service's worker, which asks there whether the agreement is in force."""
     clock: Callable[[], int] = field(default=lambda: int(time.time()))
     failpoint: Callable[[Step], None] = no_failpoint
     """Called at each step; for tests that end the process there."""
@@ -122,7 +127,9 @@ class Queries:
     def facts(self) -> SnapshotFacts:
         """What is asked about, as it is now."""
         current = [self.vault.dataset(dataset.organisation, dataset.name) for dataset in self.datasets]
-        return SnapshotFacts.of(current, self.tokens_are, vault_id=self.vault.vault_id, seconds=self.clock())
+        return SnapshotFacts.of(
+            current, self.tokens_are, vault_id=self.vault.vault_id, seconds=self.clock(), pool=self.pool
+        )
 
     def parse(self, document: bytes | Mapping[str, Any]) -> Question:
         """Read a question.
@@ -250,7 +257,7 @@ class Queries:
         plan = _plan(stored.facts, question, paid) if paid else bare
         if not plan.free:
             return None
-        answer = answer_document(plan, paid, stored.facts.stated())
+        answer = answer_document(plan, paid, stored.facts.stated(), minimum=stored.facts.minimum_count)
         return Asked(answer=answer, charged=None, free="from earlier answers", visible_at=stored.now)
 
     def _of_day(self, facts: SnapshotFacts, question: Question, day: str) -> Asked:
@@ -279,16 +286,17 @@ class Queries:
 
         def charge(loss: PrivacyLoss) -> Receipt:
             bind_ledger(self.vault, facts.datasets, self._ledger_id, self.ledger.unknown)
-            receipt = self.ledger.charge(  # privacy rule 14: charge before data is touched
-                key=key,
-                body=body,
-                datasets=[dataset.id for dataset in facts.datasets],
-                blocks=facts.charged(question),
-                loss=loss,
-                purpose=ANSWER_PURPOSE,
-                analyst=self.analyst,
-                vault_id=facts.vault_id,
-            )
+            with self.permit(loss):
+                receipt = self.ledger.charge(  # privacy rule 14: charge before data is touched
+                    key=key,
+                    body=body,
+                    datasets=[dataset.id for dataset in facts.datasets],
+                    blocks=facts.charged(question),
+                    loss=loss,
+                    purpose=ANSWER_PURPOSE,
+                    analyst=self.analyst,
+                    vault_id=facts.vault_id,
+                )
             self.failpoint("charged")
             return receipt
 
@@ -309,7 +317,7 @@ class Queries:
             tables, receipt = measure_answer(plan, facts.datasets[0].domain, charge=charge, open_rows=open_rows)
             self.failpoint("counted")
             own = tuple((found.table, found.values) for found in tables)
-            answer = answer_document(plan, (*own, *paid), facts.stated())
+            answer = answer_document(plan, (*own, *paid), facts.stated(), minimum=facts.minimum_count)
             document = stored_document(answer, tables).decode("utf-8")
             self.failpoint("answered")
             now = self.clock()

@@ -62,17 +62,18 @@ class AnswerRow:
         return self.estimate is None
 
 
-def answer_rows(question: Question, tables: Tables) -> tuple[AnswerRow, ...]:
+def answer_rows(question: Question, tables: Tables, *, minimum: float = MINIMUM) -> tuple[AnswerRow, ...]:
     """Return the numbers that a question shows.
 
     Args:
         question: what was asked.
         tables: noisy tables under its condition on one snapshot: its own, and others that were paid for before.
+        minimum: smallest count that is shown.
 
     Raises:
         GridError: the tables do not tell all of it.
     """
-    show, ground = question.show, _Ground(index=ByFacts.of(tables), sigmas=threshold_sigmas(question))
+    show, ground = question.show, _Ground(index=ByFacts.of(tables), sigmas=threshold_sigmas(question), minimum=minimum)
     if isinstance(show, Mean):
         return tuple(_means(question, show, ground))
     if isinstance(show, Quantiles):
@@ -100,6 +101,8 @@ class _Ground:
     index: ByFacts[Integers]
     sigmas: float
     """Standard deviations that a count has to pass."""
+    minimum: float
+    """Smallest count that is shown."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,7 +115,7 @@ class _Numbers:
 
 def _numbers(ground: _Ground, estimate: GridEstimate, family: Family) -> _Numbers:
     values, variances = estimate.values(family), estimate.covariance(family, family)
-    shown = values >= np.maximum(MINIMUM, ground.sigmas * np.sqrt(variances))
+    shown = values >= np.maximum(ground.minimum, ground.sigmas * np.sqrt(variances))
     return _Numbers(values=values, variances=variances, shown=shown)
 
 

@@ -30,7 +30,11 @@ class StoredAnswerError(CasesynthError):
 
 
 def answer_document(
-    plan: AnswerPlan, tables: Sequence[tuple[CountTable, Integers]], snapshot: JsonValue
+    plan: AnswerPlan,
+    tables: Sequence[tuple[CountTable, Integers]],
+    snapshot: JsonValue,
+    *,
+    minimum: float = MINIMUM,
 ) -> dict[str, JsonValue]:
     """Return an answer as JSON.
 
@@ -38,8 +42,10 @@ def answer_document(
         plan: of the question.
         tables: its own noisy tables, and others that were paid for before under the same condition.
         snapshot: public facts of what was asked about.
+        minimum: smallest count that is shown; never below `MINIMUM`.
     """
-    rows = answer_rows(plan.question, tables)
+    minimum = max(float(minimum), MINIMUM)
+    rows = answer_rows(plan.question, tables, minimum=minimum)
     others = len(tables) - len(plan.tables)
     return {
         "format": ANSWER_FORMAT,
@@ -59,7 +65,7 @@ def answer_document(
         },
         "earlier_tables": others,
         "within": plan.within,
-        "hidden_below": {"count": MINIMUM, "standard_deviations": round(threshold_sigmas(plan.question), 2)},
+        "hidden_below": {"count": minimum, "standard_deviations": round(threshold_sigmas(plan.question), 2)},
         "rows": [row_document(row) for row in rows],
     }
 

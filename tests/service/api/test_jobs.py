@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from sqlalchemy import inspect, select
 
+import casehaven.agreements.models
 import casehaven.organisations.models
-import casehaven.signin.models  # noqa: F401 - both put their tables on the metadata
+import casehaven.signin.models  # noqa: F401 - they put their tables on the metadata
 from casehaven.core import jobs
 from casehaven.core.job_kinds import ATTEMPTS, KEPT_SECONDS, KINDS, RESULT_SECONDS
 from casehaven.core.job_seals import open_result, result_key, seal_result
