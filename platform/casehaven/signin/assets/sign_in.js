@@ -79,20 +79,26 @@
     };
   };
 
-  // Runs what a person asked for, once at a time, and shows what went wrong.
-  const attempt = async (work) => {
-    if (body.getAttribute("aria-busy") === "true") return;
-    body.setAttribute("aria-busy", "true");
-    say("");
-    try {
-      await work();
-    } catch (error) {
-      if (error instanceof Refusal) say(error.message);
-      else if (error instanceof DOMException) say("The passkey was not used: your device or you said no.");
-      else say("The service did not answer. Try again.");
-    } finally {
-      body.setAttribute("aria-busy", "false");
-    }
+  // Runs what a person asked for, one thing after the other, and shows what went wrong. Asked for twice while it waits, it runs once.
+  const waiting = new Set();
+  let last = Promise.resolve();
+  const attempt = (name, work) => {
+    if (waiting.has(name)) return;
+    waiting.add(name);
+    last = last.then(async () => {
+      body.setAttribute("aria-busy", "true");
+      say("");
+      try {
+        await work();
+      } catch (error) {
+        if (error instanceof Refusal) say(error.message);
+        else if (error instanceof DOMException) say("The passkey was not used: your device or you said no.");
+        else say("The service did not answer. Try again.");
+      } finally {
+        waiting.delete(name);
+        body.setAttribute("aria-busy", "false");
+      }
+    });
   };
 
   const onSubmit = (id, work) => {
@@ -100,12 +106,13 @@
     if (!form) return;
     form.addEventListener("submit", (event) => {
       event.preventDefault();
-      attempt(() => work(Object.fromEntries(new FormData(form)), form));
+      const fields = Object.fromEntries(new FormData(form));
+      attempt(id, () => work(fields, form));
     });
   };
   const onClick = (id, work) => {
     const button = byId(id);
-    if (button) button.addEventListener("click", () => attempt(work));
+    if (button) button.addEventListener("click", () => attempt(id, work));
   };
   const go = (path) => window.location.assign(path);
 
@@ -130,6 +137,7 @@
   const show = (session) => {
     pageValue = session.page_value;
     byId("who").textContent = `${session.handle}, ${session.organisation}` + (session.roles.length ? ` (${session.roles.join(", ").replace(/_/g, " ")})` : "");
+    byId("password-owner").value = session.handle; // for password managers
     byId("enrolling").hidden = session.kind !== "enrolling";
     byId("leave").hidden = session.kind !== "full";
     byId("step-up").hidden = session.kind !== "full" || session.stepped_up;
@@ -153,7 +161,7 @@
       remove.textContent = "Remove";
       remove.setAttribute("aria-label", `Remove ${passkey.name}`);
       remove.addEventListener("click", () =>
-        attempt(async () => {
+        attempt(`remove ${passkey.id}`, async () => {
           await ask("DELETE", `/v1/credentials/passkeys/${encodeURIComponent(passkey.id)}`);
           await refresh();
         }),
@@ -212,7 +220,7 @@
     });
   }
 
-  attempt(async () => {
+  attempt("show", async () => {
     try {
       await refresh();
     } catch (error) {
