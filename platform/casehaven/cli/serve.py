@@ -56,6 +56,9 @@ CODE_FILE = "set-up-code.txt"
     help="The key that signs.  [default: FOLDER/signing.pem]",
 )
 @click.option(
+    "--supervised", is_flag=True, help="Of a worker: end when standard input ends; `casehaven serve` sets it."
+)
+@click.option(
     "--epsilon", default="2.5", show_default=True, help="At the first start: the budget of every account, for good."
 )
 def command(
@@ -73,6 +76,7 @@ def command(
     root: str | None,
     ledger: str | None,
     signing_key: Path | None,
+    supervised: bool,
     epsilon: str,
 ) -> None:
     """Start the service: `all` (api and worker, the default), `api` or `worker`.
@@ -93,7 +97,7 @@ def command(
     if part == "worker":
         from casehaven.serving.worker_process import serve_worker
 
-        serve_worker(place)
+        serve_worker(place, supervised=supervised)
         return
     from casehaven.serving.api_process import Listening
 
@@ -118,11 +122,11 @@ def _serve(place: ServiceFolder, listening: Listening, *, worker: bool, epsilon:
     from casehaven.signin.setup import setup_code
 
     store = place.make(epsilon=epsilon) if worker else place.make_store()
-    service, site = service_of(store, listening)
+    child = WorkerChild(_worker_arguments(place)) if worker else None
+    service, site = service_of(store, listening, wake=_nothing if child is None else child.wake)
     code = setup_code(site)
     click.echo(f"service    {listening.origin}")
     _tell(code, store.folder / CODE_FILE, listening.origin)
-    child = WorkerChild(_worker_arguments(place)) if worker else None
     if child is not None:
         child.start()
     try:
@@ -130,6 +134,10 @@ def _serve(place: ServiceFolder, listening: Listening, *, worker: bool, epsilon:
     finally:
         if child is not None:
             child.stop()
+
+
+def _nothing() -> None:
+    """Whoever wakes nobody."""
 
 
 def _tell(code: str | None, path: Path, origin: str) -> None:

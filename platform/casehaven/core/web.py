@@ -40,6 +40,8 @@ class Service:
     """Of the api alone: HMACs of requests under idempotency keys, and of cursors."""
     clock: Callable[[], int]
     limits: Limits
+    wake: Callable[[], None] = lambda: None
+    """Tells the worker that a job waits, where that is possible."""
 
 
 class Body(BaseModel):

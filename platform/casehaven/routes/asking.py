@@ -69,6 +69,7 @@ async def ask_worker(
     """
     key = parse_key(request.headers.get(HEADER)) if keyed else None
     job_id = await run_in_threadpool(_enqueue, request, service, who, asked, key)
+    service.wake()
     return await answer(request, service, who, job_id)
 
 

@@ -7,13 +7,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import ipaddress
 import os
+import signal
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 
 import uvicorn
 from sqlalchemy import func, select
@@ -74,8 +78,16 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def service_of(store: ServiceStore, listening: Listening) -> tuple[Service, Site]:
-    """Return what the routes and sign-in work with; makes the api's keys where they are missing."""
+def service_of(
+    store: ServiceStore, listening: Listening, *, wake: Callable[[], None] = lambda: None
+) -> tuple[Service, Site]:
+    """Return what the routes and sign-in work with; makes the api's keys where they are missing.
+
+    Args:
+        store: the service store.
+        listening: how people reach it.
+        wake: tells the worker that a job waits; without it the worker finds the job when it looks next.
+    """
     site = Site(
         database=store.database,
         key=SignInKey.load_or_create(store.folder / "signin.key"),
@@ -83,7 +95,12 @@ def service_of(store: ServiceStore, listening: Listening) -> tuple[Service, Site
     )
     settings = ApiSettings(origin=listening.origin, upload_bytes=listening.upload_bytes)
     service = Service(
-        store=store, settings=settings, key=api_key(store.folder), clock=lambda: int(time.time()), limits=Limits()
+        store=store,
+        settings=settings,
+        key=api_key(store.folder),
+        clock=lambda: int(time.time()),
+        limits=Limits(),
+        wake=wake,
     )
     return service, site
 
@@ -111,9 +128,16 @@ def serve_api(service: Service, site: Site, listening: Listening) -> None:
         h11_max_incomplete_event_size=64 * 1024,
         limit_concurrency=1_000,
     )
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _end)  # uvicorn ends in order, then raises the signal again: what follows here has to run
     log_line("api.started")
-    uvicorn.Server(config).run()
+    with contextlib.suppress(SystemExit):
+        uvicorn.Server(config).run()
     log_line("api.ended")
+
+
+def _end(_: int, __: FrameType | None) -> None:
+    raise SystemExit(0)
 
 
 def worker_runs(folder: Path) -> bool:

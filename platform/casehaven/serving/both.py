@@ -1,7 +1,9 @@
-"""Api and worker from one command: the worker is a child process, started again when it dies."""
+"""Api and worker from one command: the worker is a child process, started again when it dies, and gone when this process is (`worker_process`)."""
 
 from __future__ import annotations
 
+import contextlib
+import os
 import subprocess
 import sys
 import threading
@@ -23,7 +25,7 @@ class WorkerChild:
         Args:
             arguments: of `casehaven serve worker`.
         """
-        self._command = [sys.executable, "-m", "casehaven", "serve", "worker", *arguments]
+        self._command = [sys.executable, "-m", "casehaven", "serve", "worker", "--supervised", *arguments]
         self._stopping = threading.Event()
         self._process: subprocess.Popen[bytes] | None = None
         self._thread = threading.Thread(target=self._watch, name="worker", daemon=True)
@@ -31,6 +33,13 @@ class WorkerChild:
     def start(self) -> None:
         """Start it, and keep it running until `stop`."""
         self._thread.start()
+
+    def wake(self) -> None:
+        """Tell the worker that a job waits."""
+        process = self._process
+        if process is not None and process.stdin is not None:
+            with contextlib.suppress(OSError, ValueError):  # it just died: the next one looks for itself
+                os.write(process.stdin.fileno(), b".")
 
     def stop(self) -> None:
         """End it after the job that it has in hand; after half a minute, at once."""
@@ -49,8 +58,14 @@ class WorkerChild:
         falls = 0
         while not self._stopping.is_set():
             began = time.monotonic()
-            self._process = subprocess.Popen(self._command, stdin=subprocess.DEVNULL)
-            self._process.wait()
+            self._process = process = subprocess.Popen(self._command, stdin=subprocess.PIPE)
+            if process.stdin is not None:
+                os.set_blocking(process.stdin.fileno(), False)
+            if self._stopping.is_set():  # `stop` may have looked before there was one
+                process.terminate()
+            process.wait()
+            if process.stdin is not None:
+                process.stdin.close()
             if self._stopping.is_set():
                 return
             falls = 0 if time.monotonic() - began > _CALM_SECONDS else falls + 1

@@ -40,9 +40,12 @@ from casehaven.worker.work import Bench, Done, JobCancelledError, Work
 from casesynth.signing import SigningKey
 
 LANES: Final[tuple[Lane, ...]] = ("short", "questions", "long")
-_IDLE_SECONDS: Final = 0.1
+_LOOK_SECONDS: Final = (0.05, 0.5)
+"""Between two looks for jobs: just after one was found, and when none has come for a while. Whoever can wake the worker need not wait for a look."""
 _BEAT_SECONDS: Final = 5.0
 _HOUSEKEEPING_SECONDS: Final = 1.0
+_SETTLE_EVERY: Final = 5
+_DESTROY_EVERY: Final = 60
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +66,8 @@ class Worker:
     settings: WorkerSettings
     name: str = field(default_factory=lambda: secrets.token_hex(8))
     stopping: Event = field(default_factory=Event)
+    wake: Event = field(default_factory=Event)
+    """Set by whoever knows that there is a job: it is looked for at once."""
     _current: dict[str, Work] = field(default_factory=dict)
     _lock: Lock = field(default_factory=Lock)
     _held: HeldPeople = field(default_factory=HeldPeople)
@@ -91,6 +96,7 @@ class Worker:
                 self._housekeeping(bench)
             finally:
                 self.stopping.set()
+                self.wake.set()
                 for thread in threads:
                     thread.join()
 
@@ -176,15 +182,19 @@ class Worker:
 
     def _look(self) -> None:
         """Wake the lanes that have something to do: one look for all of them."""
-        while not self.stopping.wait(_IDLE_SECONDS):
+        pause = _LOOK_SECONDS[0]
+        while not self.stopping.is_set():
+            self.wake.wait(pause)
+            self.wake.clear()
             try:
                 with self.store.reading() as connection:
                     found = jobs.waiting_lanes(connection, now=self._now())
             except DatabaseError:
-                continue  # a lane that tries says so in the log
+                found = set()  # a lane that tries says so in the log
             for lane in LANES:
                 if lane in found:
                     self._waiting[lane].set()
+            pause = _LOOK_SECONDS[0] if found else min(pause * 1.3, _LOOK_SECONDS[1])
 
     def _beats(self) -> None:
         while not self.stopping.wait(_BEAT_SECONDS):
@@ -205,14 +215,18 @@ class Worker:
                         work.cancelled.set()
 
     def _housekeeping(self, bench: Bench) -> None:
+        seconds = 0
         while not self.stopping.wait(_HOUSEKEEPING_SECONDS):
             try:
-                with self.store.writing() as connection:
-                    jobs.settle(connection, now=self._now())
                 move_events(self.store, bench.vault)
-                destroy_expired(self.store, now=self._now())
+                if seconds % _SETTLE_EVERY == 0:
+                    with self.store.writing() as connection:
+                        jobs.settle(connection, now=self._now())
+                if seconds % _DESTROY_EVERY == 0:
+                    destroy_expired(self.store, now=self._now())
             except DatabaseError as error:
                 log_line("worker.store", kind=type(error).__name__)
+            seconds += 1
 
     @staticmethod
     def _now() -> int:

@@ -1,22 +1,31 @@
-"""Jobs of questions: quote, ask, and the answers that are stored."""
+"""Jobs of questions: quote, ask, and the answers that are stored. What may be counted is decided first (`casehaven.worker.pooling`)."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from casehaven.ledger import AnalystId, IdempotencyKey
+from casehaven.ledger import IdempotencyKey
+from casehaven.organisations.access import Operation
 from casehaven.queries import Queries
 from casehaven.queries.errors import AnswerNotYetError, ChargedFailureError
+from casehaven.queries.public_facts import PURPOSE
 from casehaven.queries.quoted import quote_document
 from casehaven.queries.stored import shown
+from casehaven.worker.pooling import Permission, nameless, permission
 from casehaven.worker.work import Done, Work, plain
+from casesynth.answers import Question
+from casesynth.canonical import canonical_json
 
 
 def quote(work: Work) -> Done:
     """Say what a question would cost. Reads public facts and the ledger alone."""
-    queries = _queries(work)
-    question = queries.parse(work.request["question"])
-    return Done(result=plain(quote_document(queries, question, queries.quote(question))))
+    found = permission(work, PURPOSE, Operation.QUESTION_QUOTE)
+    with nameless(found):
+        queries, question = _asked(work, found)
+        document = quote_document(queries, question, queries.quote(question))
+    if found.document is not None:
+        document["allowances"] = []  # they are by dataset, and of all who ask under the agreement
+    return Done(result=plain(document))
 
 
 def ask(work: Work) -> Done:
@@ -24,8 +33,15 @@ def ask(work: Work) -> Done:
 
     The job's id is the ledger's key: a second attempt finds its charge, and its answer where one was stored.
     """
-    queries, bench = _queries(work), work.bench
-    question = queries.parse(work.request["question"])
+    found = permission(work, PURPOSE, Operation.QUESTION_ASK)
+    with nameless(found):
+        queries, question = _asked(work, found)
+        with found.using(canonical_json(question.canonical).decode("utf-8")):
+            return _answer(work, queries, question)
+
+
+def _answer(work: Work, queries: Queries, question: Question) -> Done:
+    bench = work.bench
     key = IdempotencyKey(text=f"job-{work.job.job_id}")
     work.tick("running")
     due = queries.due(question, accepted_at=bench.clock())
@@ -54,17 +70,29 @@ def ask(work: Work) -> Done:
 
 def answers(work: Work) -> Done:
     """List the answers that are stored about some datasets, without who asked."""
-    found = _queries(work).answers(every_day=bool(work.request.get("every_day")))
+    permitted = permission(work, PURPOSE, Operation.ANSWER_LIST)
+    found = _queries(work, permitted).answers(every_day=bool(work.request.get("every_day")))
     return Done(result={"answers": [plain(dict(shown(stored))) for stored in found]})
 
 
-def _queries(work: Work) -> Queries:
+def _asked(work: Work, found: Permission) -> tuple[Queries, Question]:
+    """Read the question, and choose who can pay for it, under what its asker may ask."""
+    queries = _queries(work, found)
+    question = queries.parse(work.request["question"])
+    found.check_question(question)
+    queries.pool = found.pool(queries.facts.charged(question))
+    queries.datasets = found.counted
+    return queries, question
+
+
+def _queries(work: Work, found: Permission) -> Queries:
     return Queries(
         vault=work.bench.vault,
         ledger=work.bench.ledger,
-        datasets=work.datasets(),
-        tokens_are="shared" if work.request.get("person_tokens") == "shared" else "separate",
-        analyst=AnalystId(text=work.actor),
+        datasets=found.datasets,
+        tokens_are=found.tokens_are,
+        analyst=found.analyst,
         held=work.bench.held,
         clock=work.bench.clock,
+        permit=found.permit,
     )
