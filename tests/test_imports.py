@@ -272,3 +272,43 @@ def test_every_exported_name_is_the_thing_itself_and_no_module() -> None:
     for name in casesynth.__all__:
         assert not isinstance(getattr(casesynth, name), type(sys)), name
         assert importlib.util.find_spec(f"casesynth.{name}") is None, f"a module has the name of the export {name}"
+
+
+OF_THE_CLIENT = ("casehaven.client", "casehaven.errors")
+"""Of casehaven, what the client may import."""
+
+
+def test_the_client_imports_none_of_the_server() -> None:
+    for module in (name for name in MODULES if _below(name, "casehaven.client")):
+        for name, _ in _imports(module):
+            assert not _below(name, "casehaven") or any(_below(name, part) for part in OF_THE_CLIENT), (module, name)
+            assert not _below(name, "caseschemas"), (module, name)
+
+
+def test_a_client_that_asks_and_shows_loads_neither_the_server_nor_its_libraries(tmp_path: Path) -> None:
+    """The same, by running one in a process of its own, and the command line with `--server` as well."""
+    code = (
+        "import sys\n"
+        "class Absent:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name.partition('.')[0] in {'sqlalchemy', 'alembic', 'fastapi', 'starlette', 'uvicorn', 'webauthn', 'jinja2', 'jsonschema', 'xlsxwriter'}:\n"
+        "            raise ModuleNotFoundError(name)\n"
+        "sys.meta_path.insert(0, Absent())\n"
+        "from casehaven.client import Client\n"
+        "client = Client('http://localhost:1', 'chv_' + 'x' * 43)\n"
+        "ours = sorted(m for m in sys.modules if m.startswith('casehaven.') and not m.startswith('casehaven.client'))\n"
+        "print('LOADED', ours, 'opendp' in sys.modules)\n"
+        "from casehaven.cli import main\n"
+        "for words in (['quote', '--from', 'n/c', '--by', 'x', '--within', '9'], ['ask', '--from', 'n/c', '--by', 'x', '--within', '9'],\n"
+        "              ['answers', '--from', 'n/c'], ['releases', 'list'], ['quote', '--from', 'n/c', '--saved', 'sdg-16.2.2', '--within', '9']):\n"
+        "    try:\n        main([*words, '--server', 'http://localhost:1'])\n"
+        "    except SystemExit as end:\n        print('ENDED', end.code)\n"
+    )
+    environment = {"PATH": ""}  # without a token nothing is sent
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=tmp_path, env=environment
+    )
+    assert done.returncode == 0, done.stderr
+    lines = [line for line in done.stdout.splitlines() if line.startswith(("LOADED", "ENDED"))]
+    assert lines == ["LOADED ['casehaven.errors'] False", *["ENDED 1"] * 5], (done.stdout, done.stderr)
+    assert done.stderr.count("error: no token") == 5, done.stderr

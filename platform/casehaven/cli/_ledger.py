@@ -18,10 +18,11 @@ class LedgerPlace(click.Path):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Return a path for a file, and text for a server."""
-        from casehaven.core.db import is_postgres
+        if isinstance(value, str) and "://" in value:
+            from casehaven.core.db import is_postgres  # rarely needed
 
-        if is_postgres(value):
-            return value
+            if is_postgres(value):
+                return value
         return super().convert(value, param, ctx)
 
 
