@@ -115,6 +115,7 @@ def test_an_anchor_that_is_made_anew_knows_the_ledger_from_the_log(released: Saf
         _release(released, _ledger(released, "fresh"), "two", vault)
     with vault.database.transaction(writes=False) as connection:
         Anchor.create(vault.anchor.path, vault.keystore, vault.vault_id, connection)
+    assert _bound(vault) == {"north/cases": _ledger(released, "first").id}
     with pytest.raises(OtherLedgerError):
         _release(released, _ledger(released, "fresh"), "two")
 

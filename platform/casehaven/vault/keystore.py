@@ -15,20 +15,20 @@
 4. Another process may change the keystore. Each use of a key looks whether the file is still the one that was read.
 5. Keys never leave in a `repr` or a message, and this process writes no core dump from the moment it opens a keystore.
 
-What an organisation does with its keys is in `casehaven.vault.organisation_keys`; the file is in `casehaven.vault.keystore_file`.
+What an organisation does with its keys is in `casehaven.vault.organisation_keys`; how keys are looked up in the file and held in memory is in
+`casehaven.vault.open_keystore`; the file is in `casehaven.vault.keystore_file`.
 """
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from casehaven.vault._hygiene import forbid_core_dumps
-from casehaven.vault.context import Kind, SealContext
+from casehaven.vault.context import Kind
 from casehaven.vault.envelope import new_key_pair, seal_to
 from casehaven.vault.errors import (
     DamagedKeystoreError,
@@ -41,11 +41,9 @@ from casehaven.vault.errors import (
 from casehaven.vault.key_contexts import (
     all_below,
     below_context,
-    find_below,
     organisation_context,
     unwrap_below,
     vault_context,
-    wrapped_keys,
 )
 from casehaven.vault.keystore_file import (
     EPOCH_NAME,
@@ -55,6 +53,7 @@ from casehaven.vault.keystore_file import (
     OrganisationEntry,
     parse_document,
 )
+from casehaven.vault.open_keystore import OpenKeystore, entry_in
 from casehaven.vault.organisation_keys import OrganisationKeys, RecoveredKeys, epoch_of_month
 from casehaven.vault.rootkeys import RootKey
 from casehaven.vault.sealed import new_key, wrap_key
@@ -63,7 +62,7 @@ from casesynth._files import write_whole
 __all__ = ["Keystore", "OrganisationKeys", "RecoveredKeys", "epoch_of_month", "seal_to"]
 
 
-class Keystore:
+class Keystore(OpenKeystore):
     """All keys of a vault, opened with its root key.
 
     >>> import tempfile
@@ -76,15 +75,6 @@ class Keystore:
     >>> Keystore.open(folder, root).organisation("north").unwrap_dek(wrapped, "2026-11", context) == bytes(32)
     True
     """
-
-    def __init__(self, file: KeystoreFile, root: RootKey, document_key: bytes) -> None:
-        """Use `create` or `open`."""
-        self._file = file
-        self._root = root
-        self._document_key = document_key
-        self._unwrapped: dict[bytes, bytes] = {}
-        self._stamp: tuple[int, int, int] | None = None
-        self._document: KeystoreDocument
 
     def __repr__(self) -> str:
         return f"Keystore({str(self.path)!r})"
@@ -140,11 +130,6 @@ class Keystore:
         opened = cls(file, root, document_key)
         opened._document, opened._stamp = document, stamp
         return opened
-
-    @property
-    def path(self) -> Path:
-        """The folder."""
-        return self._file.folder
 
     @property
     def keystore_id(self) -> str:
@@ -272,7 +257,7 @@ class Keystore:
         """
 
         def rotated(document: KeystoreDocument) -> KeystoreDocument:
-            entry = _entry_of(document, organisation)
+            entry = entry_in(document, organisation)
             key, version = new_key(), entry.version + 1
 
             def again(kind: Kind, name: str, wrapped: bytes) -> bytes:
@@ -331,82 +316,6 @@ class Keystore:
         KeystoreFile(Path(path)).create(data)
         return cls.open(path, root)
 
-    # what OrganisationKeys builds on
-
-    @property
-    def _current(self) -> KeystoreDocument:
-        """The document, read again when the file was replaced (rule 4)."""
-        if self._file.stamp() != self._stamp:
-            with self._file.lock(writes=False):
-                self._reload()
-        return self._document
-
-    def _reload(self) -> KeystoreDocument:
-        stamp, (document, mac) = self._file.stamp(), parse_document(self._file.read())
-        if self._stamp is not None and document.keystore_id != self._document.keystore_id:
-            raise DamagedKeystoreError(f"{self.path} holds another keystore than the one that was opened")
-        document.verify(self._document_key, mac)
-        self._document, self._stamp = document, stamp
-        there = {wrapped for entry in document.organisations.values() for wrapped in wrapped_keys(entry)}
-        there.update(document.vault.values())
-        self._unwrapped = {wrapped: key for wrapped, key in self._unwrapped.items() if wrapped in there}
-        return document
-
-    def entry_of(self, organisation: str) -> OrganisationEntry:
-        return _entry_of(self._current, organisation)
-
-    def _vault_key(self, name: str) -> bytes:
-        document = self._current
-        wrapped = document.vault[name]
-        if wrapped not in self._unwrapped:
-            context = vault_context(document.keystore_id, document.root_version, name)
-            self._unwrapped[wrapped] = _from_root(self._root, wrapped, context)
-        return self._unwrapped[wrapped]
-
-    def _organisation_key(self, document: KeystoreDocument, organisation: str, entry: OrganisationEntry) -> bytes:
-        if entry.key not in self._unwrapped:
-            context = organisation_context(document.keystore_id, document.root_version, organisation, entry.version)
-            self._unwrapped[entry.key] = _from_root(self._root, entry.key, context)
-        return self._unwrapped[entry.key]
-
-    def key_below(
-        self,
-        organisation: str,
-        entry: OrganisationEntry,
-        kind: Kind,
-        name: str,
-        *,
-        document: KeystoreDocument | None = None,
-    ) -> bytes:
-        """A key that the organisation's key wraps."""
-        wrapped = find_below(entry, kind, name)
-        known = self._unwrapped.get(wrapped)
-        if known is None:
-            key = self._organisation_key(document or self._document, organisation, entry)
-            known = unwrap_below(key, wrapped, organisation, entry.version, kind, name)
-            self._unwrapped[wrapped] = known
-        return known
-
-    def change_entry(self, organisation: str, change: Callable[[OrganisationEntry, bytes], OrganisationEntry]) -> None:
-        def changed(document: KeystoreDocument) -> KeystoreDocument:
-            entry = _entry_of(document, organisation)
-            made = change(entry, self._organisation_key(document, organisation, entry))
-            return document if made == entry else document.with_organisation(organisation, made)
-
-        self._change(changed)
-
-    def _change(self, change: Callable[[KeystoreDocument], KeystoreDocument], *, root: RootKey | None = None) -> None:
-        """Read, change and replace the file under the exclusive lock."""
-        with self._file.lock(writes=True):
-            document = self._reload()
-            made = change(document)
-            if made is document:
-                return
-            self._file.replace(replace(made, sequence=document.sequence + 1).to_bytes(self._document_key))
-            if root is not None:
-                self._root = root
-            self._reload()
-
     def _with_keys(
         self,
         document: KeystoreDocument,
@@ -453,22 +362,6 @@ class Keystore:
             key = root.unwrap(entry.key, context)
             for kind, name, wrapped in all_below(entry):
                 unwrap_below(key, wrapped, organisation, entry.version, kind, name)
-
-
-def _entry_of(document: KeystoreDocument, organisation: str) -> OrganisationEntry:
-    entry = document.organisations.get(organisation)
-    if entry is None:
-        raise UnknownOrganisationError("the keystore has no keys of this organisation")
-    return entry
-
-
-def _from_root(root: RootKey, wrapped: bytes, context: SealContext) -> bytes:
-    try:
-        return root.unwrap(wrapped, context)
-    except SealBrokenError:
-        raise RootKeyError(
-            "the root key was rotated by another process; open the keystore again with the new one"
-        ) from None
 
 
 def _open_document_key(root: RootKey, document: KeystoreDocument) -> bytes:
