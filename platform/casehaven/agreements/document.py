@@ -30,7 +30,7 @@ AS_IS: Final = "as_is"
 
 LEFT_OUT: Final = (
     "A dataset is left out of what is asked or released in a month when the ledger's public statement of that month shows an account of it that is needed as spent "
-    "to the last sixteenth, or as unbounded. What is left out is not charged. With datasets of fewer than two organisations left, nothing is answered."
+    "into its last sixteenth, or as unbounded. What is left out is not charged. With datasets of fewer than two organisations left, nothing is answered."
 )
 """The public rule (rule 4)."""
 

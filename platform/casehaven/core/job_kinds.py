@@ -56,6 +56,7 @@ _ALL: Final = (
     JobKind(name="release.plan", lane="long"),
     JobKind(name="release.run", lane="long", tick_seconds=60),
     JobKind(name="release.decide"),
+    JobKind(name="agreement.sign"),
     JobKind(name="budget.statement"),
     JobKind(name="budget.allowances"),
     JobKind(name="audit.verify", lane="long"),

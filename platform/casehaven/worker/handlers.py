@@ -28,6 +28,7 @@ _HANDLERS: Final = {
     "release.plan": "casehaven.worker.releases:plan",
     "release.run": "casehaven.worker.releases:run",
     "release.decide": "casehaven.worker.releases:decide",
+    "agreement.sign": "casehaven.worker.agreements:sign",
     "budget.statement": "casehaven.worker.budgets:statement",
     "budget.allowances": "casehaven.worker.budgets:allowances",
     "audit.verify": "casehaven.worker.audit:verify",
