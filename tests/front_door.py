@@ -34,6 +34,7 @@ from casehaven.organisations.roles import Kind, Role
 from casehaven.signin import credentials, joining, one_time_codes, setup, sign_in
 from casehaven.signin.principal import SESSION_COOKIE, current_principal
 from casehaven.signin.sessions import Session, find_session
+from casehaven.signin.sign_in import SignedIn
 from casehaven.signin.sign_in_key import SignInKey
 from casehaven.signin.site import Site
 
@@ -229,7 +230,7 @@ class FrontDoor:
         code: str | None = None,
         address: str = ADDRESS,
         device: str | None = None,
-    ) -> sign_in.SignedIn:
+    ) -> SignedIn:
         """Sign in with password and code."""
         return sign_in.sign_in_with_password(
             self.site,

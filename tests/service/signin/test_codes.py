@@ -82,7 +82,7 @@ def test_a_code_is_six_digits_and_spaces_do_not_count(door: FrontDoor) -> None:
 def test_a_secret_is_sealed_for_its_member_under_a_key_outside_the_database(door: FrontDoor) -> None:
     _with_app(door)
     with door.site.reading() as connection:
-        sealed = bytes(connection.scalar(select(totp.c.sealed_secret)))
+        sealed = bytes(connection.scalars(select(totp.c.sealed_secret)).one())
     assert SECRET not in sealed
     assert base64.b32encode(SECRET) not in sealed
     member = door.member("ana").id

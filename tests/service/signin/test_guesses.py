@@ -126,9 +126,11 @@ def test_a_browser_that_another_member_used_is_like_any_other(door: FrontDoor) -
     bobs = door.try_password(bob).device
     assert bobs is not None
     with door.site.reading() as connection:
-        known = {"key": door.site.key, "address": "192.0.2.9", "device_value": bobs}
-        assert len(counted(connection, door.clock(), account="bob", **known).keys) == 1  # type: ignore[arg-type]  # three keywords
-        assert len(counted(connection, door.clock(), account="ana", **known).keys) == 2  # type: ignore[arg-type]  # three keywords
+        for handle, keys in (("bob", 1), ("ana", 2)):
+            what = counted(
+                connection, door.clock(), door.site.key, account=handle, address="192.0.2.9", device_value=bobs
+            )
+            assert len(what.keys) == keys
 
 
 def test_new_credentials_make_every_browser_unknown(door: FrontDoor) -> None:

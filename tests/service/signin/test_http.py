@@ -32,13 +32,13 @@ def _ask(
     *,
     cookie: str | None = None,
     without: tuple[str, ...] = (),
-    **headers: str,
+    headers: dict[str, str] | None = None,
 ) -> httpx.Response:
     """Ask as a page of the service does, with or without some of what it sends."""
     sent = {"Origin": served.origin, "Sec-Fetch-Site": "same-origin"}
     if cookie is not None:
         sent |= {"Cookie": f"{SESSION_COOKIE}={cookie}", PAGE_HEADER: page_value(cookie)}
-    sent |= {name.replace("_", "-"): value for name, value in headers.items()}
+    sent |= headers or {}
     kept = {name: value for name, value in sent.items() if name not in without}
     return httpx.request(method, served.origin + path, json=body, headers=kept, timeout=60)
 
@@ -85,10 +85,10 @@ def test_whoever_is_not_signed_in_is_answered_alike(served: Served) -> None:
         _ask(served, "GET", "/v1/tokens"),
         _ask(served, "GET", "/v1/tokens", cookie=ended),
         _ask(served, "GET", "/v1/tokens", cookie="x"),
-        _ask(served, "GET", "/v1/tokens", Authorization="Bearer chv_" + "A" * 43),
-        _ask(served, "GET", "/v1/tokens", Authorization="Bearer nonsense"),
-        _ask(served, "GET", "/v1/tokens", Authorization="Basic YW5hOmFuYQ=="),
-        _ask(served, "GET", "/v1/tokens", Authorization=""),
+        _ask(served, "GET", "/v1/tokens", headers={"Authorization": "Bearer chv_" + "A" * 43}),
+        _ask(served, "GET", "/v1/tokens", headers={"Authorization": "Bearer nonsense"}),
+        _ask(served, "GET", "/v1/tokens", headers={"Authorization": "Basic YW5hOmFuYQ=="}),
+        _ask(served, "GET", "/v1/tokens", headers={"Authorization": ""}),
     ]
     assert {_code(answer) for answer in answers} == {(401, "not-signed-in")}
     assert len({answer.text for answer in answers}) == 1
@@ -114,22 +114,28 @@ def test_a_request_that_changes_something_must_come_from_a_page_of_the_service(s
     tries: dict[str, httpx.Response] = {
         "no page value": _ask(served, "DELETE", "/v1/session", cookie=ana.session, without=(PAGE_HEADER,)),
         "another session's page value": _ask(
-            served, "DELETE", "/v1/session", cookie=ana.session, **{PAGE_HEADER: page_value("x")}
+            served, "DELETE", "/v1/session", cookie=ana.session, headers={PAGE_HEADER: page_value("x")}
         ),
-        "foreign origin": _ask(served, "DELETE", "/v1/session", cookie=ana.session, Origin=foreign),
-        "null origin": _ask(served, "DELETE", "/v1/session", cookie=ana.session, Origin="null"),
-        "other port": _ask(served, "DELETE", "/v1/session", cookie=ana.session, Origin="http://localhost:1"),
-        "cross-site": _ask(served, "DELETE", "/v1/session", cookie=ana.session, Sec_Fetch_Site="cross-site"),
-        "same-site": _ask(served, "DELETE", "/v1/session", cookie=ana.session, Sec_Fetch_Site="same-site"),
-        "typed by hand": _ask(served, "DELETE", "/v1/session", cookie=ana.session, Sec_Fetch_Site="none"),
+        "foreign origin": _ask(served, "DELETE", "/v1/session", cookie=ana.session, headers={"Origin": foreign}),
+        "null origin": _ask(served, "DELETE", "/v1/session", cookie=ana.session, headers={"Origin": "null"}),
+        "other port": _ask(
+            served, "DELETE", "/v1/session", cookie=ana.session, headers={"Origin": "http://localhost:1"}
+        ),
+        "cross-site": _ask(
+            served, "DELETE", "/v1/session", cookie=ana.session, headers={"Sec-Fetch-Site": "cross-site"}
+        ),
+        "same-site": _ask(served, "DELETE", "/v1/session", cookie=ana.session, headers={"Sec-Fetch-Site": "same-site"}),
+        "typed by hand": _ask(served, "DELETE", "/v1/session", cookie=ana.session, headers={"Sec-Fetch-Site": "none"}),
         "no word of where from": _ask(
             served, "DELETE", "/v1/session", cookie=ana.session, without=("Origin", "Sec-Fetch-Site")
         ),
-        "guarded route": _ask(served, "POST", "/v1/tokens", {}, cookie=ana.session, Origin=foreign),
+        "guarded route": _ask(served, "POST", "/v1/tokens", {}, cookie=ana.session, headers={"Origin": foreign}),
         "sign-in from elsewhere": _ask(
-            served, "POST", "/v1/session", {"handle": "a", "password": "b", "code": "c"}, Origin=foreign
+            served, "POST", "/v1/session", {"handle": "a", "password": "b", "code": "c"}, headers={"Origin": foreign}
         ),
-        "set-up from elsewhere": _ask(served, "POST", "/v1/join", {"code": "x"}, Sec_Fetch_Site="cross-site"),
+        "set-up from elsewhere": _ask(
+            served, "POST", "/v1/join", {"code": "x"}, headers={"Sec-Fetch-Site": "cross-site"}
+        ),
     }
     assert {name: _code(answer) for name, answer in tries.items()} == dict.fromkeys(tries, (403, "cross-site"))
     assert _ask(served, "GET", "/v1/session", cookie=ana.session).status_code == 200
@@ -152,15 +158,19 @@ def test_a_token_needs_no_page_and_the_cookie_beside_it_is_not_looked_at(served:
     with served.door.site.writing() as connection:
         made, value = make_token(connection, served.door.clock(), principal, name="x", operations=operations, days=1)
     bearer = {"Authorization": f"Bearer {value}"}
-    shown = _ask(served, "GET", "/v1/principal", cookie=ana.session, without=("Origin", "Sec-Fetch-Site"), **bearer)
+    shown = _ask(
+        served, "GET", "/v1/principal", cookie=ana.session, without=("Origin", "Sec-Fetch-Site"), headers=bearer
+    )
     assert (shown.json()["handle"], shown.json()["operations"]) == ("bob", ["principal.read", "token.revoke"])
-    assert _code(_ask(served, "GET", "/v1/tokens", **bearer)) == (403, "forbidden")
-    assert _code(_ask(served, "GET", "/v1/credentials", **bearer)) == (401, "not-signed-in")
+    assert _code(_ask(served, "GET", "/v1/tokens", headers=bearer)) == (403, "forbidden")
+    assert _code(_ask(served, "GET", "/v1/credentials", headers=bearer)) == (401, "not-signed-in")
     assert (
-        _ask(served, "DELETE", f"/v1/tokens/{made.id}", without=("Origin", "Sec-Fetch-Site"), **bearer).status_code
+        _ask(
+            served, "DELETE", f"/v1/tokens/{made.id}", without=("Origin", "Sec-Fetch-Site"), headers=bearer
+        ).status_code
         == 204
     )
-    assert _code(_ask(served, "GET", "/v1/principal", **bearer)) == (401, "not-signed-in")
+    assert _code(_ask(served, "GET", "/v1/principal", headers=bearer)) == (401, "not-signed-in")
 
 
 def test_credentials_change_with_a_fresh_second_factor_only(served: Served) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import pytest
@@ -36,7 +37,7 @@ def _answers(door: FrontDoor) -> dict[str, BaseException]:
     ana = door.set_up()
     door.give_password(ana)
     bob = door.join(ana, "bob", Role.CASEWORKER)  # has a passkey and no password
-    tried = {
+    tried: dict[str, Callable[[], object]] = {
         "wrong password": lambda: door.try_password(ana, password="another lamp, another window"),
         "wrong code": lambda: door.try_password(ana, code=f"{(int(ana.code(door.clock())) + 1) % 10**6:06}"),
         "both wrong": lambda: door.try_password(ana, password="wrong wrong wrong", code="000000"),
@@ -48,7 +49,7 @@ def _answers(door: FrontDoor) -> dict[str, BaseException]:
         "member without a password": lambda: door.try_password(bob, code="000000"),
         "half a character": lambda: door.try_password(ana, password="\ud800"),
     }
-    answers = {}
+    answers: dict[str, BaseException] = {}
     for name, attempt in tried.items():
         with pytest.raises(WrongCredentialsError) as caught:
             attempt()
