@@ -10,10 +10,11 @@ from __future__ import annotations
 import sys
 import textwrap
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import click
 
+from casehaven.client.plain_text import one_line
 from casehaven.intake.calendars import CALENDARS, Calendar
 from casehaven.intake.check import AttributeFinding, CheckReport
 from casehaven.intake.dates import ORDERS, DateReading
@@ -22,6 +23,7 @@ from casehaven.intake.held import HeldSource
 from casehaven.intake.intake_mapping import AttributeMapping, IntakeMapping
 from casehaven.intake.mapped_file import TAKEN, MappedFile
 from casehaven.intake.sealed_upload import PreparedFile
+from casehaven.intake.upload import Upload
 from casehaven.intake.value_proposal import DateQuestion, date_questions
 from caseschemas import CaseSchema
 
@@ -36,12 +38,12 @@ def is_terminal() -> bool:
 
 
 def short(text: str, most: int) -> str:
-    """Cut a text to a length.
+    """Cut a text to a length; nothing in a file's words steers the terminal.
 
     >>> short("abcdef", 4), short("abc", 4)
     ('abc…', 'abc')
     """
-    return text if len(text) <= most else text[: most - 1] + "…"
+    return one_line(text, most)
 
 
 def column_words(name: str) -> str:
@@ -239,11 +241,29 @@ def with_person(mapping: IntakeMapping, schema: CaseSchema, columns: Sequence[st
     return replace(mapping, attributes=attributes, dropped=dropped, row_is_person=False)
 
 
+def without_person(mapping: IntakeMapping, schema: CaseSchema) -> IntakeMapping:
+    """Return a mapping of a file in which nobody is twice."""
+    rest = tuple(entry for entry in mapping.attributes if entry.to != schema.person_key)
+    return replace(mapping, attributes=rest, row_is_person=True)
+
+
+def person_known(mapping: IntakeMapping, schema: CaseSchema) -> bool:
+    """Whether something tells people apart."""
+    key = schema.person_key
+    return key is None or mapping.row_is_person or mapping.attribute(key) is not None
+
+
 # --- the dry run -------------------------------------------------------------------------------------------------------------
 
 
-def show_report(file: MappedFile, report: CheckReport) -> None:
-    """Show what taking the file in would do."""
+def show_report(mapping: IntakeMapping, report: CheckReport, *, refused: int | None = None) -> None:
+    """Show what taking a file in would do.
+
+    Args:
+        mapping: under which it was tried.
+        report: what came of it.
+        refused: how many rows are refused, where the report lists some of them.
+    """
     there = report.rows - report.empty
     click.echo(f"{'attribute':<40}{'from column':<31}{'understood':>10}{'not':>9}{'empty':>9}")
     for finding in report.attributes:
@@ -260,7 +280,7 @@ def show_report(file: MappedFile, report: CheckReport) -> None:
     _show_dropped(report)
     for note in report.notes:
         _lines(textwrap.wrap(f"note       {note}", WIDTH, subsequent_indent=" " * 11, break_long_words=False))
-    _show_rows(file, report)
+    _show_rows(mapping, report, len(report.refused) if refused is None else refused)
 
 
 def show_prepared(file: PreparedFile, findings: Sequence[AttributeFinding]) -> None:
@@ -274,12 +294,19 @@ def show_prepared(file: PreparedFile, findings: Sequence[AttributeFinding]) -> N
     click.echo(f"rows       {file.table.num_rows:,} to be taken in")
 
 
-def show_others(file: MappedFile | PreparedFile, places: Sequence[int], *, same: bool) -> None:
-    """Say which records have a record key that another person of the dataset holds: the file will be refused."""
+def show_findings(findings: Sequence[AttributeFinding]) -> None:
+    """Show what became of each attribute of a prepared file; each row of it counts."""
+    click.echo(f"{'attribute':<40}{'from column':<31}{'understood':>10}{'not':>9}{'empty':>9}")
+    for finding in findings:
+        _show_finding(finding, finding.understood + finding.not_understood + finding.blank)
+
+
+def show_others(file: MappedFile | PreparedFile | None, places: Sequence[int], *, same: bool) -> None:
+    """Say which records have a record key that another person of the dataset holds: the file will be refused. Without the file, how many."""
     if not places:
         return
     what = "1 row holds a record key" if len(places) == 1 else f"{len(places):,} rows hold record keys"
-    click.echo(f"others     {what} of other people of the dataset:")
+    click.echo(f"others     {what} of other people of the dataset" + (":" if file is not None else ""))
     if isinstance(file, MappedFile):
         rows = file.held.rows[file.fates == TAKEN][list(places)]
         _lines(wrapped("", [f"row {row}" for row in rows.tolist()], most=_ROWS_SHOWN))
@@ -293,13 +320,58 @@ def show_others(file: MappedFile | PreparedFile, places: Sequence[int], *, same:
     click.echo("           --record-key names another column, or none")
 
 
-def show_known_otherwise(places: Sequence[int]) -> None:
+def show_known_otherwise(count: int) -> None:
     """Say how many records may be of people whom the dataset knows under another token."""
-    if not places:
+    if not count:
         return
-    what = "1 row may be" if len(places) == 1 else f"{len(places):,} rows may be"
+    what = "1 row may be" if count == 1 else f"{count:,} rows may be"
     click.echo(f"known      {what} about somebody who is in the dataset under another token, by name, birth or phone:")
     click.echo("           whoever is counts twice, and a refusal does not follow; see `casehaven person duplicates`")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Taken:
+    """What became of a file, here or on a server."""
+
+    repeated: bool
+    changed: bool
+    records: int
+    """New and corrected ones."""
+    corrected: int
+    unchanged: int
+    version: int | None = None
+    """Of the dataset; a server does not tell it."""
+
+    @classmethod
+    def of(cls, upload: Upload) -> Taken:
+        """Return what became of a file here."""
+        return cls(
+            repeated=upload.repeated,
+            changed=upload.changed,
+            records=upload.records,
+            corrected=upload.corrected,
+            unchanged=upload.unchanged,
+            version=upload.version,
+        )
+
+
+def show_taken(file: str, dataset: str, taken: Taken) -> None:
+    """Say what became of a file."""
+    version = "" if taken.version is None else f", version {taken.version}"
+    if taken.repeated:
+        click.echo(f"there      {file}: {dataset} has this file already; nothing was added")
+    elif taken.unchanged and not taken.records:
+        click.echo(f"there      {file}: {dataset} has all of its records already; nothing was added")
+    elif not taken.changed:
+        click.echo(f"nothing    {file}: no row to be taken in; {dataset} is as it was")
+    elif not taken.records:
+        click.echo(f"refusals   {file}: no row to be taken in; refusals in it count, {dataset}{version}")
+    else:
+        click.echo(f"taken in   {file}: {dataset}{version}")
+        if taken.unchanged or taken.corrected:
+            new = taken.records - taken.corrected
+            said = f"{new:,} new, {taken.corrected:,} corrected, {taken.unchanged:,} there already"
+            click.echo(f"           records: {said}")
 
 
 def _lines(lines: Iterable[str]) -> None:
@@ -330,19 +402,19 @@ def _show_dropped(report: CheckReport) -> None:
         _lines(wrapped("", report.new_columns))
 
 
-def _show_rows(file: MappedFile, report: CheckReport) -> None:
+def _show_rows(mapping: IntakeMapping, report: CheckReport, refused_in_all: int) -> None:
     click.echo(f"rows       {report.rows:,} read, {report.taken:,} to be taken in")
-    left = ", ".join(code for entry in file.mapping.left_out for code in entry.codes)
+    left = ", ".join(code for entry in mapping.left_out for code in entry.codes)
     for count, what in (
         (report.empty, "empty"),
         (report.repeated, "the same as an earlier row"),
         (report.left_out, f"left behind: {short(left, 60)}"),
         (report.minors, "left behind: minors, by the rule"),
-        (len(report.refused), "refused"),
+        (refused_in_all, "refused"),
     ):
         if count:
             click.echo(f"           {count:,} {what}")
     for refused in report.refused[:_ROWS_SHOWN]:
         click.echo(f"refused    row {refused.row}: {refused.reason}")
-    if len(report.refused) > _ROWS_SHOWN:
-        click.echo(f"           and {len(report.refused) - _ROWS_SHOWN:,} more rows")
+    if refused_in_all > _ROWS_SHOWN:
+        click.echo(f"           and {refused_in_all - _ROWS_SHOWN:,} more rows")

@@ -121,8 +121,7 @@ class MappingWishes:
         """
         mapping = self._without_ignored(mapping, held)
         if self.row_is_person:
-            rest = tuple(entry for entry in mapping.attributes if entry.to != schema.person_key)
-            mapping = replace(mapping, attributes=rest, row_is_person=True)
+            mapping = screen.without_person(mapping, schema)
         elif self.person_key:
             mapping = screen.with_person(mapping, schema, self.person_key)
         if self.record_key is not None:

@@ -113,13 +113,13 @@ class MappingSession:
     def tried(self, held: HeldSource, decided: IntakeMapping, *, again: bool = False) -> tuple[MappedFile, CheckReport]:
         """Try a mapping on every row, show what became of them, and save the mapping where that was asked for."""
         used = decided.accepted()
-        if not self._person_known(used):  # a dry run
+        if not screen.person_known(used, self.schema):  # a dry run
             click.echo("person     no column is known to tell people apart; say --person-key COLUMN or --row-is-person")
             used = replace(used, row_is_person=True)
         file = MappedFile(held=held, mapping=used, schema=self.schema, again=again)
         with phase("understand"):
             report = check_file(file, keep=self.keep)
-        screen.show_report(file, report)
+        screen.show_report(file.mapping, report)
         self.save(decided)
         return file, report
 
@@ -151,7 +151,7 @@ class MappingSession:
                 f"{name}: {len(mapping.guesses)} attributes rest on guesses, and nobody said yes to them"
             )
         screen.refuse_open_years(held, mapping, self.schema)
-        if not self._person_known(mapping):
+        if not screen.person_known(mapping, self.schema):
             self.save(mapping)
             raise PersonUndecidedError(f"{name}: no column is known to tell people apart")
         return mapping
@@ -166,10 +166,6 @@ class MappingSession:
         if self.before_person:
             click.echo(self.before_person)
         return screen.ask_person(screen.ask_dates(answered, questions), self.schema)
-
-    def _person_known(self, mapping: IntakeMapping) -> bool:
-        key = self.schema.person_key
-        return key is None or mapping.row_is_person or mapping.attribute(key) is not None
 
 
 @contextmanager

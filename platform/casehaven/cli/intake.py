@@ -15,8 +15,11 @@ from typing import Any
 import click
 
 from casehaven.cli import _intake_screen as screen
+from casehaven.cli._intake_screen import Taken
+from casehaven.cli._intake_server import ServerDataset
 from casehaven.cli._mapping_options import MappingWishes, mapping_options
 from casehaven.cli._mapping_session import MappingSession, phase
+from casehaven.cli._server import chosen_server, connected, server_option
 from casehaven.cli._vault import open_or_declare, open_vault, root_key_option, vault_option
 from casehaven.intake.check import CheckReport, check_prepared
 from casehaven.intake.errors import RefusedRowsError, UnconfirmedMappingError
@@ -63,6 +66,7 @@ _ANOTHER_DATASET = "for more people than that make another dataset with --datase
 @click.option(
     "--older-file", "older", is_flag=True, help="Take in a prepared file that is older than one that is there."
 )
+@server_option
 @vault_option
 @root_key_option
 def command(
@@ -76,6 +80,7 @@ def command(
     again: bool,
     same_people: bool,
     older: bool,
+    server: str | None,
     vault_path: Path,
     root_spec: str,
     **options: Any,
@@ -85,6 +90,15 @@ def command(
     The files are not changed. Once they are in the vault, destroy them where they are.
     """
     wishes = MappingWishes.take(options)
+    asked = chosen_server("vault_path", "root_spec")
+    if asked is not None:
+        with connected(asked) as client:
+            dataset_there = ServerDataset.open(client, organisation, name, schema_name, people_cap, wishes)
+            for path in files:
+                dataset_there.take(
+                    path, keep=keep, again=again, same_people=same_people, older=older, refused=refused is not None
+                )
+        return
     vault = open_vault(vault_path, root_spec)
     dataset = open_or_declare(
         vault, organisation, name, schema_name, people_cap, dry_run=wishes.dry_run, another=_ANOTHER_DATASET
@@ -147,7 +161,7 @@ class _Intake:
         others = [] if self.dataset is None else held_by_others(self.vault, self.dataset, file)
         screen.show_others(file, others, same=self.same_people)
         if self.dataset is not None:
-            screen.show_known_otherwise(known_otherwise(self.vault, self.dataset, file))
+            screen.show_known_otherwise(len(known_otherwise(self.vault, self.dataset, file)))
         if not self._confirmed(path, file, report) or self.dataset is None:
             return
         upload = self._seal(file)
@@ -221,20 +235,4 @@ class _Intake:
             )
 
     def _say(self, path: Path, upload: Upload) -> None:
-        name = "" if self.dataset is None else self.dataset.id
-        if upload.repeated:
-            click.echo(f"there      {path.name}: {name} has this file already; nothing was added")
-        elif upload.unchanged and not upload.records:
-            click.echo(f"there      {path.name}: {name} has all of its records already; nothing was added")
-        elif not upload.changed:
-            click.echo(f"nothing    {path.name}: no row to be taken in; {name} is as it was")
-        elif not upload.records:
-            click.echo(
-                f"refusals   {path.name}: no row to be taken in; refusals in it count, {name}, version {upload.version}"
-            )
-        else:
-            click.echo(f"taken in   {path.name}: {name}, version {upload.version}")
-            if upload.unchanged or upload.corrected:
-                new = upload.records - upload.corrected
-                said = f"{new:,} new, {upload.corrected:,} corrected, {upload.unchanged:,} there already"
-                click.echo(f"           records: {said}")
+        screen.show_taken(path.name, "" if self.dataset is None else self.dataset.id, Taken.of(upload))

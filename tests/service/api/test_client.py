@@ -321,6 +321,38 @@ def test_the_command_line_asks_a_server_with_the_same_words(
     assert run("releases", "list").exit_code == 0
 
 
+def test_the_command_line_takes_a_file_into_a_dataset_of_the_server(house: House, tmp_path: Path) -> None:
+    environment = {"CASEHAVEN_SERVER": house.running.origin, "CASEHAVEN_TOKEN": token_of(house.north, *SENDS)[0]}
+
+    def intake(file: Path, *words: str) -> Result:
+        known = ("--organisation", "north", "--dataset", "cases", "--schema", "ctdc-global")
+        return CliRunner().invoke(main, ["intake", str(file), *known, *words], env=environment)
+
+    file, mapping = tmp_path / "by-hand.csv", tmp_path / "mapping.json"
+    header = "caseReference,personToken,consentPooledStatistics,consentSyntheticRelease,yearOfRegistration,gender\n"
+    rows = "hand-1,hand-person-1,yes,yes,2021,Woman\nhand-2,hand-person-2,yes,yes,2022,Man\n"
+    file.write_text(header + rows, encoding="utf-8")
+    dry = intake(file, "--dry-run", "--save-mapping", str(mapping))
+    assert dry.exit_code == 0, dry.output
+    assert "2 read, 2 to be taken in" in dry.stdout
+    assert "nothing was taken in" in dry.stdout
+    refused = intake(file)
+    assert (refused.exit_code, "nobody to ask" in refused.stderr or "nobody said yes" in refused.stderr) == (1, True)
+    taken = intake(file, "--mapping", str(mapping), "--yes")
+    assert taken.exit_code == 0, taken.output
+    assert "taken in   by-hand.csv: north/cases" in taken.stdout
+    again = intake(file, "--mapping", str(mapping), "--yes")
+    assert "has this file already" in again.stdout, again.output
+    bad = tmp_path / "bad.csv"
+    bad.write_text(header + rows.replace("hand", "bad") + "bad-3,,yes,yes,2021,Woman\n", encoding="utf-8")
+    behind = intake(bad, "--yes", "--mapping", str(mapping))
+    assert (behind.exit_code, "some rows cannot be taken in" in behind.stderr) == (1, True), behind.output
+    assert intake(file, "--schema", "htcds-2.0").exit_code in (1, 2)
+    assert intake(file, "--minors", "leave-out", "--yes").exit_code == 2
+    with Client(environment["CASEHAVEN_SERVER"], environment["CASEHAVEN_TOKEN"]) as client:
+        assert {found.state for found in client.uploads.list("north/cases")} <= {"committed", "destroyed"}
+
+
 def test_the_command_line_ends_as_it_would_here(run: Callable[..., Result], free_port: int) -> None:
     exhausted = run("ask", "--from", "north/cases", "--by", "gender", "--within", "2")
     assert exhausted.exit_code == 3, exhausted.output
