@@ -51,7 +51,7 @@ def document(app: FastAPI) -> dict[str, Any]:
     components["securitySchemes"] = _SECURITY
     for route in app.routes:
         if isinstance(route, APIRoute) and route.include_in_schema:
-            for method in route.methods:
+            for method in route.methods or ():
                 _describe(made["paths"][route.path_format][method.lower()], route)
     app.openapi_schema = made
     return made

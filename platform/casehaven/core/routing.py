@@ -41,7 +41,7 @@ class GuardedRoute(APIRoute):
         operation, reach = said.get(OPERATION), said.get(REACH, "any")
         if operation == OPEN:
             return inner
-        wanted = Operation(operation)
+        wanted = Operation(str(operation))
 
         async def guarded(request: Request) -> Response:
             request.state.principal = await run_in_threadpool(_guard, request, wanted, reach)

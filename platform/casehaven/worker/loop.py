@@ -4,7 +4,8 @@
 2. Each lane does one job at a time in a thread of its own, with its own vault and ledger. A crash inside a native library takes the process, never the api.
 3. Whatever a handler raises ends its job with a problem of the table (`casehaven.core.problems`); the loop goes on. What the table does not know is `internal`, and the log gets the name of
    the class and nothing else (privacy rule 23). That a job was taken is logged, its end is not: the moment may depend on records (privacy rule 24).
-4. Every job that runs is renewed from one thread, also while a handler sits in a long native call.
+4. A thread that fails for a reason of the process's own, such as a store that cannot be written, ends the process. Its jobs are taken again.
+5. Every job that runs is renewed from one thread, also while a handler sits in a long native call.
 """
 
 from __future__ import annotations
@@ -13,9 +14,10 @@ import fcntl
 import os
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from threading import Event, Lock, Thread
 from typing import Final
@@ -86,9 +88,8 @@ class Worker:
                 jobs.release_leases(connection, now=self._now())
             publish_vault(self.store, bench.vault, self._now())
             publish_signer(self.store, SigningKey.load(self.settings.signing_key).public_key, self._now())
-            threads = [Thread(target=self._lane, args=(lane,), name=lane) for lane in LANES]
-            threads.append(Thread(target=self._beats, name="beats"))
-            threads.append(Thread(target=self._look, name="look"))
+            threads = [self._thread(lane, partial(self._lane, lane)) for lane in LANES]
+            threads += [self._thread("beats", self._beats), self._thread("look", self._look)]
             for thread in threads:
                 thread.start()
             log_line("worker.started")
@@ -109,6 +110,18 @@ class Worker:
             held=self._held,
             signing_key=settings.signing_key,
         )
+
+    def _thread(self, name: str, target: Callable[[], None]) -> Thread:
+        """Return a thread whose failure ends the process: the supervisor starts another one, and no worker goes on that has lost a part of itself."""
+
+        def run() -> None:
+            try:
+                target()
+            except BaseException as error:  # noqa: BLE001 - rule 4: whatever it is, the process ends
+                log_line("worker.fault", kind=type(error).__name__)
+                os._exit(1)
+
+        return Thread(target=run, name=name)
 
     # --- lanes ---
 

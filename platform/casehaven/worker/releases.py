@@ -1,6 +1,7 @@
 """Jobs of releases: what one would be worth, drawing it, and deciding about it.
 
-1. A release here is of datasets of one organisation. Pooling several needs an agreement, and there are none yet.
+1. A release is of datasets of one organisation, or of those of an agreement that can pay. What may be counted is decided first (`casehaven.worker.pooling`), at the plan, at the charge, and
+   when the bundle comes into the registry: one whose agreement was revoked meanwhile is hidden there, and can be published no more (privacy rule 35).
 2. The job's id is the ledger's key: a job that was cut short finds its charge, and finishes the bundle that it had measured.
 3. A bundle is drawn first. Whether it is published is decided afterwards and for good, from what it says of itself (privacy rule 33).
 """
@@ -9,12 +10,18 @@ from __future__ import annotations
 
 from typing import Any
 
+from casehaven.agreements.document import LEFT_OUT
+from casehaven.agreements.errors import AgreementNeededError
+from casehaven.agreements.service import agreement_of
+from casehaven.blocks import schema_blocks
 from casehaven.cli.plan import as_document
-from casehaven.core.release_rows import add_release, set_state
+from casehaven.core.release_rows import add_release, release_of, set_state
 from casehaven.ledger import DecisionKind, IdempotencyKey
+from casehaven.organisations.access import Operation
 from casehaven.releases.decision import decide_release
 from casehaven.releases.draft import ReleaseDraft
-from casehaven.releases.service import release_vault_datasets
+from casehaven.releases.service import PURPOSE, release_vault_datasets
+from casehaven.worker.pooling import Permission, nameless, permission, signed_in_log
 from casehaven.worker.work import Done, Work, plain
 from casesynth.feasibility import feasibility, suggestions
 from casesynth.manifest import MANIFEST_NAME, verify_bundle
@@ -23,24 +30,39 @@ from casesynth.signing import SigningKey, TrustStore
 
 def plan(work: Work) -> Done:
     """Say what a release would be worth, from public facts alone. Nothing is charged or opened."""
-    found = feasibility(_draft(work).plan(), sum(dataset.people_cap for dataset in work.datasets()))
+    permitted = _permitted(work, Operation.RELEASE_PLAN)
+    with nameless(permitted):
+        draft = _draft(work, permitted)
+        found = feasibility(draft.plan(), draft.people_cap)
     return Done(result=plain(as_document(found, suggestions(found), None)))
 
 
 def run(work: Work) -> Done:
     """Charge the ledger, draw a release, and put its bundle into the registry as drawn."""
-    bench, draft = work.bench, _draft(work)
+    bench, permitted = work.bench, _permitted(work, Operation.RELEASE_RUN)
     key = SigningKey.load(bench.signing_key)
 
     def progress(phase: str, share: float | None) -> None:
         work.tick(phase if phase in _PHASES else "running")
 
-    release_vault_datasets(
-        draft, bench.vault, bench.ledger, key, IdempotencyKey(text=f"job-{work.job.job_id}"), progress=progress
-    )
-    document = _document(work, draft, key)
+    with nameless(permitted):
+        draft = _draft(work, permitted)
+        with permitted.using(work.job.job_id):
+            release_vault_datasets(
+                draft,
+                bench.vault,
+                bench.ledger,
+                key,
+                IdempotencyKey(text=permitted.key),
+                progress=progress,
+                payer=None if permitted.document is None else permitted.analyst,
+                permit=permitted.permit,
+            )
+    document = _document(work, permitted, draft, key)
     with bench.store.writing() as connection:
-        add_release(connection, work.job.job_id, work.job.organisation, document, now=bench.clock())
+        add_release(connection, work.job.job_id, permitted.asker.organisation, document, now=bench.clock())
+        if not permitted.in_force_within(connection):
+            set_state(connection, work.job.job_id, "hidden")
     return Done(result={"release": work.job.job_id})
 
 
@@ -48,6 +70,13 @@ def decide(work: Work) -> Done:
     """Publish or withhold a drawn release, for good."""
     bench, release_id = work.bench, str(work.request["release"])
     kind = DecisionKind.PUBLISHED if work.request["decision"] == "publish" else DecisionKind.WITHHELD
+    with bench.store.reading() as connection:
+        found = release_of(connection, release_id, reader=work.job.organisation)
+        agreement = found.get("agreement")
+        if agreement is not None and found["state"] == "drawn":
+            document = agreement_of(connection, agreement).in_force(bench.clock())
+            if kind is DecisionKind.PUBLISHED and (document is None or not signed_in_log(bench.vault, document)):
+                raise AgreementNeededError
     made = decide_release(bench.store.releases / release_id, bench.ledger, SigningKey.load(bench.signing_key), kind)
     with bench.store.writing() as connection:
         set_state(connection, release_id, kind.value)
@@ -58,28 +87,42 @@ _PHASES = frozenset({"check", "charge", "count", "measure", "fit", "sample", "wr
 """Fixed words; a phase that is not among them is `running`."""
 
 
-def _draft(work: Work) -> ReleaseDraft:
-    asked, datasets = work.request, work.datasets()
+def _permitted(work: Work, operation: Operation) -> Permission:
+    found = permission(work, PURPOSE, operation)
+    found.check_release()
+    return found
+
+
+def _draft(work: Work, found: Permission) -> ReleaseDraft:
+    asked, schema = work.request, found.datasets[0].schema
+    pool = found.pool(tuple(asked.get("registered") or ()) or schema_blocks(schema))
+    datasets = found.counted
+    lowered = pool is not None and pool.tokens < len({dataset.organisation for dataset in datasets})
     return ReleaseDraft(
         vault_datasets=tuple(dataset.id for dataset in datasets),
-        schema=datasets[0].schema,
+        schema=schema,
         epsilon=float(asked["epsilon"]),
         delta=None if asked.get("delta") is None else float(asked["delta"]),
-        people_cap=sum(dataset.people_cap for dataset in datasets),
+        people_cap=sum(dataset.people_cap for dataset in datasets) if pool is None else pool.people_cap,
         out=work.bench.store.releases / work.job.job_id,
-        tokens_are="separate" if len(datasets) > 1 else None,
+        tokens_are=found.tokens_are if len(datasets) > 1 else None,
+        max_tokens_per_person=None if pool is None else pool.tokens,
+        tokens_reason=found.document.tokens_reason if found.document is not None and lowered else None,
         title=asked.get("title"),
         registered=tuple(asked.get("registered") or ()),
     )
 
 
-def _document(work: Work, draft: ReleaseDraft, key: SigningKey) -> dict[str, Any]:
+def _document(work: Work, found: Permission, draft: ReleaseDraft, key: SigningKey) -> dict[str, Any]:
     verified = verify_bundle(draft.out, TrustStore().add("service", key.public_key))
     assert verified.manifest is not None
     facts = verified.manifest.facts
+    whose: dict[str, Any] = {"organisation": found.asker.organisation, "datasets": list(draft.vault_datasets)}
+    if found.document is not None:  # contributors' names do not show
+        left_out = len(found.datasets) - len(found.counted)
+        whose = {"agreement": found.document.agreement, "left_out": left_out, "left_out_rule": LEFT_OUT}
     return {
-        "organisation": work.job.organisation,
-        "datasets": list(draft.vault_datasets),
+        **whose,
         "title": facts.get("title"),
         "created": facts.get("created"),
         "schema": f"{draft.schema.id} {draft.schema.version}",

@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -297,7 +298,7 @@ def furnish(running: RunningService, people: int = 150) -> House:
     """Fill an empty service."""
     stewards = {name: running.organisation(name) for name in ("north", "south")}
     for seed, steward in enumerate(stewards.values()):
-        running.wait(lambda name=steward.organisation: any(k["organisation"] == name for k in _keys(running)), 30)
+        running.wait(partial(_has_keys, running, steward.organisation), 30)
         steward.done(
             f"/v1/organisations/{steward.organisation}/datasets",
             {"name": "cases", "schema": "ctdc-global", "people_cap": 2_000},
@@ -323,9 +324,9 @@ def furnish(running: RunningService, people: int = 150) -> House:
     )
 
 
-def _keys(running: RunningService) -> list[dict[str, Any]]:
+def _has_keys(running: RunningService, organisation: str) -> bool:
     with running.store.reading() as connection:
-        return all_published(connection, "organisation-key")
+        return any(found["organisation"] == organisation for found in all_published(connection, "organisation-key"))
 
 
 @pytest.fixture(scope="session")

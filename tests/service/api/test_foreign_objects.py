@@ -38,7 +38,7 @@ BODIES: dict[str, Any] = {
 OPERATES_EVERYWHERE = {
     (right.operation, role)
     for role, kind in ((Role.OPERATOR, Kind.DEPLOYMENT), (Role.POLICYMAKER, Kind.POLICY))
-    for right in rights_of(kind, {role})
+    for right in rights_of(kind, frozenset({role}))
     if right.reach.value == "deployment"
 }
 
