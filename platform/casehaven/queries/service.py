@@ -257,7 +257,9 @@ class Queries:
         plan = _plan(stored.facts, question, paid) if paid else bare
         if not plan.free:
             return None
-        answer = answer_document(plan, paid, stored.facts.stated(), minimum=stored.facts.minimum_count)
+        answer = answer_document(
+            plan, paid, stored.facts.stated(), minimum=stored.facts.minimum_count, earlier=stored.seen()
+        )
         return Asked(answer=answer, charged=None, free="from earlier answers", visible_at=stored.now)
 
     def _of_day(self, facts: SnapshotFacts, question: Question, day: str) -> Asked:
@@ -317,8 +319,10 @@ class Queries:
             tables, receipt = measure_answer(plan, facts.datasets[0].domain, charge=charge, open_rows=open_rows)
             self.failpoint("counted")
             own = tuple((found.table, found.values) for found in tables)
-            answer = answer_document(plan, (*own, *paid), facts.stated(), minimum=facts.minimum_count)
-            document = stored_document(answer, tables).decode("utf-8")
+            answer = answer_document(
+                plan, (*own, *paid), facts.stated(), minimum=facts.minimum_count, earlier=stored.seen()
+            )
+            document = stored_document(answer, tables, question).decode("utf-8")
             self.failpoint("answered")
             now = self.clock()
             if due is not None and now >= due:

@@ -15,8 +15,9 @@ from typing import Any, Final
 from casehaven.ledger import AnswerKey, Ledger, StoredAnswer
 from casehaven.queries.public_facts import SnapshotFacts
 from casesynth.answers import AnswerPlan, CountTable, Question, helping, question_digest, read_stored
-from casesynth.answers.document import StoredAnswerError
+from casesynth.answers.document import StoredAnswerError, read_seen
 from casesynth.answers.question import Integers, WithinPeople
+from casesynth.answers.told import SeenGrid
 from casesynth.canonical import JsonValue, canonical_json
 
 MECHANISM: Final = "discrete_gaussian_2"
@@ -48,6 +49,10 @@ class Stored:
         for found in self.visible():
             tables += read(found)[1]
         return tuple(helping(question, tables))
+
+    def seen(self) -> tuple[SeenGrid, ...]:
+        """Return what the answers of this snapshot show of their counts (privacy rule 25)."""
+        return tuple(grid for found in self.visible() for grid in _seen(found.sha256, found.document))
 
     def key(self, plan: AnswerPlan) -> AnswerKey:
         """Return what the answer of a plan is stored under."""
@@ -117,6 +122,11 @@ def read(stored: StoredAnswer) -> tuple[Mapping[str, Any], Tables]:
 def _read(sha256: str, document: str) -> tuple[Mapping[str, Any], Tables]:
     answer, tables = read_stored(document.encode("utf-8"))
     return answer, tuple(tables)
+
+
+@lru_cache(maxsize=256)
+def _seen(sha256: str, document: str) -> tuple[SeenGrid, ...]:
+    return tuple(read_seen(document.encode("utf-8")))
 
 
 def _serves(stored: StoredAnswer, key: AnswerKey) -> bool:

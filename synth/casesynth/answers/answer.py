@@ -26,6 +26,7 @@ from casesynth.answers.plan import NORMAL, AnswerPlan, grid_of
 from casesynth.answers.question import (
     ALL,
     Changes,
+    Counts,
     CountTable,
     FactAxis,
     Integers,
@@ -36,6 +37,7 @@ from casesynth.answers.question import (
     Split,
 )
 from casesynth.answers.ratios import quantile_ends, quantile_place, ratio_interval
+from casesynth.answers.told import SeenGrid, hide_beside_earlier
 
 Kind: TypeAlias = Literal["count", "percentage", "mean", "quantile", "change"]
 Tables: TypeAlias = Sequence[tuple[CountTable, Integers]]
@@ -62,18 +64,24 @@ class AnswerRow:
         return self.estimate is None
 
 
-def answer_rows(question: Question, tables: Tables, *, minimum: float = MINIMUM) -> tuple[AnswerRow, ...]:
+def answer_rows(
+    question: Question, tables: Tables, *, minimum: float = MINIMUM, earlier: Sequence[SeenGrid] = ()
+) -> tuple[AnswerRow, ...]:
     """Return the numbers that a question shows.
 
     Args:
         question: what was asked.
         tables: noisy tables under its condition on one snapshot: its own, and others that were paid for before.
         minimum: smallest count that is shown.
+        earlier: what earlier answers about the same snapshot show of their counts.
 
     Raises:
         GridError: the tables do not tell all of it.
     """
-    show, ground = question.show, _Ground(index=ByFacts.of(tables), sigmas=threshold_sigmas(question), minimum=minimum)
+    show = question.show
+    ground = _Ground(
+        index=ByFacts.of(tables), sigmas=threshold_sigmas(question), minimum=minimum, earlier=tuple(earlier)
+    )
     if isinstance(show, Mean):
         return tuple(_means(question, show, ground))
     if isinstance(show, Quantiles):
@@ -103,6 +111,8 @@ class _Ground:
     """Standard deviations that a count has to pass."""
     minimum: float
     """Smallest count that is shown."""
+    earlier: tuple[SeenGrid, ...]
+    """What earlier answers show."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,13 +137,51 @@ def _counts(question: Question, ground: _Ground) -> Iterator[AnswerRow]:
     for place, shown in enumerate(families):
         together.setdefault(tuple(fact.key for fact in shown.facts), {})[shown.total] = place
     for places in together.values():
-        kept = hide_beside_totals(
-            {total: found[place].shown for total, place in places.items()},
-            {total: found[place].values for total, place in places.items()},
-        )
+        values = {total: found[place].values for total, place in places.items()}
+        kept = {total: found[place].shown for total, place in places.items()}
+        changed = True
+        while changed:  # each turn hides one more, or is the last
+            before, kept = kept, hide_beside_totals(kept, values)
+            kept = {
+                total: _beside_earlier(question, families[place], kept[total], values[total], ground)
+                for total, place in places.items()
+            }
+            changed = any((kept[total] != before[total]).any() for total in kept)
         seen |= {place: kept[total] for total, place in places.items()}
     for place, shown in enumerate(families):
-        yield from _count_rows(question, shown, found[place], seen[place])
+        yield from _count_rows(question, shown, found[place], seen[place].reshape(found[place].values.shape))
+
+
+def _beside_earlier(question: Question, shown: Shown, seen: Seen, values: Floats, ground: _Ground) -> Seen:
+    grid = seen_grid(question, shown, seen)
+    return hide_beside_earlier(grid, values.reshape(grid.table.shape), ground.earlier).reshape(seen.shape)
+
+
+def seen_grid(question: Question, shown: Shown, seen: Seen) -> SeenGrid:
+    """Return what is shown of a family of counts, as a grid whose axes are the splits that it does not sum over."""
+    summed = shown.total or (False,) * len(shown.splits)
+    table = CountTable(
+        splits=tuple(split for split, total in zip(shown.splits, summed, strict=True) if not total),
+        facts=shown.facts,
+        nano_rho=1,
+        where=question.where,
+        at_most=None if question.unit is None else question.unit.at_most,
+        registered=question.registered,
+    )
+    return SeenGrid(table=table, seen=seen.reshape(table.shape))
+
+
+def seen_grids(question: Question, shown_counts: Sequence[bool]) -> list[SeenGrid]:
+    """Return what an answer shows of its counts, from which of them it shows, in their order; nothing where it shows other things."""
+    if not isinstance(question.show, Counts | Changes):
+        return []
+    flags = np.array(shown_counts, bool)
+    found, start = [], 0
+    for shown in shown_families(question):
+        size = math.prod(len(matrix) for matrix in shown.rows)
+        found.append(seen_grid(question, shown, flags[start : start + size]))
+        start += size
+    return found
 
 
 def _count_rows(question: Question, shown: Shown, found: _Numbers, visible: Seen) -> Iterator[AnswerRow]:

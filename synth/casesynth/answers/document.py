@@ -13,11 +13,12 @@ from typing import Any, Final
 
 import numpy as np
 
-from casesynth.answers.answer import AnswerRow, answer_rows
+from casesynth.answers.answer import AnswerRow, answer_rows, seen_grids
 from casesynth.answers.counted import NoisyTable
 from casesynth.answers.hiding import MINIMUM, threshold_sigmas
 from casesynth.answers.plan import AnswerPlan
-from casesynth.answers.question import CountTable, Fact, Integers, Part, Split, WithinPeople, stored_where
+from casesynth.answers.question import CountTable, Fact, Integers, Part, Question, Split, WithinPeople, stored_where
+from casesynth.answers.told import SeenGrid
 from casesynth.canonical import JsonValue, canonical_json, parse_json
 from casesynth.errors import CasesynthError
 
@@ -35,6 +36,7 @@ def answer_document(
     snapshot: JsonValue,
     *,
     minimum: float = MINIMUM,
+    earlier: Sequence[SeenGrid] = (),
 ) -> dict[str, JsonValue]:
     """Return an answer as JSON.
 
@@ -43,9 +45,10 @@ def answer_document(
         tables: its own noisy tables, and others that were paid for before under the same condition.
         snapshot: public facts of what was asked about.
         minimum: smallest count that is shown; never below `MINIMUM`.
+        earlier: what earlier answers about the same snapshot show of their counts.
     """
     minimum = max(float(minimum), MINIMUM)
-    rows = answer_rows(plan.question, tables, minimum=minimum)
+    rows = answer_rows(plan.question, tables, minimum=minimum, earlier=earlier)
     others = len(tables) - len(plan.tables)
     return {
         "format": ANSWER_FORMAT,
@@ -70,12 +73,29 @@ def answer_document(
     }
 
 
-def stored_document(answer: Mapping[str, JsonValue], tables: Sequence[NoisyTable]) -> bytes:
-    """Return the bytes that are kept of an answer."""
+def stored_document(
+    answer: Mapping[str, JsonValue], tables: Sequence[NoisyTable], question: Question | None = None
+) -> bytes:
+    """Return the bytes that are kept of an answer.
+
+    Args:
+        answer: of `answer_document`.
+        tables: its noisy tables.
+        question: of the answer, so that later ones tell nothing that it hides; None: nothing is kept of what it shows.
+    """
+    seen: list[JsonValue] = []
+    if question is not None:
+        rows: Any = answer["rows"]
+        flags = {"count": [not row.get("hidden", False) for row in rows if row["kind"] == "count"]}
+        seen = [
+            {"table": grid.table.facts_of_it(), "seen": "".join("01"[int(flag)] for flag in grid.seen.ravel())}
+            for grid in seen_grids(question, flags["count"])
+        ]
     kept: list[JsonValue] = [
         {"table": found.table.facts_of_it(), "values": found.values.ravel().tolist()} for found in tables
     ]
-    return canonical_json({"format": STORED_FORMAT, "answer": answer, "tables": kept})
+    more = {"seen": seen} if seen else {}
+    return canonical_json({"format": STORED_FORMAT, "answer": answer, "tables": kept, **more})
 
 
 def read_stored(unverified: bytes) -> tuple[dict[str, Any], list[tuple[CountTable, Integers]]]:
@@ -95,8 +115,31 @@ def read_stored(unverified: bytes) -> tuple[dict[str, Any], list[tuple[CountTabl
     return answer, tables
 
 
+def read_seen(unverified: bytes) -> list[SeenGrid]:
+    """Return what a stored answer shows of its counts.
+
+    Raises:
+        StoredAnswerError: it is none.
+    """
+    document = parse_json(unverified, "the stored answer")
+    try:
+        if not isinstance(document, dict):
+            raise StoredAnswerError("the stored answer has another format")
+        found = [(_facts(entry["table"]), entry["seen"]) for entry in document.get("seen", [])]
+        return [
+            SeenGrid(table=table, seen=np.array([flag == "1" for flag in flags]).reshape(table.shape))
+            for table, flags in found
+        ]
+    except (KeyError, TypeError, ValueError):
+        raise StoredAnswerError("the stored answer is not as it was written") from None
+
+
 def _table(entry: Mapping[str, Any]) -> tuple[CountTable, Integers]:
-    facts = entry["table"]
+    table = _facts(entry["table"])
+    return table, np.array(entry["values"], np.int64).reshape(table.shape)
+
+
+def _facts(facts: Mapping[str, Any]) -> CountTable:
     splits = tuple(
         Split(attribute=name, parts=tuple(Part(label="", positions=frozenset(p), answered=True) for p in parts))
         for name, parts in facts["splits"]
@@ -105,7 +148,7 @@ def _table(entry: Mapping[str, Any]) -> tuple[CountTable, Integers]:
         Fact(label="", holds=tuple((name, frozenset(positions)) for name, positions in holds))
         for holds in facts["facts"]
     )
-    table = CountTable(
+    return CountTable(
         splits=splits,
         facts=held,
         nano_rho=facts["nano_rho"],
@@ -113,7 +156,6 @@ def _table(entry: Mapping[str, Any]) -> tuple[CountTable, Integers]:
         at_most=None if facts["unit"] == "people" else int(facts["unit"]["records"]["at_most"]),
         registered=tuple(facts["registered"]) if "registered" in facts else None,
     )
-    return table, np.array(entry["values"], np.int64).reshape(table.shape)
 
 
 def _accuracy(plan: AnswerPlan) -> JsonValue:
