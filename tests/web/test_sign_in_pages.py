@@ -161,6 +161,7 @@ def test_first_run_with_a_passkey_then_signing_in_with_it(visitor: Visitor) -> N
     visitor.press("Sign out")
     visitor.press("Sign in with a passkey")
     visitor.sees("ana, north (privacy officer, steward)")
+    visitor.sees("This browser, since")
     assert visitor.passkeys()[0]["signCount"] > credential["signCount"]
     assert visitor.cookie("__Host-casehaven-session")["value"] != cookie["value"]
 
@@ -278,10 +279,12 @@ def test_axe_finds_no_barrier(browser: Browser, served: Served, axe: str, scheme
         secure = served.origin.replace("http:", "https:")  # or it could not be set from here
         context.add_cookies([{"name": SESSION_COOKIE, "value": ana.session, "url": secure, "secure": True}])
         page = context.new_page()
+        assert setup.operator_code(served.door.site)  # so that there is something to set up
         for path in ("/sign-in", "/set-up", "/join", "/recover", "/account"):
             page.goto(served.origin + path)
             if path == "/account":
                 page.get_by_text("Confirm that it is you").wait_for()
+                page.get_by_text("This browser, since").wait_for()
             page.evaluate(axe)
             assert page.evaluate(RUN) == [], path
     finally:

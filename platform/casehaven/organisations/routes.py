@@ -106,6 +106,13 @@ def end_member(organisation: str, handle: str, who: Who, site: Here) -> None:
     joining.end_member(site, who, handle=handle)
 
 
+@router.delete(_ONE + "/sessions", operation=Operation.MEMBER_END, status_code=204, problems=("step-up-needed",))
+def sign_out_member(organisation: str, handle: str, who: Who, site: Here) -> None:
+    """Sign a member out everywhere."""
+    _check_member(site, organisation, handle)
+    joining.sign_out_member(site, who, handle=handle)
+
+
 @router.put(_ONE + "/roles/{role}", operation=Operation.ROLE_GRANT, status_code=204, problems=_GIVE)
 def grant_role(organisation: str, handle: str, role: Role, who: Who, site: Here) -> None:
     """Give a role to a member."""

@@ -93,6 +93,18 @@ class SessionShown(Body):
     """What `X-Casehaven-Page` must hold in requests that change something."""
 
 
+class OwnSession(Body):
+    """One of a member's sessions, to the member."""
+
+    id: str
+    started_at: int
+    seen_at: int
+    """Last use, to the minute."""
+    ends_at: int
+    here: bool
+    """Whether it is the one that asks."""
+
+
 class PasskeyShown(Body):
     """A passkey, to its owner."""
 

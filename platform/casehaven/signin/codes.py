@@ -3,7 +3,7 @@
 1. The app's codes are those of RFC 6238: SHA-1, six digits, a new one every 30 seconds. The code before and the one after count too, for clocks that differ.
 2. A code is taken once. The latest step that was used is kept, and no code of it or of an earlier step is taken again.
 3. The app's secret has 160 random bits, is sealed under the key of sign-in, and is shown while it is set up and never again. Until a code proves that the app has it, it opens nothing.
-4. Ten recovery codes of 100 random bits are shown once. The database keeps their SHA-256, and a used one is deleted. New ones take the place of all old ones.
+4. Ten recovery codes of 120 random bits are shown once. The database keeps their SHA-256, and a used one is deleted. New ones take the place of all old ones.
 5. A code is taken in a writing transaction: of two people with the same code, one gets in.
 """
 

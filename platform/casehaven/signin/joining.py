@@ -17,7 +17,7 @@ from casehaven.organisations.members import Member
 from casehaven.organisations.roles import Kind, Role
 from casehaven.signin.credentials import destroy_credentials, has_way_in
 from casehaven.signin.errors import BrokenCodeError, NoWayInError
-from casehaven.signin.guesses import admit, counted, forgive
+from casehaven.signin.guesses import admit, counted, forget_devices, forgive
 from casehaven.signin.models import recovery
 from casehaven.signin.one_time_codes import end_codes, new_code, take_code
 from casehaven.signin.sessions import end_session, end_sessions, start_session
@@ -63,6 +63,29 @@ def end_member(site: Site, principal: Principal, *, handle: str) -> None:
         ended = members.member_named(connection, handle)
         destroy_credentials(connection, ended.id)
         end_codes(connection, ended.id)
+
+
+def sign_out_member(site: Site, principal: Principal, *, handle: str) -> None:
+    """Sign a member out everywhere, such as when a device was lost; known browsers are known no more.
+
+    Raises:
+        OrganisationsError: see `members.in_reach`.
+    """
+    with site.writing() as connection:
+        now = site.clock()
+        principal = members.as_of_now(connection, principal)
+        target = members.in_reach(connection, principal, Operation.MEMBER_END, handle)
+        end_sessions(connection, target.id)
+        forget_devices(connection, target.id)
+        events.record(
+            connection,
+            now,
+            actor=principal.handle,
+            action="session.ended_by_another",
+            organisation=target.organisation,
+            object_kind="member",
+            object_id=handle,
+        )
 
 
 def create_organisation(

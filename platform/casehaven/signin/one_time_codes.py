@@ -1,6 +1,6 @@
 """One-time codes: how somebody without credentials gets to make some.
 
-1. A code has 100 random bits, works once, and ends by itself: for a first run after an hour, for an operator after a day, for somebody who was invited after seven days.
+1. A code has 120 random bits, works once, and ends by itself: for a first run after an hour, for an operator after a day, for somebody who was invited after seven days.
 2. It is hashed with its purpose: a code for one purpose is worth nothing for another.
 3. Whoever types it gets an enrolling session, nothing else. They are a member who signs in when they have made a way in.
 4. It is shown to one person in one place: on the terminal of whoever starts the service, or on the page of whoever invited. It is in no log and no event.

@@ -11,18 +11,23 @@ from __future__ import annotations
 import json
 from functools import cache
 from importlib.resources import files
-from typing import Final
+from typing import Annotated, Final
 
-from fastapi import Response
+from fastapi import Depends, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 from jinja2 import DictLoader, Environment, StrictUndefined, select_autoescape
 
 from casehaven.core.routing import GuardedRouter
+from casehaven.organisations.errors import NotFoundError
 from casehaven.organisations.names import TITLE_CHARACTERS
+from casehaven.signin import setup
 from casehaven.signin.passwords import CHARACTERS_MAX, CHARACTERS_MIN
-from casehaven.signin.principal import PAGE_HEADER
+from casehaven.signin.principal import PAGE_HEADER, site_of
+from casehaven.signin.site import Site
 
 router = GuardedRouter(include_in_schema=False)
+
+Here = Annotated[Site, Depends(site_of)]
 
 POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
@@ -51,8 +56,10 @@ def sign_in_page() -> Response:
 
 
 @router.get("/set-up", open_to_all=True)
-def set_up_page() -> Response:
-    """Make the first organisation with the code that the terminal showed."""
+def set_up_page(site: Here) -> Response:
+    """Make the first organisation with the code that the terminal showed; the page is not there when nothing is to be set up."""
+    if not setup.is_open(site):
+        raise NotFoundError
     return _page("set_up", "Set up")
 
 

@@ -14,7 +14,7 @@ from fastapi import Depends, Request, Response
 from casehaven.core.routing import GuardedRouter
 from casehaven.core.web import Who
 from casehaven.organisations.access import Operation
-from casehaven.organisations.errors import NotSignedInError, StepUpNeededError
+from casehaven.organisations.errors import NotFoundError, NotSignedInError, StepUpNeededError
 from casehaven.organisations.members import member_by_id
 from casehaven.organisations.roles import Kind
 from casehaven.signin import bodies, codes, credentials, joining, passkeys, recovery, setup, sign_in, tokens
@@ -22,7 +22,7 @@ from casehaven.signin.errors import TokenRequestError
 from casehaven.signin.guesses import DEVICE_SECONDS
 from casehaven.signin.passwords import stored_password
 from casehaven.signin.principal import DEVICE_COOKIE, SESSION_COOKIE, Visit, check_origin, current_visit, site_of
-from casehaven.signin.sessions import find_session, page_value
+from casehaven.signin.sessions import end_session_named, find_session, page_value, sessions_of
 from casehaven.signin.site import Site
 
 router = GuardedRouter(tags=["sign-in"])
@@ -98,6 +98,31 @@ def end_session(visit: AnyVisit, response: Response, site: Here, everywhere: boo
     """Sign out, here or everywhere."""
     sign_in.sign_out(site, visit.session, visit.value, everywhere=everywhere)
     response.delete_cookie(SESSION_COOKIE, path="/", secure=True, httponly=True, samesite="strict")
+
+
+@router.get("/v1/sessions", open_to_all=True, problems=_VISIT)
+def list_sessions(visit: FullVisit, site: Here) -> list[bodies.OwnSession]:
+    """List one's own sessions that are going on."""
+    with site.reading() as connection:
+        found = sessions_of(connection, site.clock(), visit.member.id)
+    return [
+        bodies.OwnSession(
+            id=one.id,
+            started_at=one.started_at,
+            seen_at=one.seen_at,
+            ends_at=one.ends_at,
+            here=one.id == visit.session.id,
+        )
+        for one in found
+    ]
+
+
+@router.delete("/v1/sessions/{session_id}", open_to_all=True, status_code=204, problems=_CHANGE)
+def end_other_session(session_id: str, visit: ChangingVisit, site: Here) -> None:
+    """End one of one's own sessions."""
+    with site.writing() as connection:
+        if not end_session_named(connection, visit.member.id, session_id):
+            raise NotFoundError
 
 
 @router.post("/v1/session/step-up", open_to_all=True, problems=(*_VISIT, *_OPEN, "wrong-credentials"))

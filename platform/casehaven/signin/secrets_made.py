@@ -1,7 +1,7 @@
 """Random values that open something, and what the database keeps of them.
 
-1. A value has at least 100 random bits from the operating system, so that its plain SHA-256 cannot be turned around.
-2. Values that people type are letters and digits of base32 in groups of five, without those that look alike (no 0, 1, 8, 9). Case and separators do not count.
+1. A value has at least 120 random bits from the operating system, so that its plain SHA-256 cannot be turned around.
+2. Values that people type are letters and digits of base32 in groups of four, without those that look alike (no 0, 1, 8, 9). Case and separators do not count.
 3. Each kind of value is hashed with its own name: one that is stolen from one table fits no other.
 """
 
@@ -13,8 +13,8 @@ import re
 import secrets
 from typing import Final
 
-_TYPED_CHARACTERS: Final = 20
-_TYPED: Final = re.compile(r"[A-Z2-7]{20}")
+_TYPED_CHARACTERS: Final = 24
+_TYPED: Final = re.compile(r"[A-Z2-7]{24}")
 _ALPHABET: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
 _SEPARATORS: Final = re.compile(r"[\s-]+")
 
@@ -29,20 +29,20 @@ def new_value() -> str:
 
 
 def new_typed_value() -> str:
-    """Make a value of 100 random bits that people type.
+    """Make a value of 120 random bits that people type.
 
     >>> len(new_typed_value())
-    23
+    29
     """
     text = "".join(secrets.choice(_ALPHABET) for _ in range(_TYPED_CHARACTERS))
-    return "-".join(text[place : place + 5] for place in range(0, _TYPED_CHARACTERS, 5))
+    return "-".join(text[place : place + 4] for place in range(0, _TYPED_CHARACTERS, 4))
 
 
 def typed(unverified: str) -> str | None:
     """Return what somebody typed in the form in which it is hashed; None when it cannot be such a value.
 
-    >>> typed("abcde fghij-klmno pqrst")
-    'ABCDEFGHIJKLMNOPQRST'
+    >>> typed("abcd efgh-ijkl mnop qrst uvwx")
+    'ABCDEFGHIJKLMNOPQRSTUVWX'
     """
     text = _SEPARATORS.sub("", unverified).upper()
     return text if _TYPED.fullmatch(text) else None

@@ -12,8 +12,9 @@ from __future__ import annotations
 import base64
 import hmac
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
@@ -43,6 +44,8 @@ class Session:
     """Whose."""
     kind: Kind
     started_at: int
+    seen_at: int
+    """Last use, to the minute."""
     ends_at: int
     """Whatever happens (rule 2)."""
     stepped_up_at: int | None
@@ -84,15 +87,7 @@ def find_session(connection: Connection, now: int, value: str) -> tuple[Session,
     row = connection.execute(select(session).where(session.c.digest == digest(_KIND, value))).first()
     if row is None or now >= row.ends_at or now - row.seen_at >= IDLE_SECONDS:
         return None
-    found = Session(
-        id=row.id,
-        member=row.member,
-        kind=row.kind,
-        started_at=row.started_at,
-        ends_at=row.ends_at,
-        stepped_up_at=row.stepped_up_at,
-    )
-    return found, now - row.seen_at >= _SEEN_SECONDS
+    return _session(row._mapping), now - row.seen_at >= _SEEN_SECONDS
 
 
 def touch_session(connection: Connection, now: int, found: Session) -> None:
@@ -127,6 +122,22 @@ def end_sessions(connection: Connection, member: str, *, but: str | None = None)
     connection.execute(delete(session).where(session.c.member == member, session.c.id != (but or "")))
 
 
+def sessions_of(connection: Connection, now: int, member: str) -> list[Session]:
+    """Return a member's sessions that are going on, the oldest first."""
+    rows = connection.execute(
+        select(session)
+        .where(session.c.member == member, session.c.ends_at > now, session.c.seen_at > now - IDLE_SECONDS)
+        .order_by(session.c.started_at, session.c.id)
+    )
+    return [_session(row._mapping) for row in rows]
+
+
+def end_session_named(connection: Connection, member: str, session_id: str) -> bool:
+    """End one of a member's sessions by its public name; tell whether there was one."""
+    gone = connection.execute(delete(session).where(session.c.member == member, session.c.id == session_id))
+    return gone.rowcount == 1
+
+
 def page_value(value: str) -> str:
     """Return the value that pages of this service send with what changes something (rule 5)."""
     made = hmac.digest(value.encode(), b"casehaven-page-value/1", "sha256")
@@ -136,3 +147,15 @@ def page_value(value: str) -> str:
 def key_of(value: str) -> bytes:
     """Return 32 bytes that only whoever holds a cookie's or token's value can make."""
     return HKDF(algorithm=SHA256(), length=32, salt=None, info=b"casehaven-session-key/1").derive(value.encode())
+
+
+def _session(row: Mapping[Any, Any]) -> Session:
+    return Session(
+        id=row["id"],
+        member=row["member"],
+        kind=row["kind"],
+        started_at=row["started_at"],
+        seen_at=row["seen_at"],
+        ends_at=row["ends_at"],
+        stepped_up_at=row["stepped_up_at"],
+    )

@@ -17,6 +17,7 @@ from casehaven.organisations.roles import Kind, Role
 from casehaven.signin.credentials import destroy_credentials
 from casehaven.signin.errors import BrokenCodeError
 from casehaven.signin.guesses import admit, counted, forgive
+from casehaven.signin.models import one_time_code
 from casehaven.signin.one_time_codes import end_codes, new_code, take_code
 from casehaven.signin.sessions import start_session
 from casehaven.signin.site import Site
@@ -32,6 +33,15 @@ def operator_code(site: Site) -> str | None:
     """Return a new code for founding the deployment's organisation; None while it has an active operator (rule 3)."""
     with site.writing() as connection:
         return None if _operator(connection) else new_code(connection, site.clock(), "operator")
+
+
+def is_open(site: Site) -> bool:
+    """Tell whether there is anything to set up: nobody can sign in yet, or a code for an operator waits."""
+    with site.reading() as connection:
+        waits = select(one_time_code.c.digest).where(
+            one_time_code.c.purpose == "operator", one_time_code.c.ends_at > site.clock()
+        )
+        return not _anybody(connection) or connection.execute(waits).first() is not None
 
 
 def set_up(site: Site, code: str, *, name: str, title: str, kind: Kind, handle: str, address: str) -> str:

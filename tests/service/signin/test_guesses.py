@@ -207,7 +207,7 @@ def test_codes_that_name_nobody_are_counted_for_their_address(door: FrontDoor) -
     looked_at = 0
     for _ in range(100):
         try:
-            join(door.site, "AAAAA-AAAAA-AAAAA-AAAAA", address=FROM_ELSEWHERE)
+            join(door.site, "AAAA-AAAA-AAAA-AAAA-AAAA-AAAA", address=FROM_ELSEWHERE)
         except BrokenCodeError:
             looked_at += 1
         except TooManyGuessesError:

@@ -12,6 +12,7 @@ from tests.front_door import PASSWORD, Person, Served
 
 from casehaven.organisations.access import Operation
 from casehaven.organisations.roles import Role
+from casehaven.signin import setup
 from casehaven.signin.principal import DEVICE_COOKIE, PAGE_HEADER, SESSION_COOKIE
 from casehaven.signin.sessions import page_value
 from casehaven.signin.tokens import make_token
@@ -194,8 +195,6 @@ def test_credentials_change_with_a_fresh_second_factor_only(served: Served) -> N
 
 
 def test_an_enrolling_session_makes_credentials_and_nothing_else(served: Served) -> None:
-    from casehaven.signin import setup
-
     code = setup.setup_code(served.door.site)
     body = {"code": code, "organisation": "north", "title": "North", "kind": "ngo", "handle": "ana"}
     answer = _ask(served, "POST", "/v1/setup", body)
@@ -235,6 +234,47 @@ def test_members_of_others_and_nobody_are_the_same_bytes(served: Served) -> None
         ):
             answer = _ask(served, method, f"/v1/organisations/north/members/{handle}{path}", cookie=ana.session)
             assert _code(answer) == (404, "not-found"), (handle, path)
+
+
+def test_a_member_sees_their_sessions_and_ends_one_with_a_fresh_second_factor(served: Served) -> None:
+    ana = served.door.set_up()
+    first = ana.session
+    second = served.door.sign_in(ana)
+    eve = served.door.found("eve", "south")
+    listed = _ask(served, "GET", "/v1/sessions", cookie=second).json()
+    assert [one["here"] for one in sorted(listed, key=lambda one: bool(one["here"]))] == [False, True]
+    other = next(one["id"] for one in listed if not one["here"])
+    assert first not in str(listed)
+    for cookie in (eve.session, second):
+        answer = _ask(served, "DELETE", f"/v1/sessions/{other}", cookie=cookie)
+        assert answer.status_code == (204 if cookie == second else 404)
+    assert _code(_ask(served, "GET", "/v1/session", cookie=first)) == (401, "not-signed-in")
+    served.door.clock.now += 300
+    assert _code(_ask(served, "DELETE", f"/v1/sessions/{other}", cookie=second)) == (403, "step-up-needed")
+
+
+def test_who_could_end_a_member_can_sign_them_out(served: Served) -> None:
+    ana = served.door.set_up()
+    bob = served.door.join(ana, "bob", Role.CASEWORKER)
+    path = "/v1/organisations/north/members/{}/sessions"
+    assert _code(_ask(served, "DELETE", path.format("ana"), cookie=bob.session)) == (403, "forbidden")
+    assert _code(_ask(served, "DELETE", path.format("nobody"), cookie=ana.session)) == (404, "not-found")
+    assert _ask(served, "DELETE", path.format("bob"), cookie=ana.session).status_code == 204
+    assert _code(_ask(served, "GET", "/v1/session", cookie=bob.session)) == (401, "not-signed-in")
+    assert served.door.actions()[-1] == "session.ended_by_another"
+
+
+def test_the_page_of_setting_up_is_there_only_while_there_is_something_to_set_up(served: Served) -> None:
+    def there() -> int:
+        return httpx.get(served.origin + "/set-up", timeout=60).status_code
+
+    assert there() == 200
+    served.door.set_up()
+    assert there() == 404
+    assert setup.operator_code(served.door.site)
+    assert there() == 200
+    served.door.clock.now += 86_400
+    assert there() == 404
 
 
 def test_a_wait_says_how_long(served: Served) -> None:

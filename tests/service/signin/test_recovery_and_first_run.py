@@ -251,7 +251,7 @@ def test_halves_work_in_either_order_and_once(door: FrontDoor) -> None:
 def test_one_half_is_worth_nothing(door: FrontDoor) -> None:
     ana, ben, _ = _three(door)
     one = _approve(door, ana)
-    for halves in ((one, one), (one, ""), (one, "AAAAA-AAAAA-AAAAA-AAAAA")):
+    for halves in ((one, one), (one, ""), (one, "AAAA-AAAA-AAAA-AAAA-AAAA-AAAA")):
         with pytest.raises(BrokenCodeError):
             recovery.recover(door.site, "cleo", halves, address=ADDRESS)
     other = _approve(door, ben)

@@ -42,7 +42,7 @@ def _answers(door: FrontDoor) -> dict[str, BaseException]:
         "wrong code": lambda: door.try_password(ana, code=f"{(int(ana.code(door.clock())) + 1) % 10**6:06}"),
         "both wrong": lambda: door.try_password(ana, password="wrong wrong wrong", code="000000"),
         "no code at all": lambda: door.try_password(ana, code="?"),
-        "no such recovery code": lambda: door.try_password(ana, code="AAAAA-AAAAA-AAAAA-AAAAA"),
+        "no such recovery code": lambda: door.try_password(ana, code="AAAA-AAAA-AAAA-AAAA-AAAA-AAAA"),
         "unknown handle": lambda: sign_in.sign_in_with_password(
             door.site, handle="nobody", password="a", code="000000", address="192.0.2.9", device=None
         ),

@@ -151,24 +151,35 @@
     byId("app-state").textContent = found.app
       ? `An app is set up. Recovery codes left: ${found.recovery_codes_left}.`
       : "No app is set up.";
-    const list = byId("passkeys");
-    list.replaceChildren();
-    for (const passkey of found.passkeys) {
+    const line = (words, action, name, path) => {
       const item = document.createElement("li");
-      const remove = document.createElement("button");
-      item.textContent = `${passkey.name} `;
-      remove.type = "button";
-      remove.textContent = "Remove";
-      remove.setAttribute("aria-label", `Remove ${passkey.name}`);
-      remove.addEventListener("click", () =>
-        attempt(`remove ${passkey.id}`, async () => {
-          await ask("DELETE", `/v1/credentials/passkeys/${encodeURIComponent(passkey.id)}`);
+      item.textContent = `${words} `;
+      if (!path) return item;
+      const button = document.createElement("button");
+      button.type = "button";
+      button.textContent = action;
+      button.setAttribute("aria-label", `${action} ${name}`);
+      button.addEventListener("click", () =>
+        attempt(path, async () => {
+          await ask("DELETE", path);
           await refresh();
         }),
       );
-      item.append(remove);
-      list.append(item);
-    }
+      item.append(button);
+      return item;
+    };
+    byId("passkeys").replaceChildren(
+      ...found.passkeys.map((each) => line(each.name, "Remove", each.name, `/v1/credentials/passkeys/${each.id}`)),
+    );
+    const sessions = byId("leave").hidden ? [] : await ask("GET", "/v1/sessions");
+    byId("sessions").replaceChildren(
+      ...sessions.map((each) => {
+        const began = new Date(each.started_at * 1000).toLocaleString();
+        const seen = new Date(each.seen_at * 1000).toLocaleString();
+        if (each.here) return line(`This browser, since ${began}`);
+        return line(`Since ${began}, last used ${seen}`, "End", `the session of ${began}`, `/v1/sessions/${each.id}`);
+      }),
+    );
   };
 
   onSubmit("step-up-code", async (fields, form) => {
