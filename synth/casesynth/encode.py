@@ -15,9 +15,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
@@ -26,6 +26,9 @@ from casesynth.codes import Codes
 from casesynth.derived import with_derived
 from casesynth.domain import Attribute, Domain
 from casesynth.errors import CasesynthError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class UnknownColumnError(CasesynthError):
@@ -69,6 +72,8 @@ def as_table(frame: pd.DataFrame | pa.Table | pa.RecordBatch) -> pa.Table:
 
 def _arrow(cells: pd.Series) -> pa.Array:
     """Return a pandas column as an Arrow array; cells of several kinds as text."""
+    import pandas as pd  # takes half a second; only who has a frame has loaded it already
+
     if cells.dtype != object or not pd.api.types.infer_dtype(cells, skipna=True).startswith("mixed"):
         try:
             return pa.array(cells, from_pandas=True)
