@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import date
 from functools import wraps
 from pathlib import Path
@@ -9,7 +10,10 @@ from typing import Any
 
 import click
 
+from casehaven.cli._server import chosen_server, connected, server_option
 from casehaven.cli._vault import chosen_dataset, dataset_option, open_vault, root_key_option, vault_option
+from casehaven.client import Client, NotThereError
+from casehaven.client.plain_text import one_line
 from casehaven.people import People, parse_purpose, view_lines
 from casehaven.people.consent import PURPOSE_LABELS, PURPOSES, consent_lines
 from casehaven.people.errors import ExistingPersonFileError, NotConfirmedError
@@ -57,6 +61,47 @@ def _shared(function: Any) -> Any:
     return command_with_people
 
 
+def _shared_with_server(function: Any) -> Any:
+    """The same for a command that also works against a server: it gets `people`, or `server` with a dataset of it."""
+
+    @server_option
+    @vault_option
+    @root_key_option
+    @dataset_option
+    @reason_option
+    @wraps(function)
+    def command_with_either(
+        *, server: str | None, vault_path: Path, root_spec: str, dataset_id: str | None, reason: str | None, **rest: Any
+    ) -> None:
+        asked = chosen_server("vault_path", "root_spec")
+        if asked is None:
+            vault = open_vault(vault_path, root_spec)
+            function(people=People(vault, chosen_dataset(vault, dataset_id)), there=None, reason=reason, **rest)
+            return
+        with connected(asked) as client:
+            function(people=None, there=_There.open(client, dataset_id), reason=reason, **rest)
+
+    return command_with_either
+
+
+@dataclass(frozen=True, kw_only=True)
+class _There:
+    """A dataset of a server."""
+
+    client: Client
+    dataset: str
+
+    @classmethod
+    def open(cls, client: Client, dataset_id: str | None) -> _There:
+        if dataset_id is not None:
+            return cls(client=client, dataset=dataset_id)
+        names = [dataset.id for dataset in client.datasets.list()]
+        if len(names) != 1:
+            shown = ", ".join(one_line(name) for name in names[:12])
+            raise click.UsageError(f"name the dataset with --dataset; the token reaches {shown or 'none'}")
+        return cls(client=client, dataset=names[0])
+
+
 @click.group("person")
 def command() -> None:
     """Find, show, correct and erase one person's records, and record their consent.
@@ -68,9 +113,15 @@ def command() -> None:
 
 @command.command("find")
 @reference_argument
-@_shared
-def find(people: People, reason: str | None, reference: str | None) -> None:
+@_shared_with_server
+def find(people: People | None, there: _There | None, reason: str | None, reference: str | None) -> None:
     """Say whether a person is in the dataset."""
+    if there is not None:
+        if not there.client.people.find(there.dataset, _asked(reference), reason=_reason(reason)):
+            raise NotThereError(status=404, code="unknown-person", title="nobody is there under this reference")
+        click.echo(f"found in {there.dataset}")
+        return
+    assert people is not None
     person = people.find(_asked(reference), reason=_reason(reason))
     click.echo(f"found in {people.dataset.id}, in the vault since {person.created_month}")
 
@@ -116,9 +167,10 @@ def correct(
 @click.option("--refused", is_flag=True, help="The person said no, or withdrew an earlier yes.")
 @click.option("--language", default="", help="Language that it was explained in, such as fr.  [needed for a yes]")
 @click.option("--dated", type=_Day(), help="Day when the person said so.  [default: today]")
-@_shared
+@_shared_with_server
 def consent(
-    people: People,
+    people: People | None,
+    there: _There | None,
     reason: str | None,
     reference: str | None,
     purpose: str | None,
@@ -135,6 +187,17 @@ def consent(
         raise click.UsageError("give either --given or --refused: a person cannot have said both")
     if (purpose is None) == (given or refused):
         raise click.UsageError("to record consent, give --purpose and either --given or --refused")
+    if there is not None:
+        if purpose is None:
+            raise click.UsageError("a token shows nobody's consent; look on the pages of the service")
+        about = parse_purpose(purpose)
+        found, why = _asked(reference), _reason(reason)
+        version = there.client.people.consent(
+            there.dataset, found, purpose=about, given=given, reason=why, language=language, dated=dated
+        )
+        _say_consent(f"{PURPOSE_LABELS[about]}, {'yes' if given else 'no'}, version {version}", given=given)
+        return
+    assert people is not None
     found, why = _asked(reference), _reason(reason)
     if purpose is None:
         view = people.read(found, reason=why)
@@ -142,10 +205,13 @@ def consent(
         return
     about = parse_purpose(purpose)
     added = people.record_consent(found, about, given=given, reason=why, language=language, dated=dated)
-    click.echo(
-        f"recorded: {PURPOSE_LABELS[about]}, {'yes' if added.given else 'no'}, {added.dated}, version {added.version}"
-    )
-    if not added.given:
+    said = f"{PURPOSE_LABELS[about]}, {'yes' if added.given else 'no'}, {added.dated}, version {added.version}"
+    _say_consent(said, given=added.given)
+
+
+def _say_consent(said: str, *, given: bool) -> None:
+    click.echo(f"recorded: {said}")
+    if not given:
         click.echo("what was released before stays; nothing new will use these records for this purpose")
 
 

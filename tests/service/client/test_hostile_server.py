@@ -276,10 +276,15 @@ def test_no_word_of_a_server_steers_the_terminal_or_the_notebook() -> None:
         assert json.loads(written) == document  # and says the same
 
 
+_WRONG: tuple[Any, ...] = (None, [], "text", {}, 7, [7])
+
+
 def test_an_answer_that_lacks_what_the_screen_shows_is_refused_and_no_fault_of_the_program() -> None:
     whole = answer_of("x")
     read_answer(whole)
-    broken = [{**whole, name: value} for name in whole for value in (None, [], "text", {}, 7) if value != whole[name]]
+    broken: list[dict[str, Any]] = [
+        {**whole, name: value} for name in whole for value in _WRONG if value != whole[name]
+    ]
     for name in whole["guarantee"]:
         broken.append({**whole, "guarantee": {**whole["guarantee"], name: [1]}})
     for number, row in enumerate(whole["rows"]):
@@ -302,7 +307,7 @@ def test_an_answer_that_lacks_what_the_screen_shows_is_refused_and_no_fault_of_t
             answer.to_pandas()
     assert refused > 40
     for name in quote_of("x"):
-        for value in ({}, [7], "text"):
+        for value in _WRONG:
             document = {**quote_of("x"), name: value}
             try:
                 assert list(quote_lines(read_quote(document)))
