@@ -185,7 +185,7 @@ def free_port() -> int:
 
 
 @pytest.fixture
-def cut(house: House, tmp_path: Path) -> Iterator[Callable[[str, str], None]]:
+def cut(house: House, tmp_path: Path) -> Callable[[str, str], None]:
     """Run a client in a process that stops where it says `stop()`, and kill it there."""
 
     def run(text: str, code: str) -> None:
