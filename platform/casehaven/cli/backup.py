@@ -26,3 +26,4 @@ def command(vault_path: Path, root_spec: str, output: Path) -> None:
     backup_id = write_backup(vault, output)
     click.echo(f"wrote {output}: backup {backup_id}")
     click.echo("it opens with the keystore, the root key and the anchor only, as long as its epochs are not retired")
+    click.echo("the ledger is not in it: `casehaven ledger backup`")
