@@ -193,7 +193,7 @@ def _shown(part: Cells, errors: ErrorScale, model: LatentClassModel) -> _Block:
     if any(link.declared and link.column in part.columns for link in model.links):
         half = half_widths(model, errors, part.columns)[tuple(part.values.T)]
     else:
-        half = errors.half_width(np.full(len(part.estimate), length, dtype=np.int64), part.estimate)
+        half = errors.of(part.columns, part.estimate)
     shown = (part.estimate >= MINIMUM) & (part.estimate - half >= LOWEST_END)  # privacy rule 25
     columns, values = (np.full((int(shown.sum()), LENGTH), ABSENT, dtype=np.int32) for _ in range(2))
     columns[:, :length] = part.columns

@@ -140,6 +140,11 @@ def manifest_facts(synthesis: Synthesis, notes: ReleaseNotes) -> dict[str, JsonV
             if (near := near_pairs(synthesis.model, plan.domain))
             else {}
         ),
+        **(
+            {"apart_pairs": [[plan.domain.columns[c].name for c in pair.columns] for pair in apart]}
+            if (apart := synthesis.errors.apart)
+            else {}
+        ),
         "people_cap": plan.people_cap,
         "people": {"estimate": estimate, "low": low, "high": high},
         "minimum_count": int(MINIMUM),

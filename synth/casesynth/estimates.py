@@ -20,6 +20,7 @@ from typing import TypeAlias
 import numpy as np
 
 from casesynth.aggregates import LENGTH
+from casesynth.apart import beyond
 from casesynth.contrasts import Floats
 from casesynth.domain import Domain, DomainError
 from casesynth.errors import CasesynthError
@@ -98,12 +99,15 @@ class Estimates:
         lengths = np.array([len(part) for part in parts], dtype=np.int64)
         total = float(values.sum())
         halves = self.errors.half_width(lengths, values)
+        alone = float(self.errors.half_width(lengths.max(keepdims=True), np.array([total]))[0])
         for place, part in enumerate(parts):
             columns = tuple(column for column, _ in part)
             if any(link.declared and link.column in columns for link in self.model.links):
                 halves[place] = half_widths(self.model, self.errors, columns)[tuple(value for _, value in part)]
+            elif beyond(self.errors.apart, columns):
+                halves[place] = self.errors.of(columns, values[[place]])[0]
+                alone = max(alone, float(self.errors.of(columns, np.array([total]))[0]))
         together = math.sqrt(float((halves**2).sum()))
-        alone = float(self.errors.half_width(lengths.max(keepdims=True), np.array([total]))[0])
         half = max(together, alone)
         return Estimate(value=total, low=max(total - half, 0.0), high=total + half)
 

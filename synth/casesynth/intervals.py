@@ -12,6 +12,7 @@ All of it is post-processing; nothing real is read.
    Noise and fitting contribute the same to both mean squares, so their difference is the squared misfit. It grows with the
    root of the estimate; the factor is fitted per length, and its own uncertainty is added. For large
    estimates, which the prior pulls towards independence, it is judged for each size class.
+4. Pairs of columns that stand apart are widened by what they lack themselves (`casesynth.apart`).
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
+from casesynth.apart import Apart, beyond, found_apart
 from casesynth.contrasts import Floats, combine
 from casesynth.counting import count, count_signed
 from casesynth.domain import known_values
@@ -75,6 +77,8 @@ class ErrorScale:
     """Half width in people without misfit, shape (lengths, centres)."""
     misfit: Floats
     """Squared misfit over the root of the estimate, shape (lengths,)."""
+    apart: tuple[Apart, ...] = ()
+    """Pairs of columns that are further off."""
 
     def half_width(self, lengths: NDArray[np.int64], estimates: Floats) -> Floats:
         """Return half of the interval of each estimate, in people; arrays of shape (cells,)."""
@@ -86,9 +90,15 @@ class ErrorScale:
             result[chosen] = np.sqrt(drawn**2 + NORMAL**2 * self.misfit[row] * np.sqrt(estimates[chosen]))
         return result
 
-    def part(self, length: int, estimates: Floats) -> Floats:
+    def of(self, columns: Clique, estimates: Floats) -> Floats:
+        """Return half of the interval of each estimate of a combination of these columns, in people."""
+        half = self.half_width(np.full(len(estimates), len(columns)), estimates)
+        more = beyond(self.apart, columns)
+        return np.sqrt(half**2 + NORMAL**2 * more * np.sqrt(np.maximum(estimates, 0.0))) if more else half
+
+    def part(self, columns: Clique, estimates: Floats) -> Floats:
         """Return half of each interval as a part of a union: below `SMALLEST` people it counts in proportion to its size."""
-        half = self.half_width(np.full(len(estimates), length), np.maximum(estimates, SMALLEST))
+        half = self.of(columns, np.maximum(estimates, SMALLEST))
         result: Floats = half * np.minimum(estimates / SMALLEST, 1.0)
         return result
 
@@ -106,12 +116,12 @@ def half_widths(model: LatentClassModel, errors: ErrorScale, columns: Clique) ->
         columns: of the table, each once.
     """
     estimates = np.maximum(model.marginal(columns), 0.0)
-    plain = errors.half_width(np.full(estimates.size, len(columns)), estimates.ravel()).reshape(estimates.shape)
+    plain = errors.of(tuple(columns), estimates.ravel()).reshape(estimates.shape)
     base, declared = unfolded(columns, model.links)
     if not declared:
         return plain
     parts = np.maximum(model.marginal(base), 0.0)
-    halves = errors.part(len(base), parts.ravel()).reshape(parts.shape)
+    halves = errors.part(base, parts.ravel()).reshape(parts.shape)
     letters = {column: "abc"[place] for place, column in enumerate(base)}
     operands: list[Floats] = [halves]
     terms = ["".join(letters[column] for column in base)]
@@ -232,7 +242,8 @@ def judge(
     )  # as hard as the model was fitted
     judged = _judged_cliques(len(sizes), generator(seed, "judged"))
     known = _judged_values(model, known_values(plan.measured))
-    real = _gaps(model, judged, known, combine(measurements, sizes).table)
+    contrasts = combine(measurements, sizes)
+    real = _gaps(model, judged, known, contrasts.table)
     errors: list[tuple[_Gaps, _Gaps, _Gaps]] = []
     drawn: list[tuple[_Gaps, _Gaps, _Gaps]] = []
     enough = 0
@@ -246,11 +257,16 @@ def judge(
     gaps = [_Gaps.joined(parts) for parts in zip(*drawn, strict=True)]
     misfit = np.array([_misfit(r, d) for r, d in zip(real, gaps, strict=True)])
     extra = np.array([_large_misfit(r, d, m) for r, d, m in zip(real, gaps, misfit, strict=True)])
-    return ErrorScale(
+    scale = ErrorScale(
         centres=(_EDGES[:-1] + _EDGES[1:]) / 2,
         half_widths=np.sqrt(_half_widths(every, model.people_sigma) ** 2 + NORMAL**2 * extra),
         misfit=misfit,
     )
+
+    def of_two(estimates: Floats) -> Floats:
+        return scale.half_width(np.full(len(estimates), 2), estimates)
+
+    return replace(scale, apart=found_apart(model, contrasts, known_values(plan.measured), of_two))
 
 
 def _round(

@@ -21,6 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from casesynth.aggregates import ABSENT, LENGTH, AggregateTable
+from casesynth.apart import read_apart, stored_apart
 from casesynth.codes import Codes
 from casesynth.derived import derivations
 from casesynth.domain import Domain
@@ -238,7 +239,7 @@ def write_model(model: LatentClassModel, errors: ErrorScale, domain: Domain, pat
         if link.declared and link.doubt is not None
     }
     header = {
-        "format": LINKED_MODEL_FORMAT if links or doubts else MODEL_FORMAT,
+        "format": LINKED_MODEL_FORMAT if links or doubts or errors.apart else MODEL_FORMAT,
         "people": model.people,
         "people_sigma": model.people_sigma,
         "weights": model.weights.tolist(),
@@ -250,7 +251,8 @@ def write_model(model: LatentClassModel, errors: ErrorScale, domain: Domain, pat
             "misfit": errors.misfit.tolist(),
         },
     }
-    if links or doubts:
+    if links or doubts or errors.apart:
+        header["apart"] = stored_apart(errors.apart, measured)
         header["doubts"] = doubts
         header["links"] = [
             {
@@ -304,7 +306,9 @@ def read_model(path: Path, domain: Domain) -> tuple[LatentClassModel, ErrorScale
         stiffness=stiffness,
         residual=(residual[0], residual[1], residual[2]),
     )
-    return model.linked([*_links(header, measured, path), *_declared(header, domain, path)]), _error_scale(header, path)
+    return model.linked([*_links(header, measured, path), *_declared(header, domain, path)]), _error_scale(
+        header, measured, path
+    )
 
 
 def stored_columns(path: Path) -> dict[str, tuple[str, ...]]:
@@ -361,7 +365,7 @@ def _declared(header: Mapping[str, Any], domain: Domain, path: Path) -> list[Lin
     return links
 
 
-def _error_scale(header: Mapping[str, Any], path: Path) -> ErrorScale:
+def _error_scale(header: Mapping[str, Any], measured: Domain, path: Path) -> ErrorScale:
     """Return the error scale of a model's header: positive half widths at ascending sizes, one row per length."""
     stored = header.get("errors")
     if not isinstance(stored, dict):
@@ -374,10 +378,14 @@ def _error_scale(header: Mapping[str, Any], path: Path) -> ErrorScale:
         raise TableFormatError(
             f"{path.name}: expected sizes in ascending order, half widths above and misfits from zero"
         )
+    apart = read_apart(header.get("apart", []) if header["format"] == LINKED_MODEL_FORMAT else [], measured)
+    if apart is None:
+        raise TableFormatError(f"{path.name}: a pair that is apart has two columns of the model and a misfit from zero")
     return ErrorScale(
         centres=np.array(centres, dtype=np.float64),
         half_widths=np.array(rows, dtype=np.float64),
         misfit=np.array(misfit, dtype=np.float64),
+        apart=apart,
     )
 
 

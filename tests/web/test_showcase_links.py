@@ -14,6 +14,7 @@ from tests.web.conftest import model_of, scale, synthesis_of
 
 from casesynth import showcase
 from casesynth.aggregates import ABSENT, aggregate
+from casesynth.apart import Apart
 from casesynth.derived import derivations
 from casesynth.domain import Domain, Function
 from casesynth.links import Link
@@ -47,7 +48,11 @@ def test_every_shown_combination_has_the_number_of_the_aggregates(
     )
     declared = [replace(link, doubt=np.array([0.3, 0.02, 0.1])) for link in derivations(DOMAIN)]
     model = model_of(shares, np.ones(5)).linked([near]).linked(declared)
-    synthesis = synthesis_of(DOMAIN, model, scale(3))
+    apart = (  # two pairs that are further off than others; regions are unions of places
+        Apart(columns=(names.index("place"), names.index("work")), misfit=9.0),
+        Apart(columns=(names.index("label"), names.index("sex")), misfit=4.0),
+    )
+    synthesis = synthesis_of(DOMAIN, model, replace(scale(3), apart=apart))
     table = aggregate(model, DOMAIN, synthesis.errors)
     synthesis = replace(synthesis, aggregates=table)
     page = open_page(write_showcase(synthesis))
@@ -61,6 +66,7 @@ def test_every_shown_combination_has_the_number_of_the_aggregates(
     found = page.evaluate("asked => asked.map((facts) => window.showcase.people(facts))", asked)
     pairs = {tuple(sorted(name for name, _ in facts)) for facts in asked}
     assert {("place", "region"), ("label", "place"), ("label", "region"), ("label", "place", "region")} <= pairs
+    assert {("place", "work"), ("region", "work"), ("label", "sex")} <= pairs
     for row, one in zip(rows, found, strict=True):
         assert one["shown"]
         assert one["estimate"] == pytest.approx(table.estimate[row], rel=1e-3)

@@ -26,6 +26,7 @@ from casehaven.ledger import (
 )
 from casehaven.releases import ReleaseDraft, release_case_files, release_vault_datasets
 from caseschemas import CaseSchema, load_schema
+from casesynth.apart import apart_said
 from casesynth.bundle import people_interval
 from casesynth.near import near_pairs
 from casesynth.notes import registered_words
@@ -284,6 +285,7 @@ def _summary(synthesis: Synthesis, row_is_person: bool, registered: tuple[str, .
         ("shown", f"{synthesis.aggregates.known:,} combinations of up to three values; smaller ones are hidden"),
         *([] if drowned is None else [("hidden", drowned)]),
         *(("warning", pair.sentence()) for pair in near_pairs(synthesis.model, plan.domain)),
+        *(("warning", said) for said in apart_said(synthesis.errors.apart, plan.domain)),
     ]
 
 

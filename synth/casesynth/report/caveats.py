@@ -33,14 +33,16 @@ HIDDEN = (
 )
 
 
-def reading_caveats(near: Sequence[NearPair] = ()) -> tuple[Caveat, ...]:
+def reading_caveats(near: Sequence[NearPair] = (), apart: Sequence[str] = ()) -> tuple[Caveat, ...]:
     """Return what can go wrong when numbers are read.
 
     Args:
         near: pairs of columns that noisy numbers link.
+        apart: what is said of pairs of columns that are further off than others.
     """
     return (
         *(Caveat(head=f"{pair.column} and {pair.source} say nearly the same.", text=pair.sentence()) for pair in near),
+        *(Caveat(head="Some numbers of two facts are further off.", text=text) for text in apart),
         Caveat(
             head="Not a random sample of all victims.",
             text=(

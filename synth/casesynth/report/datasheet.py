@@ -11,6 +11,7 @@ import re
 from collections.abc import Sequence
 
 from caseschemas import CaseSchema
+from casesynth.apart import apart_said
 from casesynth.domain import Attribute, Domain
 from casesynth.near import near_pairs
 from casesynth.notes import ReleaseNotes
@@ -84,7 +85,12 @@ def datasheet_md(synthesis: Synthesis, notes: ReleaseNotes, schema: CaseSchema |
             "The complete value lists stand in `datapackage.json`. An empty cell means that nothing was recorded."
         ),
         "## Before you use the numbers",
-        _caveats(reading_caveats(near_pairs(synthesis.model, synthesis.plan.domain))),
+        _caveats(
+            reading_caveats(
+                near_pairs(synthesis.model, synthesis.plan.domain),
+                apart_said(synthesis.errors.apart, synthesis.plan.domain),
+            )
+        ),
         "## Licence and terms",
         *_terms(notes),
         "## How to check that it is genuine",

@@ -11,6 +11,7 @@ import itertools
 from collections.abc import Sequence
 
 from caseschemas import CaseSchema
+from casesynth.apart import apart_said
 from casesynth.domain import Domain
 from casesynth.near import near_pairs
 from casesynth.notes import ReleaseNotes
@@ -64,7 +65,12 @@ def report_html(synthesis: Synthesis, notes: ReleaseNotes, schema: CaseSchema | 
         (
             "caveats",
             "Before you use the numbers",
-            _caveats(reading_caveats(near_pairs(synthesis.model, synthesis.plan.domain))),
+            _caveats(
+                reading_caveats(
+                    near_pairs(synthesis.model, synthesis.plan.domain),
+                    apart_said(synthesis.errors.apart, synthesis.plan.domain),
+                )
+            ),
         ),
         ("limits", "What is not protected", _caveats(privacy_caveats(guarantee, notes))),
         ("method", "How it was made", _method(synthesis, notes)),

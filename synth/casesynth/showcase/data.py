@@ -118,6 +118,7 @@ def scale_facts(errors: ErrorScale) -> dict[str, Any]:
         "centres": errors.centres.tolist(),
         "logWidths": np.log(errors.half_widths).tolist(),
         "misfit": errors.misfit.tolist(),
+        **({"apart": [[*pair.columns, pair.misfit] for pair in errors.apart]} if errors.apart else {}),
         "normal": NORMAL,
         "minimum": MINIMUM,
         "lowestEnd": LOWEST_END,

@@ -122,11 +122,19 @@ function halfWidth(length, estimate) {
   return Math.sqrt(Math.exp(drawn) ** 2 + normal ** 2 * misfit[length - 1] * Math.sqrt(Math.max(estimate, 0)));
 }
 
+/* A half width, and what pairs of columns that are further off than others add to it. */
+function widened(half, facts, estimate) {
+  const columns = facts.map((fact) => fact[0]);
+  let more = 0;
+  for (const [one, other, misfit] of DATA.scale.apart || []) if (columns.includes(one) && columns.includes(other)) more += misfit;
+  return more ? Math.sqrt(half ** 2 + DATA.scale.normal ** 2 * more * Math.sqrt(Math.max(estimate, 0))) : half;
+}
+
 /* Half width of a combination of facts. One with declared columns is a union of combinations of their sources: the sum of the half widths of its
    parts, as for errors that go together, a part of less than ten people in proportion to its size, and never less than for one combination of its
    size, or than the part of the estimate that is in doubt for the declared value itself. */
 function halfOf(facts, estimate) {
-  const plain = halfWidth(facts.length, estimate);
+  const plain = widened(halfWidth(facts.length, estimate), facts, estimate);
   const declared = facts.filter(([column]) => MODEL.links.has(column) && MODEL.links.get(column).declared);
   if (!declared.length) return plain;
   const rest = facts.filter((fact) => !declared.includes(fact));
@@ -142,7 +150,8 @@ function halfOf(facts, estimate) {
   let all = 0;
   for (const part of parts) {
     const people = sum(peopleWith(part));
-    all += halfWidth(part.length, Math.max(people, 10)) * Math.min(people / 10, 1);
+    const seen = Math.max(people, 10);
+    all += widened(halfWidth(part.length, seen), part, seen) * Math.min(people / 10, 1);
   }
   const doubts = declared
     .filter(([column]) => MODEL.links.get(column).doubt && !rest.some((fact) => fact[0] === MODEL.links.get(column).source))
