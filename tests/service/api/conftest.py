@@ -245,7 +245,7 @@ CANARY = "Zxqcanary"
 
 @dataclass(frozen=True, kw_only=True)
 class House:
-    """A service with people in it: two organisations with cases, a laboratory that may ask about one of them, a ministry, and those who run the service."""
+    """A service with people in it: two organisations with cases, a researcher who may ask about one of them, a ministry, and those who run the service."""
 
     running: RunningService
     north: Caller
@@ -305,10 +305,9 @@ def furnish(running: RunningService, people: int = 150) -> House:
         )
         take_in(steward, "cases", made_up_cases(people, seed))
     north = stewards["north"]
-    running.organisation("lab", Kind.RESEARCH)
     running.organisation("ministry", Kind.POLICY)
     running.organisation("hosts", Kind.DEPLOYMENT)
-    researcher = running.member("lab", "rosa", Role.RESEARCHER)
+    researcher = running.member("north", "rosa", Role.RESEARCHER)
     granted = north.call("PUT", "/v1/datasets/north/cases/grants/rosa", body={"allowance_nano_rho": 20_000_000})
     assert granted.status_code == 200, granted.text
     return House(
