@@ -8,7 +8,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -106,7 +106,9 @@ class FileConsents:
         is_new = np.zeros(count, bool)
         is_new[list(fresh)] = True
         numbers = np.array(persons, np.int64)
+        purposes = sorted(self.said)
         rows: list[ConsentRow] = []
+        first: list[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]] = []
         flipped: list[tuple[int, str]] = []
         for purpose, parts in self.said.items():
             said = np.zeros(count, np.int8)
@@ -115,10 +117,7 @@ class FileConsents:
             for places, codes in parts:
                 said[places[codes == _REFUSED]] = _REFUSED
             new = (said != _NEITHER) & is_new
-            rows += [
-                (number, purpose, 1, given, "", at)
-                for number, given in zip(numbers[new].tolist(), (said[new] == _GIVEN).tolist(), strict=True)
-            ]
+            first.append((numbers[new], np.full(int(new.sum()), purposes.index(purpose)), said[new] == _GIVEN))
             old = (said != _NEITHER) & ~is_new
             latest = _latest(connection, numbers[old].tolist(), purpose)
             for number, given in zip(numbers[old].tolist(), (said[old] == _GIVEN).tolist(), strict=True):
@@ -129,7 +128,28 @@ class FileConsents:
                         flipped.append((number, purpose))
         if flipped:
             vault.anchor.add_withdrawals(*flipped)  # an earlier copy must not bring the yes back
-        return sorted(rows)
+        rows.sort()
+        return sorted([*_first_rows(purposes, first, at), *rows])  # two runs that are in order: merged, not sorted anew
+
+
+def _first_rows(
+    purposes: Sequence[str],
+    parts: Sequence[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]],
+    at: str,
+) -> Iterator[ConsentRow]:
+    """Yield the first answers of people who are new, by person and purpose.
+
+    Args:
+        purposes: in their order.
+        parts: numbers of persons, the place of the purpose, and whether they agreed.
+        at: when it is recorded.
+    """
+    if not parts:
+        return
+    numbers, purpose, given = map(np.concatenate, zip(*parts, strict=True))
+    order = np.lexsort((purpose, numbers))
+    for number, place, yes in zip(numbers[order].tolist(), purpose[order].tolist(), given[order].tolist(), strict=True):
+        yield number, purposes[place], 1, yes, "", at
 
 
 def _latest(connection: Connection, numbers: Sequence[int], purpose: str) -> dict[int, tuple[int, bool]]:
