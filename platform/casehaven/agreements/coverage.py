@@ -5,14 +5,14 @@
    group. Missing values stand alone: that something is unknown is no finer than the group.
 3. Where contributors agreed on different levels, a set is whole groups of each of them. What one of them keeps back is not counted at all.
 4. Years of first registration are the schema's own attribute for them, asked year by year: it has to be allowed as it is.
-5. A release holds every attribute as it is, so all of them have to be allowed so.
+5. A release holds every attribute as it is, so all of them have to be allowed so; and it hides counts below 10, so an agreement that hides more allows none.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from casehaven.agreements.document import AgreementDocument
+from casehaven.agreements.document import MINIMUM_COUNT, AgreementDocument
 from casehaven.agreements.errors import NotAgreedError
 from caseschemas import CaseSchema
 from casesynth.answers.question import Condition, Question, Split, Where
@@ -46,6 +46,8 @@ def check_release(document: AgreementDocument, schema: CaseSchema) -> None:
     Raises:
         NotAgreedError: names the first that may not.
     """
+    if document.minimum_count > MINIMUM_COUNT:
+        raise NotAgreedError(f"a release hides counts below {MINIMUM_COUNT}, and the agreement asks for more")
     for attribute in schema.analysis:
         _allowed(document, attribute.name)
         if document.agreed(attribute.name):

@@ -22,7 +22,8 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from casehaven.errors import CasehavenError
 from casehaven.intake import snapshot
-from casehaven.ledger import AlreadyRevealedError, ChargeRecord, ChargeState, IdempotencyKey, Ledger
+from casehaven.ledger import AlreadyRevealedError, AnalystId, ChargeRecord, ChargeState, IdempotencyKey, Ledger
+from casehaven.queries.pooled import Permit, always
 from casehaven.releases.draft import DraftError, ReleaseDraft
 from casehaven.releases.request import request_body
 from casesynth.bundle import BundleExistsError, stated_measurements, write_bundle
@@ -105,6 +106,8 @@ def release_vault_datasets(
     request: IdempotencyKey,
     *,
     progress: Progress = silent,
+    payer: AnalystId | None = None,
+    permit: Permit = always,
 ) -> Outcome:
     """Charge the ledger and release datasets of a vault as a signed bundle.
 
@@ -117,6 +120,8 @@ def release_vault_datasets(
         key: signs the bundle.
         request: the same for every attempt at this release.
         progress: called with each phase; raising from it cancels, and a charge that was made stands.
+        payer: an agreement that pays beside the accounts, within its own budget.
+        permit: encloses the charge, and raises where it may not be made.
 
     Raises:
         DatasetMissingError, SchemaDiffersError, PeopleCapError, PlanError, BundleExistsError: nothing was charged.
@@ -156,7 +161,18 @@ def release_vault_datasets(
         return Source(open=open_people, consent_applied=True)
 
     with _alone(ledger, request):
-        return _release(draft, checked, ledger, key, request, progress, vault_id=vault.vault_id, bound=bound)
+        return _release(
+            draft,
+            checked,
+            ledger,
+            key,
+            request,
+            progress,
+            vault_id=vault.vault_id,
+            bound=bound,
+            payer=payer,
+            permit=permit,
+        )
 
 
 class OpenPeople(Protocol):
@@ -186,6 +202,8 @@ def _release(
     *,
     vault_id: str | None = None,
     bound: Callable[[], None] = lambda: None,
+    payer: AnalystId | None = None,
+    permit: Permit = always,
 ) -> Outcome:
     plan = draft.plan()
     known = ledger.find(request)
@@ -198,15 +216,17 @@ def _release(
     def charge(loss: PrivacyLoss) -> Receipt:
         bound()  # one ledger holds a dataset's accounts, for good
         # privacy rule 14: charge before data is touched; rule 16: a replay returns the same receipt at no charge
-        return ledger.charge(
-            key=request,
-            body=request_body(draft, plan),
-            datasets=draft.datasets,
-            blocks=draft.blocks,
-            loss=loss,
-            purpose=PURPOSE,
-            vault_id=vault_id,
-        )
+        with permit(loss):
+            return ledger.charge(
+                key=request,
+                body=request_body(draft, plan),
+                datasets=draft.datasets,
+                blocks=draft.blocks,
+                loss=loss,
+                purpose=PURPOSE,
+                analyst=payer,
+                vault_id=vault_id,
+            )
 
     if written is not None:
         charge(plan.loss)  # refuses another request under the same key
