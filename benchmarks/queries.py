@@ -107,7 +107,7 @@ for number, document in enumerate(documents):
         found["seconds"].append([time.perf_counter() - before, time.process_time() - busy])
         assert asked.charged is not None
         found["cells"], found["rho"] = quote.plan.cells, quote.plan.nano_rho / 1e9
-        found["rows"], found["within"] = asked.answer["rows"], asked.answer["within"]
+        found["rows_shown"] = len(asked.answer["rows"])
 used = resource.getrusage(resource.RUSAGE_SELF)
 found |= {"cpu": used.ru_utime + used.ru_stime, "mb": used.ru_maxrss / 1024}
 print(json.dumps(found))
@@ -135,6 +135,7 @@ def main() -> None:
         _python(*command)
         _step(folder, "make", people, [])
         speed(folder, people)
+        longest(folder, people)
         gain(folder, people)
 
 
@@ -168,6 +169,42 @@ def speed(folder: Path, people: int) -> None:
         f"\nNoise of a cell at that rho: ours {1 / (2 * held['rho']) ** 0.5:.1f} people, theirs {peer['error']:.1f} (root mean square over cells of 100 people and more). "
         f"Peak memory: ours held {held['mb']:.0f} MB, cold {cold[0]['mb']:.0f} MB, theirs {peer['mb']:.0f} MB."
     )
+
+
+def longest(folder: Path, people: int) -> None:
+    """Print what the longest questions of each class of the ticks take, cold, beside what their schedule reckons with (`casehaven.queries.ticks`)."""
+    from casehaven.queries.ticks import JobClass, schedule
+
+    countries = [{"label": code, "attribute": "citizenship", "codes": [code]} for code in _CODES]
+    elsewhere = [{**fact, "attribute": "CountryOfExploitation"} for fact in countries]
+    asked: dict[JobClass, list[dict[str, object]]] = {
+        JobClass.QUESTION: [
+            {"by": list(BY), "count": {"records": {"at_most": 3}}},
+            {"by": ["gender", {"label": "from", "facts": countries[:15]}]},
+        ],
+        JobClass.LARGE_QUESTION: [
+            {"by": [{"label": "from", "facts": countries}, {"label": "in", "facts": elsewhere}]},
+            {"by": ["citizenship", "yearOfRegistration"], "where": {"attribute": "gender", "in": ["Man", "Woman"]}},
+        ],
+    }
+    print("\n| class of the ticks | question | least CPU s, cold | reckoned with, s | period, s |")
+    print("|---|---|---|---|---|")
+    for number, (job, documents) in enumerate(asked.items()):
+        reckoned = job.longest(2 * people, 27), schedule(job, people_cap=2 * people, columns=27).period
+        for place, document in enumerate(documents):
+            took = []
+            for run in range(2):
+                accuracy = {"epsilon": 1 + run / 10}
+                found = _step(folder, f"longest{number}{place}{run}", people, [{**document, "accuracy": accuracy}])
+                took.append(found["open"][1] + found["seconds"][0][1])
+            name = f"{found['cells']:,} cells, {found['rows_shown']:,} numbers"
+            print(f"| {job.name.lower()} | {name} | {min(took):.2f} | {reckoned[0]:.2f} | {reckoned[1]} |", flush=True)
+
+
+_CODES = (
+    *("AFG", "ALB", "ARG", "AUT", "BEL", "BGD", "BGR", "BRA", "CAN", "CHE", "CHN", "COL", "CZE", "DEU", "DNK", "EGY"),
+    *("ESP", "ETH", "FRA", "GBR", "GHA", "GRC", "HUN", "IDN", "IND", "ITA", "KEN", "KHM", "MEX", "MMR"),
+)
 
 
 def _part(number: int) -> dict[str, object]:
