@@ -99,6 +99,7 @@ def _measure(name: str, place: Path | str, folder: Path, rounds: int, seconds: f
         BARE_DRIVER: driver,
         "charge, one block": lambda: charge(DATASETS[:1], BLOCKS[:1], None),
         "charge by an analyst, one block": lambda: charge(DATASETS[:1], BLOCKS[:1], ANALYST),
+        "charge, one dataset of 26 blocks": lambda: charge(DATASETS[:1], BLOCKS, None),
         "charge by an analyst, two datasets of 26 blocks": lambda: charge(DATASETS, BLOCKS, ANALYST),
         "charge, two datasets of 26 blocks": lambda: charge(DATASETS, BLOCKS, None),
         "charge and first draw, anchored": lambda: ledger.begin_draw(charge(DATASETS[:1], BLOCKS[:1], None)),

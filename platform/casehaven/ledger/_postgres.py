@@ -4,7 +4,8 @@
 2. A writer locks the one row of the ledger first, and the account rows that it charges in the order of their ids after it (privacy rule 15): what it read
    is still true when it writes, and two writers never wait for each other.
 3. Where connections are kept, one that broke since, because the server was started anew, is opened again before anything is asked of it.
-4. The server's own messages quote rows and never reach anyone (privacy rule 23).
+4. That a line of a charge has its charge and its account is seen when the ledger is opened; the server does not look it up at each charge.
+5. The server's own messages quote rows and never reach anyone (privacy rule 23).
 """
 
 from __future__ import annotations
@@ -143,6 +144,12 @@ class PostgresStore:
             ).all()
             if sorted(there) != sorted(refusal.name for refusal in REFUSALS):
                 raise DamagedLedgerError(f"{self.where} is damaged: the rules that protect its balances are not there")
+            lines = models.charge_line.outerjoin(models.charge).outerjoin(models.account)
+            lost = models.charge.c.charge_id.is_(None) | models.account.c.account_id.is_(None)
+            if connection.execute(
+                select(models.charge_line.c.charge_id).select_from(lines).where(lost).limit(1)
+            ).first():
+                raise DamagedLedgerError(f"{self.where} is damaged: a charge refers to an account that is not there")
             check_sums(self.where, connection)
 
     def _version(self, connection: Connection) -> str:

@@ -61,29 +61,34 @@ class Refusal:
     when: str
     """SQL that both databases read; empty: always."""
     why: str
+    only: str = ""
+    """What a row must meet for `when` to be asked: SQL without a query, for a condition with one. Every charge waits for it."""
 
     def sql(self, dialect: Dialect) -> tuple[str, ...]:
         """Return the statements that make the trigger."""
         if dialect == "sqlite":
-            condition = f" WHEN {self.when}" if self.when else ""
+            asked = f"({self.only}) AND ({self.when})" if self.only else self.when
+            condition = f" WHEN {asked}" if asked else ""
             body = f"SELECT RAISE(ABORT, '{self.why}')"
             return (f"CREATE TRIGGER {self.name} BEFORE {self.event} ON {self.table}{condition} BEGIN {body}; END",)
-        when = self.when.replace(" IS NOT OLD.", " IS DISTINCT FROM OLD.") or "TRUE"
         refusal = f"RAISE EXCEPTION '{self.why}' USING ERRCODE = 'integrity_constraint_violation'"
         row = "OLD" if self.event == "DELETE" else "NEW"
-        body = f"$$ BEGIN IF {when} THEN {refusal}; END IF; RETURN {row}; END $$"
+        asks = "SELECT" in self.when  # then it is the function's, for a trigger's own condition may hold no query
+        body = f"IF {_on_postgres(self.when)} THEN {refusal}; END IF; RETURN {row};" if asks else f"{refusal};"
+        only = self.only if asks else self.when
+        condition = f" WHEN ({_on_postgres(only)})" if only else ""
         return (
-            f"CREATE OR REPLACE FUNCTION {self.name}() RETURNS trigger LANGUAGE plpgsql AS {body}",
-            f"CREATE TRIGGER {self.name} BEFORE {self.event} ON {self.table} FOR EACH ROW EXECUTE FUNCTION {self.name}()",
+            f"CREATE OR REPLACE FUNCTION {self.name}() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {body} END $$",
+            f"CREATE TRIGGER {self.name} BEFORE {self.event} ON {self.table} FOR EACH ROW{condition} EXECUTE FUNCTION {self.name}()",
         )
+
+
+def _on_postgres(condition: str) -> str:
+    return condition.replace(" IS NOT OLD.", " IS DISTINCT FROM OLD.")
 
 
 def _differs(*columns: str) -> str:
     return " OR ".join(f"NEW.{column} IS NOT OLD.{column}" for column in columns)
-
-
-def _beyond(column: str) -> str:
-    return f"NEW.spent_{column} > COALESCE((SELECT {column} FROM ceiling WHERE account_id = NEW.account_id), 0)"
 
 
 REFUSALS: tuple[Refusal, ...] = (
@@ -100,17 +105,24 @@ REFUSALS: tuple[Refusal, ...] = (
         event="UPDATE",
         table="account",
         when="NEW.spent_nano_rho < OLD.spent_nano_rho OR NEW.spent_delta_units < OLD.spent_delta_units OR "
-        "NEW.cap_nano_rho < OLD.cap_nano_rho OR (NEW.cap_nano_rho > OLD.cap_nano_rho AND NOT EXISTS (SELECT 1 FROM budget_raise "
-        "WHERE dataset_id = NEW.dataset_id AND cap_nano_rho = NEW.cap_nano_rho)) OR "
-        + _differs("account_id", "dataset_id", "block", "cap_delta_units"),
-        why="a balance never falls and a cap changes by a raise only",
+        "NEW.cap_nano_rho < OLD.cap_nano_rho OR " + _differs("account_id", "dataset_id", "block", "cap_delta_units"),
+        why="a balance never falls, and neither does a cap",
+    ),
+    Refusal(
+        name="cap_rises_by_a_raise",
+        event="UPDATE",
+        table="account",
+        only="NEW.cap_nano_rho > OLD.cap_nano_rho",
+        when="NOT EXISTS (SELECT 1 FROM budget_raise WHERE dataset_id = NEW.dataset_id AND cap_nano_rho = NEW.cap_nano_rho)",
+        why="a cap rises by a raise only",
     ),
     Refusal(
         name="account_below_ceiling",
         event="UPDATE",
         table="account",
-        when=f"(NEW.spent_nano_rho > OLD.spent_nano_rho AND {_beyond('nano_rho')}) OR "
-        f"(NEW.spent_delta_units > OLD.spent_delta_units AND {_beyond('delta_units')})",
+        only="NEW.spent_nano_rho > OLD.spent_nano_rho OR NEW.spent_delta_units > OLD.spent_delta_units",
+        when="NOT EXISTS (SELECT 1 FROM ceiling WHERE account_id = NEW.account_id "
+        "AND nano_rho >= NEW.spent_nano_rho AND delta_units >= NEW.spent_delta_units)",
         why="a balance never passes its anchored ceiling",
     ),
     Refusal(

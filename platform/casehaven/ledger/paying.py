@@ -168,10 +168,10 @@ def write_charge(
     _refuse(connection, request, accounts, vault_id)
     raise_ceilings(connection, guess.anchor, accounts, request.loss)
     ceiling()
-    last = bind_vault(connection, guess.anchor, accounts, vault_id, now, last)
     receipt = _write(connection, request, accounts, last, max(now, facts.last_charged_at or ""))
     if guess.odometer_capped:
         refuse_beyond_odometer(connection, stored_ledger_policy(connection))
+    bind_vault(connection, guess.anchor, accounts, vault_id, now)  # nothing refuses the charge any more
     return Paid(receipt=receipt, footing=guess)
 
 

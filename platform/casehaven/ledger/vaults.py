@@ -18,7 +18,7 @@ from casehaven.ledger import models
 from casehaven.ledger.accounts import Charged
 from casehaven.ledger.anchor import LedgerAnchor
 from casehaven.ledger.anchored import stored_state
-from casehaven.ledger.chain import Head, append, head
+from casehaven.ledger.chain import append
 from casehaven.ledger.errors import ChargeRequestError, OtherVaultError
 
 _VAULT = re.compile(r"[!-~]{1,64}")
@@ -50,22 +50,16 @@ def refuse_other_vault(accounts: Sequence[Charged], vault_id: str | None) -> Non
 
 
 def bind_vault(
-    connection: Connection,
-    anchor: LedgerAnchor,
-    accounts: Sequence[Charged],
-    vault_id: str | None,
-    now: str,
-    last: Head,
-) -> Head:
-    """Bind the datasets of a charge that are in no vault yet (rule 1); return the end of the chain.
+    connection: Connection, anchor: LedgerAnchor, accounts: Sequence[Charged], vault_id: str | None, now: str
+) -> None:
+    """Bind the datasets of a charge that are in no vault yet (rule 1).
 
     Raises:
         OtherVaultError: the anchor knows another vault.
     """
-    if vault_id is None:
-        return last
     unbound = sorted({account.dataset_id for account in accounts if account.vault_id is None})
-    return write_binding(connection, anchor, unbound, vault_id, now, last) if unbound else last
+    if vault_id is not None and unbound:
+        write_binding(connection, anchor, unbound, vault_id, now)
 
 
 def bind_opened(connection: Connection, anchor: LedgerAnchor, dataset: str, vault_id: str | None, now: str) -> None:
@@ -78,7 +72,7 @@ def bind_opened(connection: Connection, anchor: LedgerAnchor, dataset: str, vaul
         return
     known = vault_of(connection, dataset)
     if known is None:
-        write_binding(connection, anchor, [dataset], vault_id, now, None)
+        write_binding(connection, anchor, [dataset], vault_id, now)
     elif known != vault_id:
         raise _other(dataset)
 
@@ -90,18 +84,17 @@ def vault_of(connection: Connection, dataset: str) -> str | None:
 
 
 def write_binding(
-    connection: Connection, anchor: LedgerAnchor, datasets: Sequence[str], vault_id: str, now: str, last: Head | None
-) -> Head:
+    connection: Connection, anchor: LedgerAnchor, datasets: Sequence[str], vault_id: str, now: str
+) -> None:
     """Write down the vault of datasets that have none, here and in the anchor."""
     for dataset in datasets:
         values = {"dataset_id": dataset, "vault_id": vault_id, "since": now}
         connection.execute(insert(models.vault_of_dataset).values(**values))
-        last = append(connection, f"vault {dataset} {vault_id}", after=last)
+        append(connection, f"vault {dataset} {vault_id}")
     known = anchor.raise_state(stored_state(connection)).datasets
     for dataset in datasets:
         if known[dataset].vault_id != vault_id:
             raise _other(dataset)
-    return last or head(connection)
 
 
 def _other(dataset: str) -> OtherVaultError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from decimal import Decimal
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -19,6 +20,7 @@ from casehaven.ledger import (
     BudgetPolicy,
     BudgetPolicyError,
     ChargeRequestError,
+    DamagedLedgerError,
     DecisionKind,
     DrawRefusedError,
     IdempotencyConflictError,
@@ -153,6 +155,29 @@ def test_the_database_itself_refuses_to_take_anything_back(desk: Desk, amina: An
         ):  # beneath the code above it
             connection.execute(text(statement))
     assert desk.open().statement() == before
+
+
+@pytest.mark.parametrize("column", ["charge_id", "account_id"])
+def test_a_line_without_its_charge_or_account_is_refused_or_seen(desk: Desk, column: str) -> None:
+    receipt = desk.charge(5)
+    values = {
+        "charge_id": receipt.charge_id,
+        "account_id": 2,
+        column: {"charge_id": "0" * 32, "account_id": 99}[column],
+    }
+
+    def write() -> None:
+        with desk.open()._store.transaction(writes=True) as connection:
+            connection.execute(text("INSERT INTO charge_line VALUES (:charge_id, :account_id)"), values)
+
+    if isinstance(desk.place, Path):
+        with pytest.raises(LedgerError):
+            write()
+        desk.open()
+    else:
+        write()
+        with pytest.raises(DamagedLedgerError, match="not there"):
+            desk.open()
 
 
 # --- allowances ---------------------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import pytest
@@ -9,17 +10,22 @@ from sqlalchemy import text
 
 from casehaven.ledger import (
     AnswerKey,
+    BudgetExhaustedError,
+    BudgetPolicy,
     ChargeRequestError,
     IdempotencyConflictError,
     IdempotencyKey,
     LedgerAnchorMissingError,
     LedgerError,
+    LedgerPolicy,
+    OdometerExhaustedError,
     OtherVaultError,
 )
 
 if TYPE_CHECKING:
-    from tests.service.ledger.conftest import Desk
+    from tests.service.ledger.conftest import Desk, MakeDesk
 
+CAP = BudgetPolicy.of("2", "1e-6").cap_nano_rho()
 VAULT, OTHER = "aa" * 16, "bb" * 16
 KEY = AnswerKey(plan_sha256="a" * 64, snapshot="north/cases@1", mechanism="discrete_gaussian_1", noise_scale=5_000)
 BODY = {"question": 1}
@@ -56,9 +62,11 @@ def test_opening_accounts_binds_too_and_so_does_opening_them_again(desk: Desk) -
     desk.charge(datasets=["south/cases"], vault_id=OTHER)
 
 
-def test_a_refused_charge_binds_nothing(desk: Desk) -> None:
-    with pytest.raises(LedgerError):
-        desk.charge(1 << 61, vault_id=OTHER)
+def test_a_refused_charge_binds_nothing(make_desk: MakeDesk) -> None:
+    desk = make_desk(LedgerPolicy(account=BudgetPolicy.of("2", "1e-6"), odometer_epsilon=Decimal("0.5")))
+    for refused, nano_rho in ((BudgetExhaustedError, 1 << 61), (OdometerExhaustedError, CAP)):
+        with pytest.raises(refused):
+            desk.charge(nano_rho, vault_id=OTHER)
     desk.charge(vault_id=VAULT)
 
 

@@ -13,6 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from alembic.config import Config
+from alembic.runtime.environment import EnvironmentContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import create_engine, insert, make_url
 
 from casehaven.ledger import (
     AnswerKey,
@@ -26,9 +30,12 @@ from casehaven.ledger import (
     Ledger,
     LedgerAnchorMissingError,
     LedgerBehindAnchorError,
+    LedgerError,
     LedgerExistsError,
     LedgerPolicy,
     UnboundedAccountError,
+    _migrate,
+    models,
 )
 from casehaven.ledger.anchored import STEPS
 from casehaven.ledger.anchoring import stored_anchor
@@ -327,3 +334,59 @@ def shape(path: Path) -> dict[str, object]:
         ).fetchone()
     connection.close()
     return found
+
+
+@pytest.mark.parametrize("make_desk", ["postgresql"], indirect=True)
+def test_a_ledger_of_version_3_on_a_server_keeps_all_it_spent_and_goes_on(desk: Desk, tmp_path: Path) -> None:
+    """The tables are those that the steps up to version 3 make; the rows are those of a ledger of today, in the columns of then."""
+    spent = desk.draw(1000)
+    engine = create_engine(
+        make_url(str(desk.place)).set(drivername="postgresql+psycopg"),
+        connect_args={"options": f"-c search_path={models.SCHEMA}"},
+    )
+    later = {"approvers", "vault_of_dataset", "served"}
+    with engine.begin() as connection:
+        rows = {
+            table: [row._asdict() for row in connection.execute(table.select())]
+            for table in models.metadata.sorted_tables
+            if table.name not in later
+        }
+        connection.exec_driver_sql(f"DROP SCHEMA {models.SCHEMA} CASCADE")
+        connection.exec_driver_sql(f"CREATE SCHEMA {models.SCHEMA}")
+        config = Config()
+        config.set_main_option("script_location", str(Path(_migrate.__file__).with_name("migrations")))
+        script = ScriptDirectory.from_config(config)
+        with EnvironmentContext(config, script, fn=lambda at, _: script._upgrade_revs("0003", at)) as environment:
+            environment.configure(connection=connection, transactional_ddl=True)
+            environment.run_migrations()
+        for table, kept in rows.items():
+            if table.name == "alembic_version":
+                continue
+            for row in kept:
+                if table.name == "anchoring":
+                    row.pop("since")
+                connection.execute(insert(table).values(**row))
+    engine.dispose()
+    ledger = desk.open()
+    assert desk.spent()["north/cases", "2021"] == spent
+    assert ledger.approvers() is None
+    assert ledger.statement().anchored_since is not None
+    desk.draw(1)
+    with pytest.raises(LedgerError), ledger._store.transaction(writes=True) as connection:
+        connection.exec_driver_sql("UPDATE account SET spent_nano_rho = 0")
+
+
+def test_a_ledger_of_version_3_keeps_its_anchor_and_what_it_spent(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.sqlite"
+    connection = sqlite3.connect(path)
+    connection.executescript((WRITTEN / "version-3.sql").read_text(encoding="utf-8"))
+    connection.close()
+    ledger = Ledger.open(path)
+    assert {row.spent_nano_rho for row in ledger.statement().rows} == {0, 77, 1077}
+    assert ledger.anchor_path == tmp_path / "ledger.sqlite.anchor"
+    waiting = ledger.find(IdempotencyKey(text="request-1"))
+    assert waiting is not None
+    with pytest.raises(LedgerAnchorMissingError, match="there is no anchor"):
+        ledger.begin_draw(waiting.receipt)
+    with pytest.raises(LedgerAnchorMissingError):
+        ledger.set_anchor(tmp_path / "other.anchor", first=ledger.id)  # it had one

@@ -8,6 +8,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
+from casehaven.ledger._migrate import loosen_lines
 from casehaven.ledger.clock import now
 
 revision = "0004"
@@ -49,6 +50,7 @@ def upgrade() -> None:
     anchored = connection.execute(sa.text("SELECT place, secret FROM anchoring")).first()
     if connection.dialect.name == "sqlite":
         _narrow_lines()
+    loosen_lines(connection)
     op.drop_table("anchoring")
     op.create_table(
         "anchoring",
