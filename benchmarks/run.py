@@ -45,6 +45,10 @@ RUNS: dict[str, tuple[str, tuple[tuple[str, ...], ...]]] = {
         (("peers.py", *_ALL_DATA, "--epsilon", "1", "--epsilon", "4", "--plot", "docs/benchmarks-peers.svg"),),
     ),
     "intervals": ("How often intervals hold the true number", (("intervals.py", "--runs", "20"),)),
+    "optimal": (
+        "Our error beside an optimal unbiased mechanism's, inside subgroups, and of named tables",
+        (("optimal.py", "--runs", "3"),),
+    ),
     "scale": ("From ten thousand to ten million people", (("scale.py", "--full"),)),
     "feasibility": ("What `casehaven plan` expects, beside what releases were", (("feasibility.py",),)),
     "attacks": (

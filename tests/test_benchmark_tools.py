@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import itertools
+import math
 import sys
 from collections.abc import Iterator
 from functools import partial
@@ -10,6 +12,7 @@ from pathlib import Path
 from types import ModuleType
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -19,9 +22,9 @@ ROOT = Path(__file__).resolve().parents[1]
 def tools() -> Iterator[dict[str, ModuleType]]:
     folder = str(ROOT / "benchmarks")
     sys.path.insert(0, folder)
-    yield {name: importlib.import_module(name) for name in ("rows", "draw", "run", "intervals")}
+    yield {name: importlib.import_module(name) for name in ("rows", "draw", "run", "intervals", "optimal")}
     sys.path.remove(folder)
-    for name in ("rows", "draw", "run", "intervals", "engine"):
+    for name in ("rows", "draw", "run", "intervals", "optimal", "engine"):
         sys.modules.pop(name, None)
 
 
@@ -81,3 +84,27 @@ def test_sections_of_the_page_are_found_by_their_marks(tools: dict[str, ModuleTy
     assert "engine" in found and "vault" in found
     assert all(part.startswith("## ") and f"<!-- section {name} -->" in part for name, part in found.items())
     assert set(found) <= set(tools["run"].RUNS)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "length"), [((2, 3, 4), 1), ((2, 3, 4), 2), ((2, 3, 4), 3), ((2, 2, 5, 3), 2), ((7,), 1)]
+)
+def test_the_optimal_mechanism_meets_the_lower_bound_for_its_workload(
+    tools: dict[str, ModuleType], sizes: tuple[int, ...], length: int
+) -> None:
+    """The bound of singular values: no noise for these tables has less summed variance than (sum of singular values)^2 / cells / (2 rho)."""
+    rho = 0.03
+    cells = list(itertools.product(*(range(size) for size in sizes)))
+    queries = [
+        [all(cell[i] == v for i, v in zip(table, values, strict=True)) for cell in cells]
+        for table in itertools.combinations(range(len(sizes)), length)
+        for values in itertools.product(*(range(sizes[i]) for i in table))
+    ]
+    bound = np.linalg.svd(np.array(queries, dtype=float), compute_uv=False).sum() ** 2 / len(cells) / (2 * rho)
+    sigmas = tools["optimal"].together_sigmas(sizes, length, rho)
+    total = sum(sigma**2 * math.prod(sizes[i] for i in table) for table, sigma in sigmas.items())
+    assert total == pytest.approx(bound)
+    alone = tools["optimal"].alone_sigma(rho)
+    assert all(alone <= sigma * (1 + 1e-9) for sigma in sigmas.values())
+    if length == len(sizes):
+        assert list(sigmas.values()) == [pytest.approx(alone)]  # one table: all of the budget is its own
