@@ -22,6 +22,7 @@ from casehaven.agreements.document import AgreementDocument
 from casehaven.agreements.signing import signing_challenge
 from casehaven.blocks import schema_blocks
 from casehaven.core import jobs
+from casehaven.core.job_kinds import KINDS
 from casehaven.core.service_store import ServiceStore
 from casehaven.ledger import BudgetPolicy, Ledger, LedgerPolicy
 from casehaven.organisations.roles import Kind, Role
@@ -292,7 +293,7 @@ class RoundTable:
     def take(self, kind: str) -> Work:
         """Take the job that waits."""
         with self.door.store.writing(alone=False) as connection:
-            taken = jobs.take(connection, lane=jobs.KINDS[kind].lane, worker="table", now=self.door.clock())
+            taken = jobs.take(connection, lane=KINDS[kind].lane, worker="table", now=self.door.clock())
             connection.execute(text("DELETE FROM job"))  # it is in our hands, and nobody takes it again
         assert taken is not None and taken.kind.name == kind
         return Work(job=taken, bench=self.bench)

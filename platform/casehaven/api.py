@@ -35,6 +35,7 @@ ROUTERS: Final = (
     "casehaven.routes.datasets",
     "casehaven.routes.uploads",
     "casehaven.routes.questions",
+    "casehaven.routes.agreements",
     "casehaven.routes.people",
     "casehaven.routes.releases",
     "casehaven.routes.budgets",

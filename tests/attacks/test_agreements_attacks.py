@@ -19,7 +19,10 @@ from casehaven.agreements.errors import (
     NotAgreedError,
 )
 from casehaven.core import jobs
+from casehaven.ledger import IdempotencyKey
+from casehaven.organisations.access import Operation
 from casehaven.organisations.errors import NotFoundError
+from casehaven.queries import Queries
 from casehaven.worker import questions
 from casehaven.worker.pooling import nameless, permission, signed_in_log
 from casehaven.worker.work import Work
@@ -231,7 +234,7 @@ def test_revoked_between_the_first_look_and_the_charge_nothing_is_charged(table:
     work = table.job("question.ask", table.asker, {"agreement": document.agreement, "question": BY_GENDER})
     revoking = [True]
 
-    class Revoking(questions.Queries):
+    class Revoking(Queries):
         """Somebody revokes when the question is about to be answered."""
 
         def ask(self, *given: Any, **more: Any) -> Any:
@@ -240,11 +243,11 @@ def test_revoked_between_the_first_look_and_the_charge_nothing_is_charged(table:
                 table.revoke(document.agreement, "south")
             return super().ask(*given, **more)
 
-    found = permission(work, "pooled_statistics", questions.Operation.QUESTION_ASK)
+    found = permission(work, "pooled_statistics", Operation.QUESTION_ASK)
     queries, question = questions._asked(work, found)
     queries = Revoking(**{name: getattr(queries, name) for name in vars(queries) if not name.startswith("_")})
     with pytest.raises(AgreementNeededError):
-        queries.ask(question, questions.IdempotencyKey(text=found.key))
+        queries.ask(question, IdempotencyKey(text=found.key))
     assert table.spent("north/cases") == 0
 
 
@@ -277,7 +280,7 @@ def test_no_refusal_under_an_agreement_names_a_contributor(table: RoundTable) ->
     assert type(told.value).__name__ == "BudgetExhaustedError"
     assert not any(name in f"{told.value!s} {told.value!r}" for name in ("north", "south", "cases"))
     work = table.job("question.ask", table.asker, {"agreement": document.agreement, "question": dear})
-    found = permission(work, "pooled_statistics", questions.Operation.QUESTION_ASK)
+    found = permission(work, "pooled_statistics", Operation.QUESTION_ASK)
     with pytest.raises(NotFoundError) as plain, nameless(found):
         raise NotFoundError
     assert str(plain.value) == ""

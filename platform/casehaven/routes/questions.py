@@ -9,23 +9,30 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import Response
 from pydantic import Field
 
+from casehaven.core.request_errors import BodyError
 from casehaven.core.routing import GuardedRouter
 from casehaven.core.web import Body, Here, Service, Who
-from casehaven.organisations.access import Operation, Principal
+from casehaven.organisations.access import Operation, Principal, require
 from casehaven.routes.asking import JOB_PROBLEMS, Asked, ask_worker
 from casehaven.routes.datasets import Dataset, Organisation
 from casehaven.routes.reach import require_datasets
 
 router = GuardedRouter(tags=["questions"])
 
-_PLANNED = ("question", "answer-plan", "privacy-loss", "unknown-account", "unbounded", "schema-differs")
+_AGREED = ("agreement-needed", "not-agreed", "agreement-budget", "too-few-contributors")
+_PLANNED = (*_AGREED, "question", "answer-plan", "privacy-loss", "unknown-account", "unbounded", "schema-differs")
 _CHARGED = ("budget-exhausted", "allowance-exhausted", "odometer-exhausted", "charged-failure", "draw-refused")
 
 
 class Asking(Body):
     """A question to datasets."""
 
-    datasets: Annotated[list[Annotated[str, Field(min_length=3, max_length=130)]], Field(min_length=1, max_length=20)]
+    datasets: Annotated[
+        tuple[Annotated[str, Field(min_length=3, max_length=130)], ...], Field(max_length=20, strict=False)
+    ] = ()
+    """Of one organisation; none where an agreement is named."""
+    agreement: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")] | None = None
+    """The agreement under which its datasets are asked about together; it names no contributor."""
     question: dict[str, Any]
     """`casehaven-question/1`."""
     person_tokens: Literal["shared", "separate"] = "separate"
@@ -85,8 +92,13 @@ async def answers(
 
 
 def _asked(here: Service, who: Principal, body: Asking, kind: str, operation: Operation) -> Asked:
-    names = _there(here, who, body.datasets, operation)
+    if (body.agreement is None) != bool(body.datasets):
+        raise BodyError("body.datasets: expected datasets, or an agreement")
     request = {"question": body.question, "person_tokens": body.person_tokens, "as_of": body.as_of}
+    if body.agreement is not None:
+        require(who, operation, None)
+        return Asked(kind=kind, request={**request, "agreement": body.agreement})
+    names = _there(here, who, list(body.datasets), operation)
     return Asked(kind=kind, dataset=names, request=request)
 
 

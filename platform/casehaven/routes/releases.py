@@ -1,6 +1,6 @@
 """Routes of releases: plan, draw, decide; and the registry, where everybody who is signed in finds what is published.
 
-1. A release is of datasets of one organisation, which pays; pooling needs an agreement, and there are none yet.
+1. A release is of datasets of one organisation, which pays, or of those of an agreement, named in their place.
 2. A drawn release is seen by its own organisation. It is published or withheld once, by a privacy officer, who decides from what it says of itself (privacy rule 33).
 3. A bundle is signed. `verification` says what this service finds; whoever downloads it checks it again without this service.
 """
@@ -17,6 +17,7 @@ from pydantic import Field
 from casehaven.core.pages import LIMIT, page, parse_cursor
 from casehaven.core.projection import published
 from casehaven.core.release_rows import release_of, releases_for
+from casehaven.core.request_errors import BodyError
 from casehaven.core.routing import GuardedRouter
 from casehaven.core.web import Body, Here, Service, Who
 from casehaven.organisations.access import Operation, Principal, require
@@ -29,8 +30,16 @@ router = GuardedRouter(tags=["releases"])
 
 ReleaseId = Annotated[str, Path(pattern=r"^[0-9a-f]{32}$")]
 FileName = Annotated[str, Path(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
-_CHARGED = ("budget-exhausted", "odometer-exhausted", "draw-refused", "already-revealed", "unbounded")
-_PLANNED = ("draft", "plan", "privacy-loss", "schema-differs", "unknown-account")
+_AGREED = ("agreement-needed", "not-agreed", "too-few-contributors")
+_CHARGED = (
+    "agreement-budget",
+    "budget-exhausted",
+    "odometer-exhausted",
+    "draw-refused",
+    "already-revealed",
+    "unbounded",
+)
+_PLANNED = (*_AGREED, "draft", "plan", "privacy-loss", "schema-differs", "unknown-account")
 
 _TYPES: Final = {
     ".json": "application/json",
@@ -43,8 +52,10 @@ _TYPES: Final = {
 class Drafting(Body):
     """What is to be released; public choices alone."""
 
-    datasets: Annotated[tuple[Name, ...], Field(min_length=1, max_length=20, strict=False)]
-    """Names within the organisation."""
+    datasets: Annotated[tuple[Name, ...], Field(max_length=20, strict=False)] = ()
+    """Names within the organisation; none where an agreement is named."""
+    agreement: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")] | None = None
+    """The agreement under which its datasets are released together."""
     epsilon: Annotated[float, Field(gt=0, le=100)]
     delta: Annotated[float, Field(gt=0, lt=1)] | None = None
     title: Annotated[str, Field(max_length=200)] | None = None
@@ -111,16 +122,20 @@ def read_release(release: ReleaseId, here: Here, who: Who) -> dict[str, Any]:
 @router.post(
     "/v1/releases/{release}/decision",
     operation=Operation.RELEASE_APPROVE,
-    problems=(*JOB_PROBLEMS, "decision", "step-up-needed"),
+    problems=(*JOB_PROBLEMS, "agreement-needed", "decision", "step-up-needed"),
     status_code=202,
 )
 async def decide(request: Request, release: ReleaseId, body: Deciding, here: Here, who: Who) -> Response:
     """Publish or withhold a drawn release of your organisation, for good."""
     found = await run_in_threadpool(_release, here, who, release)
-    require(who, Operation.RELEASE_APPROVE, found["organisation"])
+    # one under an agreement names no contributor: while it is drawn, only whoever drew it sees it
+    organisation = found.get("organisation") or (who.organisation if found["state"] == "drawn" else None)
+    if organisation is None:
+        raise NotFoundError
+    require(who, Operation.RELEASE_APPROVE, organisation)
     asked = Asked(
         kind="release.decide",
-        organisation=found["organisation"],
+        organisation=organisation,
         request={"release": release, "decision": body.decision},
     )
     return await ask_worker(request, here, who, asked)
@@ -162,7 +177,11 @@ def _release(here: Service, who: Principal, release: str) -> dict[str, Any]:
 
 
 def _asked(here: Service, who: Principal, organisation: str, body: Drafting, kind: str, operation: Operation) -> Asked:
+    if (body.agreement is None) != bool(body.datasets):
+        raise BodyError("body.datasets: expected datasets, or an agreement")
     names = [f"{organisation}/{name}" for name in dict.fromkeys(body.datasets)]
+    if body.agreement is not None:
+        require(who, operation, organisation)
     with here.store.reading() as connection:
         for name in names:
             require(who, operation, organisation, dataset=name.partition("/")[2])

@@ -1,7 +1,7 @@
 """Whether a job may count what it asks for, decided where the keys are: no agreement, no pooling.
 
-1. Whoever asks is looked up at execution: an active member with the right. Without an agreement a job is about datasets of one organisation: the asker's own, or one whose steward granted
-   each of them to the asker. A grant opens nothing that an agreement in force with the same asker covers: there the agreement's terms hold.
+1. Whoever asks is looked up at execution: an active member with the right. Without an agreement a job is about datasets of the asker's own organisation, and of no other: a steward's grant
+   lets the own researchers ask.
 2. With an agreement, one and the same document in force has to cover all of it: every dataset, the purpose, the asker, every attribute at its level. Two agreements never add up.
    An asker names the agreement and no dataset; which datasets these are is found here and told to nobody.
 3. A document counts when its bytes have the digest that its contributors signed, each contributor's signature stands in the vault's audit log with a leaf that only the keystore
@@ -31,7 +31,7 @@ from casehaven.agreements.errors import (
     NotAgreedError,
     TooFewContributorsError,
 )
-from casehaven.agreements.service import REVOKED, agreement_of, open_to
+from casehaven.agreements.service import REVOKED, agreement_of
 from casehaven.agreements.uses import Use, begin_use, charge_use, settle_use
 from casehaven.core.audit import AuditEntry, SealedReason
 from casehaven.core.audit_models import audit
@@ -42,7 +42,7 @@ from casehaven.ledger.errors import AllowanceExhaustedError
 from casehaven.ledger.public import public_statement
 from casehaven.organisations.access import Operation
 from casehaven.organisations.errors import NotFoundError
-from casehaven.organisations.members import Member, granted_datasets, member_by_id
+from casehaven.organisations.members import Member, member_by_id
 from casehaven.organisations.roles import rights_of
 from casehaven.queries.errors import QueryError
 from casehaven.queries.pooled import Pool
@@ -50,7 +50,7 @@ from casehaven.vault.datasets import Dataset, parse_dataset_id
 from casehaven.vault.errors import DatasetMissingError
 from casehaven.vault.snapshots import Tokens
 from casehaven.vault.store import Vault
-from casehaven.worker.work import Bench, Work
+from casehaven.worker.work import Work
 from casesynth.answers.question import Question
 from casesynth.privacy import PrivacyLoss
 
@@ -222,7 +222,7 @@ def permission(work: Work, purpose: str, operation: Operation) -> Permission:
         document = None if named is None else _in_force(connection, str(named), bench.clock(), asker)
     if document is None:
         datasets = tuple(work.datasets())
-        if named is not None or not _alone(bench, asker, datasets):
+        if named is not None or not datasets or {dataset.organisation for dataset in datasets} != {asker.organisation}:
             raise AgreementNeededError
         shared: Tokens = "shared" if work.request.get("person_tokens") == "shared" else "separate"
         return Permission(
@@ -279,19 +279,6 @@ def nameless(found: Permission | None) -> Iterator[None]:
         if found is None or found.document is not None:
             error.args = ()
         raise
-
-
-def _alone(bench: Bench, asker: Member, datasets: Sequence[Dataset]) -> bool:
-    """Whether somebody may ask about datasets without an agreement (rule 1)."""
-    organisations, names = {dataset.organisation for dataset in datasets}, {dataset.id for dataset in datasets}
-    if len(organisations) != 1:
-        return False
-    if organisations == {asker.organisation}:
-        return True
-    with bench.store.reading() as connection:
-        granted = granted_datasets(connection, asker.id)
-        agreed = open_to(connection, bench.clock(), asker.handle, asker.organisation)
-    return names <= granted and not any(names & set(document.datasets) for document in agreed)
 
 
 def log_entries(vault: Vault, connection: Connection, object_id: str) -> list[AuditEntry]:

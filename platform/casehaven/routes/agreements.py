@@ -1,0 +1,224 @@
+"""Routes of agreements: what there is, propose, sign, revoke, and what the own data was used for. Rules are in `casehaven.agreements.service`.
+
+1. Contributors see an agreement whole. Whoever may ask under it sees its terms and no contributor's name: `GET /v1/agreements/open`.
+2. A signature is a job: the worker looks at it and writes it where the api cannot. A revocation is done here, at once: no new charge is made after the answer.
+"""
+
+from __future__ import annotations
+
+import base64
+from typing import Annotated, Any
+
+from fastapi import Path, Request
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import Response
+from pydantic import Field
+from sqlalchemy import Connection
+
+from casehaven.agreements import service, uses
+from casehaven.agreements.document import AgreementDocument
+from casehaven.agreements.errors import AgreementDocumentError
+from casehaven.agreements.signing import signing_challenge
+from casehaven.core.pages import LIMIT, page, parse_cursor
+from casehaven.core.projection import published
+from casehaven.core.routing import GuardedRouter
+from casehaven.core.web import Body, Here, Service, Who
+from casehaven.organisations.access import Operation, Principal
+from casehaven.organisations.errors import NotFoundError
+from casehaven.routes.asking import JOB_PROBLEMS, Asked, ask_worker
+from casehaven.routes.datasets import Organisation
+from casehaven.routes.jobs import Cursor, Limit
+from caseschemas import CaseSchema, parse_schema
+
+router = GuardedRouter(tags=["agreements"])
+
+AgreementId = Annotated[str, Path(pattern=r"^[0-9a-f]{32}$")]
+Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+_ONE = "/v1/agreements/{agreement}"
+
+
+class Proposal(Body):
+    """Terms that are proposed: every field of `casehaven-agreement/1` but format, agreement, number, nonce and left_out."""
+
+    terms: dict[str, Any]
+
+
+class Signing(Body):
+    """What a steward signs."""
+
+    digest: Digest
+    """Of the document that was read."""
+    assertion: dict[str, Any] | None = None
+    """Of the steward's passkey over the challenge; none where the steward has no passkey."""
+
+
+@router.get("/v1/agreements", operation=Operation.AGREEMENT_LIST)
+def list_agreements(here: Here, who: Who) -> dict[str, Any]:
+    """List the agreements that your organisation is a contributor of."""
+    now = here.clock()
+    with here.store.reading() as connection:
+        found = service.agreements_of(connection, who.organisation)
+    return {"items": [_shown(each, now) for each in found], "next": None}
+
+
+@router.get("/v1/agreements/open", operation=Operation.QUESTION_QUOTE)
+def list_open(here: Here, who: Who) -> dict[str, Any]:
+    """List the agreements in force under which you may ask: their terms, and no contributor."""
+    with here.store.reading() as connection:
+        found = service.open_to(connection, here.clock(), who.handle, who.organisation)
+    return {"items": [service.reader_view(document) for document in found], "next": None}
+
+
+@router.get(_ONE, operation=Operation.AGREEMENT_LIST, problems=("body",))
+def show(agreement: AgreementId, here: Here, who: Who) -> dict[str, Any]:
+    """Show an agreement to a contributor: every document, who signed it, and what is true of it now."""
+    with here.store.reading() as connection:
+        return _shown(service.agreement_for(connection, agreement, who.organisation), here.clock())
+
+
+@router.post(
+    "/v1/agreements", operation=Operation.AGREEMENT_PROPOSE, problems=("body", "agreement-document"), status_code=201
+)
+def propose(body: Proposal, here: Here, who: Who) -> dict[str, Any]:
+    """Propose an agreement. It counts when every contributor has signed it."""
+    return _proposed(here, who, body, None)
+
+
+@router.post(
+    _ONE + "/documents",
+    operation=Operation.AGREEMENT_PROPOSE,
+    problems=("body", "agreement-document"),
+    status_code=201,
+)
+def change(agreement: AgreementId, body: Proposal, here: Here, who: Who) -> dict[str, Any]:
+    """Propose a change. Until every contributor has signed it anew, what is in force stays so."""
+    return _proposed(here, who, body, agreement)
+
+
+@router.get(_ONE + "/challenge", operation=Operation.AGREEMENT_LIST, problems=("body", "agreement-changed"))
+def challenge(agreement: AgreementId, here: Here, who: Who) -> dict[str, Any]:
+    """Return what your passkey signs: a hash of the latest document's digest, your organisation and your handle."""
+    with here.store.reading() as connection:
+        digest = service.agreement_for(connection, agreement, who.organisation).latest.document.digest
+        service.to_sign(connection, here.clock(), agreement, digest, who.organisation)
+    made = signing_challenge(digest, who.organisation, who.handle)
+    return {
+        "digest": digest,
+        "challenge": base64.urlsafe_b64encode(made).rstrip(b"=").decode("ascii"),
+        "userVerification": "required",
+    }
+
+
+@router.post(
+    _ONE + "/signatures",
+    operation=Operation.AGREEMENT_SIGN,
+    problems=(*JOB_PROBLEMS, "step-up-needed", "agreement-changed", "agreement-signature"),
+    status_code=202,
+)
+async def sign(request: Request, agreement: AgreementId, body: Signing, here: Here, who: Who) -> Response:
+    """Sign the latest document for your organisation."""
+    await run_in_threadpool(_to_sign, here, who, agreement, body.digest)
+    asked = Asked(
+        kind="agreement.sign",
+        organisation=who.organisation,
+        request={
+            "agreement": agreement,
+            "digest": body.digest,
+            "assertion": body.assertion,
+            "origin": here.settings.origin,
+            "session": who.session_id,
+        },
+    )
+    return await ask_worker(request, here, who, asked)
+
+
+@router.post(
+    _ONE + "/revocation", operation=Operation.AGREEMENT_REVOKE, problems=("body", "step-up-needed"), status_code=204
+)
+def revoke(agreement: AgreementId, here: Here, who: Who) -> None:
+    """Revoke an agreement at once and for good. What was published, and answers that were given, stand."""
+    with here.store.writing() as connection:
+        service.revoke(connection, here.clock(), who, agreement)
+
+
+@router.get(
+    "/v1/organisations/{organisation}/agreement-uses",
+    operation=Operation.AGREEMENT_USAGE,
+    problems=("cursor", "body"),
+)
+def list_uses(organisation: Organisation, here: Here, cursor: Cursor = None, limit: Limit = LIMIT) -> dict[str, Any]:
+    """List what the organisation's datasets were used for under agreements, newest first."""
+    before = parse_cursor(cursor, "agreement-uses", here.key)
+    with here.store.reading() as connection:
+        found = uses.uses_of(connection, organisation, before=before, limit=limit + 1)
+    return page(
+        found,
+        limit=limit,
+        list_name="agreement-uses",
+        key=here.key,
+        number=lambda row: row[0],
+        shown=lambda row: row[1],
+    )
+
+
+def _to_sign(here: Service, who: Principal, agreement: str, digest: str) -> None:
+    with here.store.reading() as connection:
+        service.to_sign(connection, here.clock(), agreement, digest, who.organisation)
+
+
+def _proposed(here: Service, who: Principal, body: Proposal, agreement: str | None) -> dict[str, Any]:
+    now = here.clock()
+    with here.store.writing() as connection:
+        schema, caps = _public_facts(connection, body.terms)
+        document = service.propose(
+            connection, now, who, body.terms, schema=schema, people_caps=caps, agreement=agreement
+        )
+    return {"digest": document.digest, "document": _document(document)}
+
+
+def _public_facts(connection: Connection, terms: dict[str, Any]) -> tuple[CaseSchema, dict[str, int]]:
+    """Return the schema and the people caps of the datasets that terms name, as the worker published them; one that is missing is refused as one with another schema."""
+    fault = AgreementDocumentError("/contributions: a dataset is not there, or has another schema")
+    try:
+        names = [str(each["dataset"]) for each in terms["contributions"]][:100]
+        datasets = {name: published(connection, "dataset", name) for name in names}
+        schema = parse_schema(published(connection, "schema", str(terms["schema_sha256"])))
+    except (NotFoundError, KeyError, TypeError):
+        raise fault from None
+    if any(found["schema_sha256"] != terms["schema_sha256"] for found in datasets.values()):
+        raise fault
+    return schema, {name: int(found["people_cap"]) for name, found in datasets.items()}
+
+
+def _shown(found: service.Agreement, now: int) -> dict[str, Any]:
+    standing = found.in_force(now)
+    return {
+        "agreement": found.latest.document.agreement,
+        "in_force": None if standing is None else standing.digest,
+        "revoked_at": found.revoked_at,
+        "revoked_by": found.revoked_by,
+        "documents": [
+            {
+                "digest": each.document.digest,
+                "state": found.state(each, now),
+                "document": _document(each.document),
+                "proposed_by": each.proposed_by,
+                "organisation": each.organisation,
+                "proposed_at": each.proposed_at,
+                "signatures": [
+                    {
+                        "organisation": signed.organisation,
+                        "handle": signed.handle,
+                        "signed_at": signed.signed_at,
+                        "method": signed.method,
+                    }
+                    for signed in each.signatures
+                ],
+            }
+            for each in found.documents
+        ],
+    }
+
+
+def _document(document: AgreementDocument) -> dict[str, Any]:
+    return dict(document.written())
