@@ -447,7 +447,7 @@ def test_a_file_that_was_edited_behind_the_ledgers_back_is_refused(ledger: Ledge
     ("trigger", "statement", "why"),
     [
         ("account_never_falls", "UPDATE account SET spent_nano_rho = 0", "not the sum of its charges"),
-        ("account_never_falls", "UPDATE account SET cap_nano_rho = cap_nano_rho + 1 WHERE account_id = 1", "the cap"),
+        ("cap_rises_by_a_raise", "UPDATE account SET cap_nano_rho = cap_nano_rho + 1 WHERE account_id = 1", "the cap"),
         ("charge_stays", "DELETE FROM charge", "an account that is not there"),
         ("charge_line_stays", "DELETE FROM charge_line", "not the sum of its charges"),
     ],
