@@ -59,6 +59,11 @@ CODE_FILE = "set-up-code.txt"
     "--supervised", is_flag=True, help="Of a worker: end when standard input ends; `casehaven serve` sets it."
 )
 @click.option(
+    "--operator-code",
+    is_flag=True,
+    help="Make a code with which the deployment's operator sets up; while there is none.",
+)
+@click.option(
     "--epsilon", default="2.5", show_default=True, help="At the first start: the budget of every account, for good."
 )
 def command(
@@ -77,6 +82,7 @@ def command(
     ledger: str | None,
     signing_key: Path | None,
     supervised: bool,
+    operator_code: bool,
     epsilon: str,
 ) -> None:
     """Start the service: `all` (api and worker, the default), `api` or `worker`.
@@ -111,20 +117,22 @@ def command(
         proxy=behind_proxy,
     )
     if part == "api":
-        _serve(place, listening, worker=False, epsilon=epsilon)
+        _serve(place, listening, worker=False, epsilon=epsilon, operator=operator_code)
     else:
-        _serve(place, listening, worker=True, epsilon=epsilon)
+        _serve(place, listening, worker=True, epsilon=epsilon, operator=operator_code)
 
 
-def _serve(place: ServiceFolder, listening: Listening, *, worker: bool, epsilon: str) -> None:
+def _serve(place: ServiceFolder, listening: Listening, *, worker: bool, epsilon: str, operator: bool) -> None:
     from casehaven.serving.api_process import serve_api, service_of
     from casehaven.serving.both import WorkerChild
-    from casehaven.signin.setup import setup_code
+    from casehaven.signin.setup import operator_code, setup_code
 
     store = place.make(epsilon=epsilon) if worker else place.make_store()
     child = WorkerChild(_worker_arguments(place)) if worker else None
     service, site = service_of(store, listening, wake=_nothing if child is None else child.wake)
     code = setup_code(site)
+    if code is None and operator:
+        code = operator_code(site)
     click.echo(f"service    {listening.origin}")
     _tell(code, store.folder / CODE_FILE, listening.origin)
     if child is not None:

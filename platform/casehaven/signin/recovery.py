@@ -12,14 +12,16 @@ from __future__ import annotations
 
 from typing import Final
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import Connection, delete, insert, select, update
 
 from casehaven.organisations import events, members
 from casehaven.organisations.access import Operation, Principal
 from casehaven.organisations.errors import NotFoundError
+from casehaven.organisations.members import Member
+from casehaven.organisations.models import member
 from casehaven.signin.credentials import destroy_credentials
 from casehaven.signin.errors import BrokenCodeError, RecoveryError
-from casehaven.signin.guesses import admit, counted, forgive
+from casehaven.signin.guesses import Counted, admit, counted, forgive
 from casehaven.signin.models import recovery
 from casehaven.signin.secrets_made import digest, new_typed_value, typed, typed_digest
 from casehaven.signin.sessions import start_session
@@ -106,33 +108,32 @@ def recover(site: Site, handle: str, halves: tuple[str, str], *, address: str) -
         admit(connection, now, what)
     with site.writing() as connection:
         now = site.clock()
-        try:
-            target = members.member_named(connection, handle)
-        except NotFoundError:
-            raise BrokenCodeError from None
-        pairs = [(typed_digest(_FIRST, one), typed_digest(_SECOND, other)) for one, other in (halves, reversed(halves))]
-        for first, second in pairs:
-            if first is None or second is None:
-                continue
+        whose = select(member.c.id).where(member.c.handle == handle, member.c.state == "active").scalar_subquery()
+        for one, other in (halves, reversed(halves)):
+            first, second = typed_digest(_FIRST, one), typed_digest(_SECOND, other)
             used = connection.execute(
                 delete(recovery).where(
-                    recovery.c.member == target.id,
-                    recovery.c.first_digest == first,
-                    recovery.c.second_digest == second,
+                    recovery.c.member == whose,  # nobody's, where there is no such member: the same work
+                    recovery.c.first_digest == (first or b""),
+                    recovery.c.second_digest == (second or b""),
                     recovery.c.ends_at > now,
                 )
             )
-            if used.rowcount == 1 and target.active:
-                destroy_credentials(connection, target.id)
-                forgive(connection, what)
-                events.record(
-                    connection,
-                    now,
-                    actor=handle,
-                    action="recovery.used",
-                    organisation=target.organisation,
-                    object_kind="member",
-                    object_id=handle,
-                )
-                return start_session(connection, now, target.id, kind="enrolling")
+            if used.rowcount == 1:
+                return _let_in(connection, now, members.member_named(connection, handle), what)
     raise BrokenCodeError
+
+
+def _let_in(connection: Connection, now: int, target: Member, what: Counted) -> str:
+    destroy_credentials(connection, target.id)
+    forgive(connection, what)
+    events.record(
+        connection,
+        now,
+        actor=target.handle,
+        action="recovery.used",
+        organisation=target.organisation,
+        object_kind="member",
+        object_id=target.handle,
+    )
+    return start_session(connection, now, target.id, kind="enrolling")
