@@ -47,6 +47,8 @@ ASKED: tuple[dict[str, Any], ...] = (
     {"by": ["year"], "show": {"changes": "year"}, "accuracy": {"within_people": 15}},
     {"by": ["means"], "count": {"records": {"at_most": 3}}, "accuracy": {"within_people": 40}},
     {"by": ["gender"], "accuracy": {"within_people": 60}},
+    {"by": ["gender"], "registered": ["2019", "2023"], "accuracy": {"within_people": 15}},
+    {"by": ["year"], "totals": True, "count": {"records": {"at_most": 2}}, "accuracy": {"within_people": 30}},
 )
 TYPED = ("--by", "gender", "--by", "year", "--within", "30")
 YES = dict.fromkeys(("mayRelease", "mayCare", "mayCount", "mayPool"), "yes")
