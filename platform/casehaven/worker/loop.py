@@ -42,6 +42,8 @@ from casehaven.worker.work import Bench, Done, JobCancelledError, Work
 from casesynth.signing import SigningKey
 
 LANES: Final[tuple[Lane, ...]] = ("short", "questions", "long")
+QUESTIONS_AT_ONCE: Final = 3
+"""Lanes of questions side by side. Each takes the next one at the tick of its last; a period leaves four times the longest measured time, so three fit on two cores."""
 _LOOK_SECONDS: Final = (0.05, 0.5)
 """Between two looks for jobs: just after one was found, and when none has come for a while. Whoever can wake the worker need not wait for a look."""
 _BEAT_SECONDS: Final = 5.0
@@ -88,7 +90,8 @@ class Worker:
                 jobs.release_leases(connection, now=self._now())
             publish_vault(self.store, bench.vault, self._now())
             publish_signer(self.store, SigningKey.load(self.settings.signing_key).public_key, self._now())
-            threads = [self._thread(lane, partial(self._lane, lane)) for lane in LANES]
+            lanes: tuple[Lane, ...] = (*LANES, *("questions",) * (QUESTIONS_AT_ONCE - 1))
+            threads = [self._thread(lane, partial(self._lane, lane)) for lane in lanes]
             threads += [self._thread("beats", self._beats), self._thread("look", self._look)]
             for thread in threads:
                 thread.start()
