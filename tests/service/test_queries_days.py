@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -199,6 +200,28 @@ def test_what_is_not_ready_at_its_tick_is_a_charged_failure_like_any_other(desk:
     assert desk.queries().answers(every_day=True) == () and min(spent.values()) > 0
     again = desk.ask(BY_GENDER, "one-request", due=due + 100)
     assert again.charged is not None and desk.spent == spent
+
+
+# --- threads ---
+
+
+def test_threads_share_one_desk_and_its_people(desk: Desk) -> None:
+    """Four questions, each asked by two threads at once: each is charged once, and the people are read once."""
+    queries = desk.queries()
+    documents = [{"by": [by], **SHARP} for by in ("gender", "age", "means", "year")]
+
+    def ask(number: int) -> Asked:
+        question = queries.parse(documents[number % 4])
+        return queries.ask(question, IdempotencyKey(text=f"thread-{number}"))
+
+    with ThreadPoolExecutor(max_workers=8) as pool:
+        found = list(pool.map(ask, range(8)))
+    for number in range(4):
+        one, other = found[number], found[number + 4]
+        assert one.answer == other.answer and (one.charged is None) != (other.charged is None)
+    charged = [asked.charged.nano_rho for asked in found if asked.charged is not None]
+    assert set(desk.spent.values()) == {sum(charged)} and len(charged) == 4
+    assert desk.held.count == 1
 
 
 # --- years of first registration ---
