@@ -121,6 +121,7 @@ TAKEN_BACK = (
     "UPDATE account SET cap_nano_rho = cap_nano_rho + 1",
     "UPDATE account SET cap_nano_rho = cap_nano_rho - 1",
     "UPDATE account SET spent_nano_rho = cap_nano_rho",
+    "UPDATE account SET spent_nano_rho = cap_nano_rho WHERE account_id = (SELECT MIN(account_id) FROM ceiling)",
     "UPDATE account SET block = '1999' WHERE block = '2021'",
     "UPDATE ceiling SET nano_rho = nano_rho - 1",
     "UPDATE charge SET nano_rho = 1",
