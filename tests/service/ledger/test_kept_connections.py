@@ -66,3 +66,16 @@ def test_a_connection_that_the_server_ended_is_opened_again(desk: Desk) -> None:
     desk.charge(2, ledger=ledger)
     assert desk.spent()["north/cases", "2021"] == 3
     ledger.close()
+
+
+def test_a_ledger_that_is_open_finds_the_anchor_where_another_process_moved_it(desk: Desk) -> None:
+    ledger = desk.open(keep_open=True)
+    desk.charge(1, ledger=ledger)
+    desk.open().set_anchor(desk.folder / "moved.anchor")
+    desk.charge(2, ledger=ledger)
+    desk.anchor.write_bytes((desk.folder / "moved.anchor").read_bytes())  # an old file there is not asked any more
+    (desk.folder / "moved.anchor").unlink()
+    with pytest.raises(LedgerError):
+        desk.charge(4, ledger=ledger)
+    ledger.close()
+    assert desk.spent()["north/cases", "2021"] == 3
