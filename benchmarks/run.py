@@ -37,8 +37,11 @@ RUNS: dict[str, tuple[str, tuple[tuple[str, ...], ...]]] = {
         ),
     ),
     "pac-synth-at-12": (
-        "Our epsilon .5 beside pac-synth's 12",
-        (("peers.py", *_ALL_DATA, "--epsilon", "12", "--ours-at", "0.5", "--peer", "pac-synth"),),
+        "Our epsilon .5 and 2 beside pac-synth's 12",
+        (
+            ("peers.py", *_ALL_DATA, "--epsilon", "12", "--ours-at", "0.5", "--peer", "pac-synth"),
+            ("peers.py", "--data", "generated-2000x12", "--epsilon", "12", "--ours-at", "2", "--peer", "pac-synth"),
+        ),
     ),
     "mst-aim": (
         "Beside pac-synth, MST and AIM, on the same people, 300 CPU seconds each",
