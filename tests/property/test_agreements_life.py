@@ -189,7 +189,7 @@ class Life(RuleBasedStateMachine):
 
 def test_an_agreement_is_in_force_exactly_when_the_model_says_so(tmp_path_factory: pytest.TempPathFactory) -> None:
     Life.base = tmp_path_factory.getbasetemp()
-    run_state_machine_as_test(  # type: ignore[no-untyped-call]  # hypothesis has no types for it
+    run_state_machine_as_test(
         Life,
         settings=settings(
             max_examples=8,
