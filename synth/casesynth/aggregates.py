@@ -26,6 +26,7 @@ from casesynth.links import joint, related
 from casesynth.logic import forbidden_rows
 from casesynth.model import LatentClassModel
 from casesynth.progress import Progress, silent
+from casesynth.sharper import of_table
 
 MINIMUM = 10.0
 """Smallest estimate that is shown (privacy rule 25)."""
@@ -190,7 +191,8 @@ _Block: TypeAlias = tuple[NDArray[np.int32], NDArray[np.int32], Floats, Floats, 
 def _shown(part: Cells, errors: ErrorScale, model: LatentClassModel) -> _Block:
     """Return what privacy rule 25 shows of some cells."""
     length = len(part.columns)
-    if any(link.declared and link.column in part.columns for link in model.links):
+    derived = any(link.declared and link.column in part.columns for link in model.links)
+    if derived or of_table(errors.sharper, part.columns) is not None:
         half = half_widths(model, errors, part.columns)[tuple(part.values.T)]
     else:
         half = errors.of(part.columns, part.estimate)

@@ -183,12 +183,13 @@ class Contrasts:
         return min(self.layout.large[place], self.layout.sizes[place] - 1)
 
     def of(self, columns: Sequence[int]) -> tuple[Floats, Floats]:
-        """Return the contrasts of one column or a pair and their precisions; one axis per column, in the order given."""
+        """Return the contrasts of one to three columns and their precisions; one axis per column, in the order given."""
         places = [self.layout.order.index(column) for column in columns]
         ordered = sorted(places)
         blocks = [slice(self.layout.offsets[p], self.layout.offsets[p] + self.layout.sizes[p] - 1) for p in ordered]
         values, precisions = self._block(ordered, blocks, tuple(range(len(ordered))))
-        return (values, precisions) if ordered == places else (values.T, precisions.T)
+        order = [ordered.index(place) for place in places]
+        return values.transpose(order), precisions.transpose(order)
 
     def _block(self, places: Sequence[int], blocks: Sequence[slice], axes: tuple[int, ...]) -> tuple[Floats, Floats]:
         """Return the contrasts of one set of columns and their precisions, one axis per column."""

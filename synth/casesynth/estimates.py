@@ -29,6 +29,7 @@ from casesynth.links import joint, related
 from casesynth.logic import forbidden
 from casesynth.model import LatentClassModel
 from casesynth.report.words import Estimate, people_of
+from casesynth.sharper import of_table
 
 Fact: TypeAlias = tuple[int, int]
 """A column of the domain and the position of one of its values."""
@@ -102,13 +103,14 @@ class Estimates:
         alone = float(self.errors.half_width(lengths.max(keepdims=True), np.array([total]))[0])
         for place, part in enumerate(parts):
             columns = tuple(column for column, _ in part)
-            if any(link.declared and link.column in columns for link in self.model.links):
+            derived = any(link.declared and link.column in columns for link in self.model.links)
+            if derived or of_table(self.errors.sharper, columns) is not None:
                 halves[place] = half_widths(self.model, self.errors, columns)[tuple(value for _, value in part)]
             elif beyond(self.errors.apart, columns):
                 halves[place] = self.errors.of(columns, values[[place]])[0]
                 alone = max(alone, float(self.errors.of(columns, np.array([total]))[0]))
         together = math.sqrt(float((halves**2).sum()))
-        half = max(together, alone)
+        half = together if len(parts) == 1 else max(together, alone)
         return Estimate(value=total, low=max(total - half, 0.0), high=total + half)
 
     def _value(self, facts: Combination) -> float:

@@ -12,7 +12,8 @@ All of it is post-processing; nothing real is read.
    Noise and fitting contribute the same to both mean squares, so their difference is the squared misfit. It grows with the
    root of the estimate; the factor is fitted per length, and its own uncertainty is added. For large
    estimates, which the prior pulls towards independence, it is judged for each size class.
-4. Pairs of columns that stand apart are widened by what they lack themselves (`casesynth.apart`).
+4. Pairs of columns that stand apart are widened by what they lack themselves (`casesynth.apart`). Named tables have their own noisy numbers beside
+   (`casesynth.sharper`).
 """
 
 from __future__ import annotations
@@ -35,10 +36,11 @@ from casesynth.marginals import Clique, Marginal
 from casesynth.measure import Measurement, in_two_stages
 from casesynth.model import FitSettings, LatentClassModel, refit
 from casesynth.near import followed
-from casesynth.plan import ReleasePlan
+from casesynth.plan import ReleasePlan, named_cliques
 from casesynth.progress import Progress, silent
 from casesynth.sample import draw_people
 from casesynth.seeded import generator
+from casesynth.sharper import Sharper, of_table, sharper
 
 QUANTILE = 0.965
 """Of the judged errors. One refit on people who follow the model is a little kinder than the world: with .95, intervals of the harder files held in 94 of
@@ -79,6 +81,8 @@ class ErrorScale:
     """Squared misfit over the root of the estimate, shape (lengths,)."""
     apart: tuple[Apart, ...] = ()
     """Pairs of columns that are further off."""
+    sharper: tuple[Sharper, ...] = ()
+    """Named tables, whose cells may be known better."""
 
     def half_width(self, lengths: NDArray[np.int64], estimates: Floats) -> Floats:
         """Return half of the interval of each estimate, in people; arrays of shape (cells,)."""
@@ -108,7 +112,7 @@ def half_widths(model: LatentClassModel, errors: ErrorScale, columns: Clique) ->
 
     A combination with declared columns is a union of combinations of their sources: its half width is the sum of theirs, as for errors that go
     together, and never less than that of one combination of its size. A part below `SMALLEST` people counts in proportion to its size. Nor is it
-    less than the part of the estimate that is in doubt for the derived value itself (`casesynth.derived`).
+    less than the part of the estimate that is in doubt for the derived value itself (`casesynth.derived`). A named table has at most what its own noisy numbers say.
 
     Args:
         model: the fitted model.
@@ -117,6 +121,9 @@ def half_widths(model: LatentClassModel, errors: ErrorScale, columns: Clique) ->
     """
     estimates = np.maximum(model.marginal(columns), 0.0)
     plain = errors.of(tuple(columns), estimates.ravel()).reshape(estimates.shape)
+    own = of_table(errors.sharper, tuple(columns))
+    if own is not None:
+        plain = np.minimum(plain, own)
     base, declared = unfolded(columns, model.links)
     if not declared:
         return plain
@@ -266,7 +273,8 @@ def judge(
     def of_two(estimates: Floats) -> Floats:
         return scale.half_width(np.full(len(estimates), 2), estimates)
 
-    return replace(scale, apart=found_apart(model, contrasts, known_values(plan.measured), of_two))
+    own = sharper(model, contrasts, named_cliques(plan.measured, plan.named))
+    return replace(scale, apart=found_apart(model, contrasts, known_values(plan.measured), of_two), sharper=own)
 
 
 def _round(

@@ -32,6 +32,7 @@ from casesynth.links import Link, LinkError, checked
 from casesynth.marginals import Clique, axes_of, signed_shape
 from casesynth.measure import Measurement
 from casesynth.model import LatentClassModel
+from casesynth.sharper import read_sharper, stored_sharper
 
 MEASUREMENTS_FORMAT = "casesynth-measurements/4"
 MODEL_FORMAT = "casesynth-model/2"
@@ -238,8 +239,9 @@ def write_model(model: LatentClassModel, errors: ErrorScale, domain: Domain, pat
         for link in model.links
         if link.declared and link.doubt is not None
     }
+    more = links or doubts or errors.apart or errors.sharper
     header = {
-        "format": LINKED_MODEL_FORMAT if links or doubts or errors.apart else MODEL_FORMAT,
+        "format": LINKED_MODEL_FORMAT if more else MODEL_FORMAT,
         "people": model.people,
         "people_sigma": model.people_sigma,
         "weights": model.weights.tolist(),
@@ -251,7 +253,8 @@ def write_model(model: LatentClassModel, errors: ErrorScale, domain: Domain, pat
             "misfit": errors.misfit.tolist(),
         },
     }
-    if links or doubts or errors.apart:
+    if more:
+        header["named"] = stored_sharper(errors.sharper, measured)
         header["apart"] = stored_apart(errors.apart, measured)
         header["doubts"] = doubts
         header["links"] = [
@@ -378,14 +381,18 @@ def _error_scale(header: Mapping[str, Any], measured: Domain, path: Path) -> Err
         raise TableFormatError(
             f"{path.name}: expected sizes in ascending order, half widths above and misfits from zero"
         )
-    apart = read_apart(header.get("apart", []) if header["format"] == LINKED_MODEL_FORMAT else [], measured)
+    more = header if header["format"] == LINKED_MODEL_FORMAT else {}
+    apart, own = read_apart(more.get("apart", []), measured), read_sharper(more.get("named", []), measured)
     if apart is None:
         raise TableFormatError(f"{path.name}: a pair that is apart has two columns of the model and a misfit from zero")
+    if own is None:
+        raise TableFormatError(f"{path.name}: a named table has columns of the model and a half width for each cell")
     return ErrorScale(
         centres=np.array(centres, dtype=np.float64),
         half_widths=np.array(rows, dtype=np.float64),
         misfit=np.array(misfit, dtype=np.float64),
         apart=apart,
+        sharper=own,
     )
 
 

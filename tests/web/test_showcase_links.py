@@ -18,6 +18,7 @@ from casesynth.apart import Apart
 from casesynth.derived import derivations
 from casesynth.domain import Domain, Function
 from casesynth.links import Link
+from casesynth.sharper import Sharper
 from casesynth.showcase.data import scale_facts
 from casesynth.showcase.quantised import CODES, FLOOR, STEP, QuantisedModel
 
@@ -52,7 +53,11 @@ def test_every_shown_combination_has_the_number_of_the_aggregates(
         Apart(columns=(names.index("place"), names.index("work")), misfit=9.0),
         Apart(columns=(names.index("label"), names.index("sex")), misfit=4.0),
     )
-    synthesis = synthesis_of(DOMAIN, model, replace(scale(3), apart=apart))
+    both = (names.index("sex"), names.index("work"))
+    one = Sharper(columns=both, half_widths=random.uniform(5, 60, [DOMAIN.sizes[c] for c in both]))
+    three = (names.index("place"), *both)
+    two = Sharper(columns=three, half_widths=random.uniform(5, 60, [DOMAIN.sizes[c] for c in three]))
+    synthesis = synthesis_of(DOMAIN, model, replace(scale(3), apart=apart, sharper=(one, two)))
     table = aggregate(model, DOMAIN, synthesis.errors)
     synthesis = replace(synthesis, aggregates=table)
     page = open_page(write_showcase(synthesis))
@@ -60,13 +65,14 @@ def test_every_shown_combination_has_the_number_of_the_aggregates(
     family = {names.index(name) for name in ("place", "region", "label")}
     for row in range(len(table.estimate)):
         used = [(int(c), int(v)) for c, v in zip(table.columns[row], table.values[row], strict=True) if c != ABSENT]
-        if family & {column for column, _ in used} and not any(v in DOMAIN.columns[c].missing for c, v in used):
+        columns = {column for column, _ in used}
+        if (family & columns or columns == set(both)) and not any(v in DOMAIN.columns[c].missing for c, v in used):
             rows.append(row)
             asked.append([[names[c], DOMAIN.columns[c].values[v]] for c, v in used])
     found = page.evaluate("asked => asked.map((facts) => window.showcase.people(facts))", asked)
     pairs = {tuple(sorted(name for name, _ in facts)) for facts in asked}
     assert {("place", "region"), ("label", "place"), ("label", "region"), ("label", "place", "region")} <= pairs
-    assert {("place", "work"), ("region", "work"), ("label", "sex")} <= pairs
+    assert {("place", "work"), ("region", "work"), ("label", "sex"), ("sex", "work"), ("place", "sex", "work")} <= pairs
     for row, one in zip(rows, found, strict=True):
         assert one["shown"]
         assert one["estimate"] == pytest.approx(table.estimate[row], rel=1e-3)

@@ -119,6 +119,11 @@ def scale_facts(errors: ErrorScale) -> dict[str, Any]:
         "logWidths": np.log(errors.half_widths).tolist(),
         "misfit": errors.misfit.tolist(),
         **({"apart": [[*pair.columns, pair.misfit] for pair in errors.apart]} if errors.apart else {}),
+        **(
+            {"named": [[list(each.columns), each.half_widths.ravel().tolist()] for each in errors.sharper]}
+            if errors.sharper
+            else {}
+        ),
         "normal": NORMAL,
         "minimum": MINIMUM,
         "lowestEnd": LOWEST_END,

@@ -130,11 +130,20 @@ function widened(half, facts, estimate) {
   return more ? Math.sqrt(half ** 2 + DATA.scale.normal ** 2 * more * Math.sqrt(Math.max(estimate, 0))) : half;
 }
 
+/* The half width that a named table's own noisy numbers say of a combination; no limit where no table is named. */
+function namedHalf(facts) {
+  for (const [columns, halves] of DATA.scale.named || []) {
+    if (columns.length !== facts.length || !columns.every((column) => facts.some((fact) => fact[0] === column))) continue;
+    return halves[columns.reduce((place, column) => place * MODEL.shares[column].length + facts.find((fact) => fact[0] === column)[1], 0)];
+  }
+  return Infinity;
+}
+
 /* Half width of a combination of facts. One with declared columns is a union of combinations of their sources: the sum of the half widths of its
    parts, as for errors that go together, a part of less than ten people in proportion to its size, and never less than for one combination of its
    size, or than the part of the estimate that is in doubt for the declared value itself. */
 function halfOf(facts, estimate) {
-  const plain = widened(halfWidth(facts.length, estimate), facts, estimate);
+  const plain = Math.min(widened(halfWidth(facts.length, estimate), facts, estimate), namedHalf(facts));
   const declared = facts.filter(([column]) => MODEL.links.has(column) && MODEL.links.get(column).declared);
   if (!declared.length) return plain;
   const rest = facts.filter((fact) => !declared.includes(fact));
