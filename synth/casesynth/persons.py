@@ -163,7 +163,7 @@ class PersonTableBuilder:
         del parts
         if not _one_dictionary(encoded):
             encoded = encoded.unify_dictionaries()
-        indices = [np.asarray(chunk.indices, dtype=np.int32) for chunk in encoded.chunks]
+        indices = [np.from_dlpack(chunk.indices).astype(np.int32, copy=False) for chunk in encoded.chunks]
         del encoded
         pa.default_memory_pool().release_unused()
         return np.concatenate([np.zeros(0, dtype=np.int32), *indices])  # no record, no chunk

@@ -131,14 +131,19 @@ def unpack(plaintext: bytes, domain: Domain, *, before_blocks: bool = False) -> 
         raise DamagedChunkError("a chunk does not have the columns of its dataset's schema")
     arrays: list[Any] = batch.columns
     persons, tokens, records = arrays[:3]
-    blocks = np.full(len(records), UNSETTLED, np.int16) if before_blocks else arrays[3].to_numpy()
+    blocks = np.full(len(records), UNSETTLED, np.int16) if before_blocks else _numbers(arrays[3])
     return ChunkRows(
-        persons=persons.to_numpy(),
+        persons=_numbers(persons),
         tokens=tokens,
-        records=records.to_numpy(),
+        records=_numbers(records),
         blocks=blocks,
-        columns=tuple(c.to_numpy() for c in arrays[len(fixed) :]),
+        columns=tuple(_numbers(c) for c in arrays[len(fixed) :]),
     )
+
+
+def _numbers(array: Any) -> Any:
+    """Return an Arrow array without nulls as a view. Its own `to_numpy` would load pandas first, which takes as long as a chunk."""
+    return np.from_dlpack(array)
 
 
 def padded_size(size: int) -> int:

@@ -70,7 +70,9 @@ def people_by_block(
     tables = [table for table, _ in records]
     tokens = pa.chunked_array([table.persons for table in tables] or [empty])
     encoded = pc.dictionary_encode(tokens).unify_dictionaries()
-    persons = np.concatenate([np.zeros(0, np.int64), *(np.asarray(part.indices, np.int64) for part in encoded.chunks)])
+    persons = np.concatenate(
+        [np.zeros(0, np.int64), *(np.from_dlpack(part.indices).astype(np.int64) for part in encoded.chunks)]
+    )
     said = np.concatenate([np.zeros(0, np.int8), *(table.permitted for table in tables if table.permitted is not None)])
     places = np.concatenate([np.zeros(0, np.int16), *(found for _, found in records)])
     people = int(persons.max()) + 1 if len(persons) else 0

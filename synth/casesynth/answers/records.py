@@ -55,7 +55,7 @@ class RecordTableBuilder:
             empty = tuple(narrow(np.zeros(0, np.uint8), size) for size in self._domain.sizes)
             return RecordTable(columns=empty, at_most=self._at_most)
         tokens = pc.dictionary_encode(pa.chunked_array(self._persons)).unify_dictionaries()
-        persons = np.concatenate([np.asarray(chunk.indices, np.int64) for chunk in tokens.chunks])
+        persons = np.concatenate([np.from_dlpack(chunk.indices).astype(np.int64) for chunk in tokens.chunks])
         said, order = np.concatenate(self._permitted), np.concatenate(self._order)
         refused = np.zeros(int(persons.max(initial=-1)) + 1, bool)
         refused[persons[said == -1]] = True
