@@ -36,7 +36,7 @@ class AnswerKey:
     plan_sha256: str
     """Of the canonical plan of the question, without its accuracy."""
     snapshot: str
-    """Canonical text of the datasets and versions that are read; printable ASCII, at most 200 characters."""
+    """Name of what is read: vault, datasets, terms and day, not versions; printable ASCII, at most 200 characters."""
     mechanism: str
     """Name and version of the mechanism."""
     noise_scale: int
