@@ -12,6 +12,7 @@ import threading
 import time
 from types import FrameType
 
+from casehaven.core.errors import DatabaseVersionError
 from casehaven.core.logs import log_line
 from casehaven.core.service_store import ServiceStore
 from casehaven.serving.errors import UnfinishedFolderError
@@ -69,7 +70,7 @@ def _store(folder: ServiceFolder) -> ServiceStore:
     while True:
         try:
             return folder.open_store()
-        except UnfinishedFolderError:
+        except (UnfinishedFolderError, DatabaseVersionError):  # it is being made at this moment
             if time.monotonic() > until:
                 raise
             time.sleep(0.2)

@@ -256,7 +256,7 @@ def only_worker(folder: Path) -> Iterator[None]:
     Raises:
         WorkerRunsError: there is one.
     """
-    descriptor = os.open(folder / "worker.lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    descriptor = os.open(folder / "worker.lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o660)  # the api looks at it
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

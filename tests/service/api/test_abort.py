@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from tests.service.conftest import Postgres
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.audit)])
 def own(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[House]:
     """A service of this test's own."""
     if request.param == "sqlite":
