@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
+import shutil
 import subprocess
 import sys
 import time
@@ -13,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from click.testing import CliRunner, Result
-from sqlalchemy import func, select, update
+from sqlalchemy import delete, func, select, update
 
 from casehaven.cli import main
 from casehaven.client import (
@@ -25,11 +27,16 @@ from casehaven.client import (
     NotThereError,
     Patience,
     SignInNeededError,
+    UnexpectedAnswerError,
     UnreachableError,
     new_key,
 )
+from casehaven.core.release_rows import add_release, set_state
 from casehaven.core.service_tables import job, upload
+from casehaven.core.service_tables import release as release_table
 from casehaven.signin.models import token as token_table
+from casesynth.manifest import sign_manifest, write_manifest
+from casesynth.signing import SigningKey, TrustStore
 
 if TYPE_CHECKING:
     from tests.service.api.conftest import Caller, House
@@ -123,7 +130,7 @@ def test_refusals_come_as_their_family_with_code_and_advice(researcher: Client) 
     with pytest.raises(BudgetRefusedError) as spent:
         researcher.queries.ask("north/cases", by=["gender"], within=2)
     assert spent.value.code in ("allowance-exhausted", "budget-exhausted")
-    with pytest.raises(NotAllowedError):
+    with pytest.raises((NotAllowedError, NotThereError)):
         researcher.datasets.create("lab/mine", schema="ctdc-global", people_cap=100)
 
 
@@ -276,6 +283,58 @@ def test_a_file_is_proposed_looked_at_and_taken_in_once(steward: Client, tmp_pat
     )
     with pytest.raises(NotThereError):
         steward.people.consent("north/cases", "few-person-9", purpose="care", given=False, reason="none")
+
+
+# --- a bundle ---
+
+
+@pytest.fixture
+def published(house: House) -> Iterator[tuple[str, SigningKey]]:
+    """A small signed bundle in the registry; taken out again."""
+    release_id, key = secrets.token_hex(16), SigningKey.create()
+    folder = house.running.store.releases / release_id
+    folder.mkdir()
+    (folder / "records.csv").write_bytes(b"gender\nWoman\n" * 50_000)
+    (folder / "report.html").write_text("<p>a report</p>", encoding="utf-8")
+    write_manifest(folder, {"title": "Made up"})
+    sign_manifest(folder, key)
+    said = {
+        "organisation": "north",
+        "title": "Made up",
+        "fingerprint": key.public_key.fingerprint,
+        "files": sorted(path.name for path in folder.iterdir()),
+    }
+    with house.running.store.writing() as connection:
+        add_release(connection, release_id, "north", said, now=int(time.time()))
+        set_state(connection, release_id, "published")
+    yield release_id, key
+    with house.running.store.writing() as connection:
+        connection.execute(delete(release_table).where(release_table.c.release_id == release_id))
+    shutil.rmtree(folder)
+
+
+def test_a_published_bundle_is_listed_fetched_and_verified_and_a_changed_one_leaves_nothing(
+    house: House, researcher: Client, published: tuple[str, SigningKey], run: Callable[..., Result], tmp_path: Path
+) -> None:
+    release_id, key = published
+    listed = {found.id: found for found in researcher.releases.list()}
+    assert (listed[release_id].title, listed[release_id].state) == ("Made up", "published")
+    trust = TrustStore().add("north", key.public_key)
+    found = researcher.releases.download(release_id, tmp_path / "bundle", trust=trust)
+    assert researcher.releases.verify(found.folder, trust).trusted
+    assert (found.folder / "records.csv").stat().st_size == 650_000
+    unknown = run("releases", "download", release_id, "--out", str(tmp_path / "two"))
+    assert (unknown.exit_code, key.public_key.fingerprint in unknown.stderr) == (2, True), unknown.output
+    kept = run("releases", "download", release_id, "--out", str(tmp_path / "two"), "--any-signer")
+    assert kept.exit_code == 0, kept.output
+    assert release_id in run("releases", "list").stdout
+    with (house.running.store.releases / release_id / "records.csv").open("r+b") as file:
+        file.write(b"x")
+    with pytest.raises(UnexpectedAnswerError, match=r"records\.csv is not as it was signed"):
+        researcher.releases.download(release_id, tmp_path / "three", trust=trust)
+    with pytest.raises(NotThereError):
+        researcher.releases.download("0" * 32, tmp_path / "three", trust=trust)
+    assert sorted(path.name for path in tmp_path.iterdir() if path.name != "token") == ["bundle", "two"]
 
 
 # --- the command line ---

@@ -215,6 +215,16 @@ def test_what_is_no_problem_is_still_a_refusal_and_its_words_are_not_shown() -> 
     assert refused.value.code == "unknown"
 
 
+def test_words_of_a_problem_are_one_line_and_its_code_is_a_name() -> None:
+    client, _, _ = client_of(problem(404, "a\x1b[2Jb", detail="x\r\n\x9by" + "z" * 5_000), attempts=1)
+    with pytest.raises(NotThereError) as refused:
+        client.datasets.list()
+    assert refused.value.code == "unknown"
+    assert refused.value.title == "title of a\ufffd[2Jb"
+    assert str(refused.value).startswith("x\ufffd\ufffd\ufffdyzz")
+    assert len(str(refused.value)) == 1_000
+
+
 # --- what is believed of an answer ---
 
 
@@ -225,7 +235,7 @@ def deep(levels: int) -> bytes:
 @pytest.mark.parametrize(
     "answer",
     [
-        httpx.Response(200, content=b"x" * (JSON_MOST + 1)),
+        httpx.Response(200, content=b'{"items": [], "next": null}' + b" " * JSON_MOST),
         httpx.Response(200, content=b"<html>"),
         httpx.Response(200, content=b"[]"),
         httpx.Response(200, content=b'{"items": [], "items": [], "next": null}'),
