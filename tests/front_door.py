@@ -125,6 +125,7 @@ class Served:
     def __enter__(self) -> Self:
         self._thread.start()
         while not self._server.started:
+            assert self._thread.is_alive(), "the server did not start"
             time.sleep(0.01)
         return self
 

@@ -219,6 +219,15 @@ def test_the_founding_roles_can_give_every_role_of_their_kind() -> None:
         assert all(may_give(founder, kind, "north", role) for role in RIGHTS[kind])
 
 
+def test_whoever_could_grant_roles_everywhere_would_give_only_what_they_hold_everywhere() -> None:
+    """No role has such a right; the rule holds all the same."""
+    everywhere = Right(operation=Operation.ROLE_GRANT, reach=Reach.DEPLOYMENT)
+    giver = principal(*rights_of(Kind.NGO, frozenset(RIGHTS[Kind.NGO])), everywhere, organisation="office")
+    for role in set(RIGHTS[Kind.NGO]):
+        assert may_give(giver, Kind.NGO, "office", role)
+        assert not may_give(giver, Kind.NGO, "north", role), role
+
+
 def test_nobody_gives_a_role_in_another_organisation() -> None:
     for kind, other in itertools.product(Kind, Kind):
         giver = _holder(kind, *RIGHTS[kind])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -9,7 +10,7 @@ from sqlalchemy import select
 from tests.front_door import ADDRESS
 
 from casehaven.core.service_tables import job
-from casehaven.organisations import members
+from casehaven.organisations import events, members
 from casehaven.organisations.access import Operation
 from casehaven.organisations.errors import (
     ForbiddenError,
@@ -238,6 +239,21 @@ def test_two_people_let_a_third_back_in_and_everything_old_is_gone(either_door: 
         "recovery.approved",
         "recovery.used",
     ]
+
+
+def test_every_event_has_the_form_that_the_audit_log_takes_and_no_secret(door: FrontDoor) -> None:
+    ana, ben, cleo = _three(door)
+    door.give_password(cleo)
+    halves = (_approve(door, ana), _approve(door, ben))
+    recovery.recover(door.site, "cleo", halves, address=ADDRESS)
+    with door.site.reading() as connection:
+        found = events.events_after(connection, 0)
+    assert [event.id for event in found] == [*range(1, len(found) + 1)]
+    for event in found:
+        for word in (event.action, event.object_kind):
+            assert re.fullmatch(r"[a-z][a-z0-9_.-]{0,59}", word)
+        for text in (event.actor, event.object_id):
+            assert re.fullmatch(r"[a-z0-9._:/-]{0,130}", text)
 
 
 def test_halves_work_in_either_order_and_once(door: FrontDoor) -> None:
