@@ -24,12 +24,13 @@ from typing import Final
 
 from casehaven.core import jobs
 from casehaven.core.errors import DatabaseError
-from casehaven.core.job_kinds import Lane
+from casehaven.core.idempotency import forget_keys
+from casehaven.core.job_kinds import KEPT_SECONDS, Lane
 from casehaven.core.job_seals import seal_result
 from casehaven.core.logs import log_line
 from casehaven.core.problems import problem_of
 from casehaven.core.service_store import ServiceStore
-from casehaven.core.upload_files import destroy_expired
+from casehaven.core.upload_files import destroy_expired, forget_uploads
 from casehaven.ledger import Ledger
 from casehaven.queries.held import HeldPeople
 from casehaven.vault.rootkeys import RootKey
@@ -90,7 +91,8 @@ class Worker:
                 jobs.release_leases(connection, now=self._now())
             publish_vault(self.store, bench.vault, self._now())
             publish_signer(self.store, SigningKey.load(self.settings.signing_key).public_key, self._now())
-            lanes: tuple[Lane, ...] = (*LANES, *("questions",) * (QUESTIONS_AT_ONCE - 1))
+            more: list[Lane] = ["questions"] * (QUESTIONS_AT_ONCE - 1)
+            lanes: tuple[Lane, ...] = (*LANES, *more)
             threads = [self._thread(lane, partial(self._lane, lane)) for lane in lanes]
             threads += [self._thread("beats", self._beats), self._thread("look", self._look)]
             for thread in threads:
@@ -240,6 +242,9 @@ class Worker:
                         jobs.settle(connection, now=self._now())
                 if seconds % _DESTROY_EVERY == 0:
                     destroy_expired(self.store, now=self._now())
+                    with self.store.writing() as connection:
+                        forget_keys(connection, before=self._now() - KEPT_SECONDS)
+                        forget_uploads(connection, before=self._now() - KEPT_SECONDS)
             except DatabaseError as error:
                 log_line("worker.store", kind=type(error).__name__)
             seconds += 1

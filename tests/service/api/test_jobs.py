@@ -140,6 +140,15 @@ def test_a_worker_that_lost_its_lease_cannot_end_the_job_of_another(store: Servi
     assert seen(store, job_id, 300).result == {"from": "fast"}
 
 
+def test_an_attempt_that_lost_its_lease_cannot_end_the_next_one_of_the_same_worker(store: ServiceStore) -> None:
+    add(store)
+    first, second = take(store), take(store, now=200)
+    assert first is not None and second is not None
+    with store.writing() as connection:
+        assert not jobs.finish(connection, first, worker="w", now=201, result={})
+        assert jobs.finish(connection, second, worker="w", now=201, result={})
+
+
 def test_nothing_of_an_end_is_seen_before_its_tick(store: ServiceStore) -> None:
     for number, ends in enumerate(("done", "failed")):
         job_id = add(store, "question.ask")

@@ -94,7 +94,7 @@ def test_a_private_result_is_read_once_by_the_session_that_asked(house: House) -
 
 def _states(house: House, place: str) -> str:
     listed = house.north.get("/v1/jobs", wait=0).json()["items"]
-    return next(job["state"] for job in listed if place.endswith(job["id"]))
+    return str(next(job["state"] for job in listed if place.endswith(job["id"])))
 
 
 @pytest.mark.parametrize(
