@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from tests.round_table import BY_GENDER, EVERYTHING, RoundTable, laid_table
 
-from casehaven.agreements import models
+from casehaven.agreements import models, service
 from casehaven.agreements.document import parse_agreement
 from casehaven.agreements.errors import (
     AgreementChangedError,
@@ -116,6 +116,8 @@ def test_one_document_is_signed_and_another_one_is_put_in_its_place(table: Round
     table.execute("UPDATE agreement_document SET document = :text", text=wider)
     with pytest.raises(AgreementNeededError):
         table.ask(document)
+    with table.door.store.reading() as connection, pytest.raises(NotFoundError):
+        service.agreement_of(connection, document.agreement)  # nobody is shown it as what was signed
     second = canonical_json({**document.written(), "budget_nano_rho": 10**15, "number": 2})
     new = parse_agreement(second).digest
     table.execute(

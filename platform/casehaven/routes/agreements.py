@@ -7,7 +7,8 @@
 from __future__ import annotations
 
 import base64
-from typing import Annotated, Any
+import re
+from typing import Annotated, Any, Literal
 
 from fastapi import Path, Request
 from fastapi.concurrency import run_in_threadpool
@@ -16,7 +17,7 @@ from pydantic import Field
 from sqlalchemy import Connection
 
 from casehaven.agreements import service, uses
-from casehaven.agreements.document import AgreementDocument
+from casehaven.agreements.document import DATASETS_MOST, AgreementDocument
 from casehaven.agreements.errors import AgreementDocumentError
 from casehaven.agreements.signing import signing_challenge
 from casehaven.core.pages import LIMIT, page, parse_cursor
@@ -33,8 +34,11 @@ from caseschemas import CaseSchema, parse_schema
 router = GuardedRouter(tags=["agreements"])
 
 AgreementId = Annotated[str, Path(pattern=r"^[0-9a-f]{32}$")]
+Base64 = Annotated[str, Field(pattern=r"^[A-Za-z0-9_=-]{1,4000}$")]
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 _ONE = "/v1/agreements/{agreement}"
+_SHA256 = re.compile("[0-9a-f]{64}")
+_DATASET = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}/[a-z0-9][a-z0-9._-]{0,63}")
 
 
 class Proposal(Body):
@@ -43,12 +47,30 @@ class Proposal(Body):
     terms: dict[str, Any]
 
 
+class AssertionResponse(Body):
+    """What a passkey said."""
+
+    client_data: Annotated[Base64, Field(alias="clientDataJSON")]
+    authenticator_data: Annotated[Base64, Field(alias="authenticatorData")]
+    signature: Base64
+    user_handle: Annotated[Base64 | None, Field(alias="userHandle")] = None
+
+
+class Assertion(Body):
+    """A passkey's assertion, as browsers write it; nothing else of it is sent."""
+
+    id: Base64
+    raw_id: Annotated[Base64, Field(alias="rawId")]
+    type: Literal["public-key"]
+    response: AssertionResponse
+
+
 class Signing(Body):
     """What a steward signs."""
 
     digest: Digest
     """Of the document that was read."""
-    assertion: dict[str, Any] | None = None
+    assertion: Assertion | None = None
     """Of the steward's passkey over the challenge; none where the steward has no passkey."""
 
 
@@ -124,7 +146,7 @@ async def sign(request: Request, agreement: AgreementId, body: Signing, here: He
         request={
             "agreement": agreement,
             "digest": body.digest,
-            "assertion": body.assertion,
+            "assertion": None if body.assertion is None else body.assertion.model_dump(by_alias=True),
             "origin": here.settings.origin,
             "session": who.session_id,
         },
@@ -180,8 +202,12 @@ def _public_facts(connection: Connection, terms: dict[str, Any]) -> tuple[CaseSc
     """Return the schema and the people caps of the datasets that terms name, as the worker published them; one that is missing is refused as one with another schema."""
     fault = AgreementDocumentError("/contributions: a dataset is not there, or has another schema")
     try:
-        names = [str(each["dataset"]) for each in terms["contributions"]][:100]
+        names = [str(each["dataset"]) for each in terms["contributions"]][:DATASETS_MOST]
+        if not all(_DATASET.fullmatch(name) for name in names):
+            raise fault
         datasets = {name: published(connection, "dataset", name) for name in names}
+        if not _SHA256.fullmatch(str(terms["schema_sha256"])):
+            raise fault
         schema = parse_schema(published(connection, "schema", str(terms["schema_sha256"])))
     except (NotFoundError, KeyError, TypeError):
         raise fault from None

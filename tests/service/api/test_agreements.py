@@ -7,9 +7,14 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import pytest
+from sqlalchemy import insert
+from tests.front_door import SoftPasskey, b64
+from webauthn.helpers import encode_cbor
 
 from casehaven.core.projection import published
+from casehaven.organisations import members
 from casehaven.organisations.roles import Kind, Role
+from casehaven.signin.models import passkey
 
 if TYPE_CHECKING:
     from tests.service.api.conftest import Caller, House
@@ -124,3 +129,29 @@ def test_terms_that_do_not_fit_are_refused_by_their_place(house: House, terms: d
     ):
         refused = north.post("/v1/agreements", {"terms": wrong})
         assert (refused.status_code, refused.json()["code"]) == (422, "agreement-document"), refused.text
+
+
+def test_a_steward_with_a_passkey_signs_with_it_over_the_digest_and_with_nothing_less(
+    house: House, terms: dict[str, Any]
+) -> None:
+    device = SoftPasskey(origin=house.running.origin)
+    steward = house.running.member("north", "nadia", Role.STEWARD)
+    numbers = device.key.public_key().public_numbers()
+    public = encode_cbor({1: 2, 3: -7, -1: 1, -2: numbers.x.to_bytes(32, "big"), -3: numbers.y.to_bytes(32, "big")})
+    with house.running.store.writing() as connection:
+        member = members.member_named(connection, "nadia").id
+        row = {"id": "f" * 32, "member": member, "sign_count": 0, "name": "soft", "made_at": 1}
+        connection.execute(insert(passkey).values(credential=device.credential, public_key=public, **row))
+    made = steward.post("/v1/agreements", {"terms": terms}).json()
+    place, digest = f"/v1/agreements/{made['document']['agreement']}", made["digest"]
+    assert steward.post(f"{place}/signatures", {"digest": digest}).json()["code"] == "agreement-signature"
+    options = steward.get(f"{place}/challenge").json()
+    signed = device.sign(options)
+    signed.pop("clientExtensionResults")
+    other = device.sign({"challenge": b64(bytes(32))})
+    other.pop("clientExtensionResults")
+    wrong = steward.post(f"{place}/signatures", {"digest": digest, "assertion": other})
+    assert wrong.json()["code"] == "agreement-signature"
+    steward.done(f"{place}/signatures", {"digest": digest, "assertion": signed})
+    (signature,) = steward.get(place).json()["documents"][0]["signatures"]
+    assert (signature["handle"], signature["method"]) == ("nadia", "passkey")
