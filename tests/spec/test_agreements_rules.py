@@ -379,23 +379,23 @@ def test_each_contributor_sees_what_its_data_was_used_for_and_no_other_dataset(t
         assert uses.uses_of(connection, "east") == uses.uses_of(connection, "lab") == []
 
 
-def test_a_charge_is_a_use_whatever_became_of_the_attempt(table: RoundTable) -> None:
+def test_a_charge_is_a_use_even_where_the_attempt_was_cut_short_before_it_was_written_down(table: RoundTable) -> None:
     document = table.agree()
     work = table.job("question.ask", table.asker, {"agreement": document.agreement, "question": BY_GENDER})
     found = permission(work, "pooled_statistics", Operation.QUESTION_ASK)
     found.pool([""])
-    loss = PrivacyLoss(nano_rho=ASK)
     with pytest.raises(NotAgreedError), found.using("{}"):
-        with found.permit(loss):
-            table.bench.ledger.charge(
-                key=IdempotencyKey(text=found.key),
-                body={},
-                datasets=[dataset.id for dataset in found.counted],
-                blocks=[""],
-                loss=loss,
-                purpose="question",
-                analyst=payer(document),
-            )
+        table.bench.ledger.charge(
+            key=IdempotencyKey(text=found.key),
+            body={},
+            datasets=[dataset.id for dataset in found.counted],
+            blocks=[""],
+            loss=PrivacyLoss(nano_rho=ASK),
+            purpose="question",
+            analyst=payer(document),
+        )
+        with table.door.store.reading() as connection:
+            assert [use["state"] for _, use in uses.uses_of(connection, "north")] == ["begun"]
         raise NotAgreedError("after the charge")
     with table.door.store.reading() as connection:
         assert [use["nano_rho"] for _, use in uses.uses_of(connection, "north")] == [ASK]

@@ -1,0 +1,71 @@
+"""A release under an agreement: every contributor is charged, none is named, and a revocation before the decision hides it for good."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from tests.round_table import CAP, EVERYTHING, RoundTable, laid_table
+
+from casehaven.agreements import uses
+from casehaven.agreements.errors import AgreementNeededError
+from casehaven.core.release_rows import release_of
+from casehaven.organisations.errors import NotFoundError
+from casehaven.worker import releases
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> tuple[RoundTable, str, str]:
+    """A table at which a release was drawn: the table, the agreement and the release."""
+    base = tmp_path_factory.getbasetemp()
+    table = laid_table(base).again(tmp_path_factory.mktemp("drawn") / "table")
+    document = table.agree(
+        purposes=["synthetic_release"],
+        askers={"organisations": ["north"], "members": []},
+        people_cap=2 * CAP,
+        contributions=[
+            {"dataset": f"{name}/cases", "fields": dict.fromkeys(EVERYTHING, "as_is")} for name in ("north", "south")
+        ],
+    )
+    request = {"agreement": document.agreement, "epsilon": 4.0}
+    made = releases.run(table.job("release.run", table.stewards["north"], request, organisation="north"))
+    return table, document.agreement, str(made.result["release"])
+
+
+def test_every_contributor_is_charged_and_sees_the_use(drawn: tuple[RoundTable, str, str]) -> None:
+    table, agreement, release = drawn
+    assert table.spent("north/cases") == table.spent("south/cases") > 0
+    for name in ("north", "south"):
+        with table.door.store.reading() as connection:
+            ((_, use),) = uses.uses_of(connection, name)
+        assert (use["agreement"], use["what"], use["purpose"]) == (agreement, release, "synthetic_release")
+        assert (use["nano_rho"], use["state"]) == (table.spent(f"{name}/cases"), "charged")
+
+
+def test_no_contributor_is_named_in_the_registry_or_in_the_bundle(drawn: tuple[RoundTable, str, str]) -> None:
+    table, _, release = drawn
+    with table.door.store.reading() as connection:
+        found = release_of(connection, release, reader="north")
+    assert found["state"] == "drawn" and found["left_out"] == 0
+    written = {path.name: path.read_bytes() for path in (table.door.store.releases / release).iterdir()}
+    written["registry"] = json.dumps(found).encode()
+    for name, content in written.items():
+        for word in (b"north", b"south", b"nora", b"sami"):
+            assert word not in content.lower(), name
+    manifest = json.loads(written["manifest.json"])
+    assert "max_tokens_per_person" in json.dumps(manifest)
+
+
+def test_revoked_before_the_decision_it_is_hidden_and_published_no_more(
+    drawn: tuple[RoundTable, str, str], tmp_path: Path
+) -> None:
+    table, agreement, release = drawn
+    again = table.again(tmp_path / "table")
+    decide = {"release": release, "decision": "publish"}
+    work = again.job("release.decide", again.stewards["north"], decide, organisation="north")
+    again.revoke(agreement, "south")
+    with pytest.raises((AgreementNeededError, NotFoundError)):
+        releases.decide(work)
+    with again.door.store.reading() as connection, pytest.raises(NotFoundError):
+        release_of(connection, release, reader="north")
