@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import TYPE_CHECKING
 
 import pytest
@@ -185,3 +186,53 @@ def test_one_dataset_of_another_ledger_refuses_all_of_them_and_binds_none(
     assert set(_bound(vault)) == {"north/cases"}
     bind_ledger(vault, both[:1], fresh.id, fresh.unknown)  # a dataset of its own may have its own
     assert set(_bound(vault)) == {"north/cases", "north/later"}
+
+
+LEDGER_FILES = ("first.sqlite", "first.sqlite.anchor")
+
+
+def test_an_earlier_copy_with_its_own_anchor_is_refused_and_not_charged(released: SafeHouse) -> None:
+    """A restore of the folder that holds ledger and anchor: the ledger cannot notice it, the vault does, in this process and in a new one."""
+    for name in LEDGER_FILES:
+        shutil.copy(released.folder / name, released.folder / f"old-{name}")
+    vault = released.open()
+    _release(released, _ledger(released, "first"), "two", vault)
+    later = {name: (released.folder / name).read_bytes() for name in LEDGER_FILES}
+    for name in LEDGER_FILES:
+        shutil.copy(released.folder / f"old-{name}", released.folder / name)
+    copy = _ledger(released, "first")
+    spent = _spent(copy)
+    for opened in (vault, released.open()):
+        with pytest.raises(OtherLedgerError, match="newer than this copy"):
+            _release(released, copy, "three", opened)
+    assert _spent(copy) == spent
+    assert not (released.folder / "three").exists()
+    for name, content in later.items():
+        (released.folder / name).write_bytes(content)
+    _release(released, _ledger(released, "first"), "three", vault)
+
+
+def test_a_copy_that_was_resumed_from_the_later_anchor_goes_on_and_an_earlier_one_of_it_does_not(
+    released: SafeHouse,
+) -> None:
+    shutil.copy(released.folder / "first.sqlite", released.folder / "old.sqlite")
+    vault, first = released.open(), _ledger(released, "first")
+    _release(released, first, "two", vault)
+    spent = _spent(first)
+    shutil.copy(released.folder / "old.sqlite", released.folder / "first.sqlite")
+    resumed = _ledger(released, "first")
+    assert resumed.resume()
+    assert _spent(resumed) >= spent
+    _release(released, resumed, "three", vault)
+    assert _spent(resumed) > spent
+
+
+def test_only_what_was_opened_before_a_resumption_may_be_forgotten(released: SafeHouse) -> None:
+    shutil.copy(released.folder / "first.sqlite", released.folder / "old.sqlite")
+    _release(released, _ledger(released, "first"), "two")
+    shutil.copy(released.folder / "old.sqlite", released.folder / "first.sqlite")
+    ledger = _ledger(released, "first")
+    assert ledger.unknown({"0" * 32: "2020-01-01T00:00:00Z"}) == {"0" * 32}
+    ledger.resume()
+    assert ledger.unknown({"0" * 32: "2020-01-01T00:00:00Z"}) == frozenset()
+    assert ledger.unknown({"0" * 32: "2999-01-01T00:00:00Z"}) == {"0" * 32}

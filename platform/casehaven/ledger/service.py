@@ -14,7 +14,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from sqlalchemy import Connection, insert, select
@@ -497,10 +497,10 @@ class Ledger(KeptLedger):
             anchor.raise_state(stored_state(connection))
             return mark
 
-    def unknown(self, charges: Collection[str]) -> frozenset[str]:
-        """Return those of some ids of receipts that this ledger never issued."""
+    def unknown(self, opened: Mapping[str, str]) -> frozenset[str]:
+        """Return those of some ids of receipts, each with when something was opened under it, that this ledger neither issued nor counts since it was resumed."""
         with self._store.transaction(writes=False) as connection:
-            return unbounded.unknown(connection, charges)
+            return unbounded.unknown(connection, opened)
 
     def pooled_with(self, dataset: str) -> tuple[str, ...]:
         """Return the datasets of other organisations that were ever charged together with this one."""

@@ -8,7 +8,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, func, insert, select
@@ -108,11 +108,21 @@ def write_mark(connection: Connection, dataset: str, request_sha256: str, today:
     return UnboundedMark(dataset=dataset, since=unbounded_since(connection)[dataset], request_sha256=request_sha256)
 
 
-def unknown(connection: Connection, ids: Collection[str]) -> frozenset[str]:
-    """Return those of some ids of receipts, of charges and of marks, that this ledger never issued."""
+def unknown(connection: Connection, opened: Mapping[str, str]) -> frozenset[str]:
+    """Return those of some ids of receipts, of charges and of marks, that this ledger neither issued nor counts since it was resumed.
+
+    Args:
+        connection: to the ledger.
+        opened: ids, each with when something was last opened under it: UTC, ISO 8601, to the second. What was opened before the last resumption may be
+            forgotten: it was spent below the ceilings, which count as spent.
+    """
     marks = connection.scalars(select(models.unbounded.c.request_sha256))
     charges = connection.scalars(select(models.charge.c.charge_id))
-    return frozenset(ids) - frozenset(charges) - frozenset(_receipt_id(digest) for digest in marks)
+    missing = frozenset(opened) - frozenset(charges) - frozenset(_receipt_id(digest) for digest in marks)
+    if not missing:
+        return missing
+    resumed = connection.scalar(select(func.max(models.resume.c.resumed_at)))
+    return frozenset(each for each in missing if resumed is None or opened[each] > resumed)
 
 
 def pooled_with(connection: Connection, dataset: str) -> tuple[str, ...]:

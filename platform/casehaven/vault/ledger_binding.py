@@ -2,13 +2,15 @@
 
 1. Before the first charge to a dataset the vault notes the ledger's id: in the audit log, then in the anchor, both on disk before the charge. It never changes.
 2. Another ledger is refused from then on, before it is charged: one that was made anew, also under the old one's name; a restore of the vault does not undo it.
-3. A dataset that was opened under charges before this was noted is bound only to a ledger that issued all of them.
-4. There is no call that takes it back. A ledger that was lost is brought back with its own anchor.
+3. At every charge the ledger must know every charge under which the dataset was opened. An earlier copy of the ledger does not, even where its anchor was put
+   back with it, and is refused; so is another ledger for a dataset that was opened before this was noted.
+4. A ledger that was resumed from its anchor counts its ceilings as spent, and with them what it forgot: of what was opened before its last resumption nothing is asked.
+5. There is no call that takes it back. A ledger that was lost is brought back with its own anchor.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from casehaven.vault.anchor_state import LEDGER, ledgers_of
 from casehaven.vault.datasets import Dataset
@@ -16,12 +18,12 @@ from casehaven.vault.errors import OtherLedgerError
 from casehaven.vault.store import Vault
 from casehaven.vault.unbounded import charges_of
 
-Unknown = Callable[[Collection[str]], frozenset[str]]
-"""Returns those of some ids of charges that a ledger never issued."""
+Unknown = Callable[[Mapping[str, str]], frozenset[str]]
+"""Returns those of some ids of charges, each with when a dataset was opened under it, that a ledger neither issued nor counts since a later resumption."""
 
 
 def bind_ledger(vault: Vault, datasets: Sequence[Dataset], ledger_id: str, unknown: Unknown) -> None:
-    """Return when each dataset's accounts are known to be in this ledger; the first call of a dataset notes it (rule 1).
+    """Return when each dataset's accounts are known to be in this ledger, and all of them; the first call of a dataset notes it (rule 1).
 
     Args:
         vault: where the datasets are.
@@ -30,17 +32,18 @@ def bind_ledger(vault: Vault, datasets: Sequence[Dataset], ledger_id: str, unkno
         unknown: of that ledger (`Ledger.unknown`).
 
     Raises:
-        OtherLedgerError: a dataset's accounts are in another ledger; nothing was noted or charged.
+        OtherLedgerError: a dataset's accounts are in another ledger, or this copy misses a charge of it; nothing was noted or charged.
         RolledBackError: the vault is not the one that the anchor knows.
         AnchorMissingError: the anchor's storage is not there; nothing may be charged.
     """
     with vault.database.transaction(writes=False) as connection:
         known = vault.anchor.check(connection).ledgers
     new = _not_bound(datasets, known, ledger_id)
-    for dataset in new:
+    for dataset in datasets:
         if unknown(charges_of(vault, dataset)):  # rule 3
             raise OtherLedgerError(
-                f"{dataset.id} was opened before under a ledger that is not this one, or is newer than this copy"
+                f"{dataset.id} was opened before under a ledger that is not this one, or is newer than this copy; "
+                "put back the latest copy, or resume this one from the latest anchor"
             )
     if not new:
         return

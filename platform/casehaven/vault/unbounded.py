@@ -3,13 +3,16 @@
 1. A mark is the dataset's name in the anchor and an entry of the audit log. Both are on disk before a record is opened, and nothing takes them back:
    not another ledger, an earlier copy of the ledger, nor a restore from a backup made before.
 2. Nothing is released from a marked dataset, whatever the ledger says that a release was given.
-3. The log also says under which charges a dataset was opened, so a ledger that is not the dataset's own is told by the charges that it does not hold.
+3. The log also says under which charges a dataset was opened, so a ledger that is not the dataset's own, or an earlier copy of it, is told by the charges
+   that it does not hold. It is asked at every charge: an open vault remembers what it read, and reads only what came since.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from types import MappingProxyType
+from weakref import WeakKeyDictionary
 
 from sqlalchemy import select
 
@@ -75,13 +78,25 @@ def refuse_marked(vault: Vault, datasets: Sequence[Dataset]) -> None:
             )
 
 
-def charges_of(vault: Vault, dataset: Dataset) -> frozenset[str]:
-    """Return the ids of the charges under which a dataset was opened, as the audit log has them (rule 3).
+_READ: WeakKeyDictionary[Vault, dict[str, tuple[int, Mapping[str, str]]]] = WeakKeyDictionary()
+"""By open vault and dataset: the last position that was read, and the charges until there. Entries of the log never change."""
+
+
+def charges_of(vault: Vault, dataset: Dataset) -> Mapping[str, str]:
+    """Return the ids of the charges under which a dataset was opened, as the audit log has them, each with when it was last (rule 3).
 
     Raises:
         BrokenReasonError: an entry does not open, so nobody can say.
     """
-    this = (audit.c.action == OPENED, audit.c.object_id == dataset.id)
+    read = _READ.setdefault(vault, {})
+    last, known = read.get(dataset.id, (-1, MappingProxyType({})))
+    this = (audit.c.action == OPENED, audit.c.object_id == dataset.id, audit.c.position > last)
+    opened = dict(known)
     with vault.database.transaction(writes=False) as connection:
-        reasons = [vault.audit.reason(entry) or "" for entry in read_entries(connection, select(audit).where(*this))]
-    return frozenset(reason.partition(_CHARGE)[2] for reason in reasons if _CHARGE in reason)
+        for entry in read_entries(connection, select(audit).where(*this).order_by(audit.c.position)):
+            _, found, charge = (vault.audit.reason(entry) or "").partition(_CHARGE)
+            last = entry.position
+            if found:
+                opened[charge] = entry.at
+    read[dataset.id] = last, MappingProxyType(opened)  # two threads that read at once store the same
+    return read[dataset.id][1]
