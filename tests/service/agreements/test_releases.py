@@ -69,3 +69,19 @@ def test_revoked_before_the_decision_it_is_hidden_and_published_no_more(
         releases.decide(work)
     with again.door.store.reading() as connection, pytest.raises(NotFoundError):
         release_of(connection, release, reader="north")
+
+
+def test_after_the_agreements_last_day_a_drawn_release_is_withheld_and_not_published(
+    drawn: tuple[RoundTable, str, str], tmp_path: Path
+) -> None:
+    table, _, release = drawn
+    again = table.again(tmp_path / "table")
+    again.door.clock.now += 31 * 86_400
+    for decision in ("publish", "withhold"):
+        asked = {"release": release, "decision": decision}
+        work = again.job("release.decide", again.stewards["north"], asked, organisation="north")
+        if decision == "publish":
+            with pytest.raises(AgreementNeededError):
+                releases.decide(work)
+        else:
+            assert releases.decide(work).result["state"] == "withheld"
