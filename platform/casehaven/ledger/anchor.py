@@ -138,9 +138,8 @@ class LedgerAnchor:
             os.close(file)
 
     def remove(self) -> None:
-        """Remove the file, after another one took its place."""
-        with self.alone():
-            self.path.unlink()
+        """Remove the file, after another one took its place; the caller holds `alone`."""
+        self.path.unlink()
 
     def _end(self, slots: bytes) -> Head:
         said = [slots[at * _SLOT : (at + 1) * _SLOT] for at in range(_SLOTS)]

@@ -2,7 +2,9 @@
 
 1. A step that spends runs on a ledger that is not behind its anchor, and is acknowledged when its end is on disk in the anchor, too.
 2. An answer is shown when the anchor knows the step that revealed it; until then a copy of before it could draw again.
-3. The anchor is made once, moved, and resumed from. A ledger of before version 3 gets its first one, and a mark beside it, so that a copy of before that does not get another first one.
+3. Whoever writes a step into the anchor holds it, and asks the ledger again where it is: it may have been moved while the step was committed. Whoever moves it
+   holds the former one until it is gone, and writes into the new one all that the ledger knows, confirmed or not. No step is acknowledged at a place that the ledger no longer names.
+4. The anchor is made once, moved, and resumed from. A ledger of before version 3 gets its first one, and a mark beside it, so that a copy of before that does not get another first one.
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Literal, TypeVar
 
@@ -49,6 +51,7 @@ Step = Literal[
     "reveal.written",
     "reveal.committed",
     "ceiling.raised",
+    "anchor.due",
     "anchor.begun",
     "answer.written",
     "answer.committed",
@@ -108,8 +111,11 @@ class KeptLedger:
         """
         with self._store.transaction(writes=False) as connection:
             anchor = self._anchor(connection)
-        with anchor.alone(), self._store.transaction(writes=False) as connection:
+
+        def check(connection: Connection, anchor: LedgerAnchor) -> None:
             check_not_behind(connection, anchor)
+
+        self._at_anchor(anchor, check)
 
     def set_anchor(self, place: Path, *, first: str | None = None) -> None:
         """Move the anchor to another place, say where it was moved to, or give a ledger of an earlier version its first one.
@@ -124,13 +130,14 @@ class KeptLedger:
             LedgerAnchorMissingError, BrokenLedgerAnchorError: the present anchor cannot be read, the file at the place is another ledger's, or a first anchor
                 was not asked for by the ledger's id.
         """
-        old = self._place_anchor(place, first)
-        leave_mark(self._store.path)
-        if old is not None and old.path.exists() and not os.path.samefile(old.path, place):
-            old.remove()
+        with ExitStack() as held:  # the former one is held until it is gone (rule 3)
+            old = self._place_anchor(place, first, held)
+            leave_mark(self._store.path)
+            if old is not None and old.path.exists() and not os.path.samefile(old.path, place):
+                old.remove()
 
-    def _place_anchor(self, place: Path, first: str | None) -> LedgerAnchor | None:
-        """Make or move the anchor; return the one that was there."""
+    def _place_anchor(self, place: Path, first: str | None, held: ExitStack) -> LedgerAnchor | None:
+        """Make or move the anchor; return the one that was there, held by `held` where it is there still."""
         with self._store.transaction(writes=True) as connection:
             known = stored_place(connection, self._store.path)
             if known is None:
@@ -154,8 +161,9 @@ class KeptLedger:
                 moved.end()
                 moved.state()
             else:
-                check_not_behind(connection, old)
-                moved.create(old.state(), old.end())
+                held.enter_context(old.alone())
+                last = check_not_behind(connection, old)
+                moved.create(old.state().raised(stored_state(connection)), last)
             move_anchor(connection, self._store.path, place, None)
         return old
 
@@ -174,10 +182,13 @@ class KeptLedger:
             last, state = head(connection), stored_state(connection)
             self._failpoint("resume.written")
         self._failpoint("resume.committed")
+
+        def write(_: Connection, anchor: LedgerAnchor) -> None:
+            anchor.renew(state)
+            anchor.write_end(last)
+
         if resumed:
-            with anchor.alone():
-                anchor.renew(state)
-                anchor.write_end(last)
+            self._at_anchor(anchor, write)
         return resumed
 
     def _anchor(self, connection: Connection) -> LedgerAnchor:
@@ -198,9 +209,36 @@ class KeptLedger:
 
     def _confirm(self, anchor: LedgerAnchor) -> None:
         """Bring the anchor to the present end of the chain."""
-        with anchor.alone(), self._store.transaction(writes=False) as connection:
+
+        def write(connection: Connection, anchor: LedgerAnchor) -> None:
             self._failpoint("anchor.begun")
             confirm(connection, anchor)
+
+        self._failpoint("anchor.due")
+        self._at_anchor(anchor, write)
+
+    def _at_anchor(self, anchor: LedgerAnchor, work: Callable[[Connection, LedgerAnchor], None]) -> None:
+        """Do something while the anchor is held, at the place where the ledger has it by then (rule 3).
+
+        Args:
+            anchor: as it was before it was held.
+            work: gets what is committed, and the anchor.
+
+        Raises:
+            LedgerAnchorMissingError: there is none where the ledger has it.
+        """
+        while True:
+            try:
+                with anchor.alone(), self._store.transaction(writes=False) as connection:
+                    present = self._anchor(connection)
+                    if present.path == anchor.path:
+                        return work(connection, anchor)
+            except LedgerAnchorMissingError:
+                with self._store.transaction(writes=False) as connection:
+                    present = self._anchor(connection)
+                if present.path == anchor.path:
+                    raise
+            anchor = present
 
     def _showing(self, read: Callable[[Connection], Found]) -> Found:
         """Return stored answers once the anchor knows all that the ledger knows (rule 2); none are returned without it."""

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +19,7 @@ from casehaven.ledger import (
     BudgetExhaustedError,
     BudgetPolicy,
     BudgetPolicyError,
+    ChargeState,
     IdempotencyKey,
     Ledger,
     LedgerAnchorMissingError,
@@ -162,6 +165,65 @@ def test_every_way_to_an_answer_makes_its_copies_of_before_be_behind(desk: Desk,
 
 
 # --- a moved anchor --------------------------------------------------------------------------------------------------------
+
+
+# --- an anchor that is moved while others draw -----------------------------------------------------------------------------
+
+
+def _is_behind_at(desk: Desk, place: Path, put_back: Callable[[], None]) -> None:
+    """The copy of before the draw is told the place, and is behind it."""
+    put_back()
+    desk.open().set_anchor(place)
+    with pytest.raises(LedgerBehindAnchorError):
+        desk.open().check_anchor()
+
+
+def test_an_anchor_that_is_moved_knows_a_draw_that_was_not_confirmed_yet(desk: Desk) -> None:
+    receipt, place = desk.charge(1), desk.folder / "elsewhere.anchor"
+    put_back = desk.copy()
+    with pytest.raises(Stopped):
+        desk.open(failpoint=stop).begin_draw(receipt)
+    desk.open().set_anchor(place)
+    assert not desk.anchor.exists()
+    _is_behind_at(desk, place, put_back)
+
+
+def test_a_draw_is_confirmed_where_the_anchor_was_moved_to_meanwhile(desk: Desk) -> None:
+    receipt, place = desk.charge(1), desk.folder / "elsewhere.anchor"
+    put_back = desk.copy()
+
+    def move(step: Step) -> None:
+        if step == "anchor.due":
+            desk.open().set_anchor(place)
+
+    assert desk.open(failpoint=move).begin_draw(receipt).state is ChargeState.DRAWN
+    _is_behind_at(desk, place, put_back)
+
+
+def test_an_anchor_is_moved_by_nobody_while_a_draw_is_being_confirmed(desk: Desk) -> None:
+    receipt, place = desk.charge(1), desk.folder / "elsewhere.anchor"
+    put_back = desk.copy()
+    mover = threading.Thread(target=lambda: desk.open().set_anchor(place))
+
+    def move(step: Step) -> None:
+        if step == "anchor.begun":
+            mover.start()
+            mover.join(0.5)
+            assert mover.is_alive()
+
+    assert desk.open(failpoint=move).begin_draw(receipt).state is ChargeState.DRAWN
+    mover.join()
+    assert not desk.anchor.exists()
+    _is_behind_at(desk, place, put_back)
+
+
+def test_an_anchor_that_is_nowhere_is_said_to_be_missing(desk: Desk) -> None:
+    receipt = desk.charge(1)
+    desk.anchor.unlink()
+    with pytest.raises(LedgerAnchorMissingError):
+        desk.open().begin_draw(receipt)
+    with pytest.raises(LedgerAnchorMissingError):
+        desk.open().check_anchor()
 
 
 def test_a_copy_of_before_the_anchor_was_moved_is_told_where_it_is_and_resumed(desk: Desk) -> None:
