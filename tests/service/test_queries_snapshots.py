@@ -20,7 +20,7 @@ from casehaven.ledger import (
 )
 from casehaven.queries import AnswerNotYetError, Asked, ChargedFailureError, HeldPeople, Queries
 from casehaven.vault.rootkeys import create_file_key
-from casehaven.vault.snapshots import VaultSnapshot
+from casehaven.vault.snapshots import Check, VaultSnapshot
 from casehaven.vault.store import Vault
 from casesynth.persons import PersonTable
 from casesynth.privacy import Receipt
@@ -171,8 +171,8 @@ class _Failing(HeldPeople):
         super().__init__()
         self.error = error
 
-    def open(self, snapshot: VaultSnapshot, receipt: Receipt) -> PersonTable:
-        super().open(snapshot, receipt)
+    def open(self, snapshot: VaultSnapshot, receipt: Receipt, *, check: Check = lambda: None) -> PersonTable:
+        super().open(snapshot, receipt, check=check)
         raise self.error
 
 
@@ -193,9 +193,9 @@ class _Overtaken(HeldPeople):
         super().__init__()
         self.meanwhile = meanwhile
 
-    def open(self, snapshot: VaultSnapshot, receipt: Receipt) -> PersonTable:
+    def open(self, snapshot: VaultSnapshot, receipt: Receipt, *, check: Check = lambda: None) -> PersonTable:
         self.meanwhile(receipt)
-        return super().open(snapshot, receipt)
+        return super().open(snapshot, receipt, check=check)
 
 
 def test_an_attempt_that_was_overtaken_shows_what_the_other_stored(

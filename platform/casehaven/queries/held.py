@@ -1,6 +1,7 @@
 """Snapshots that are held open for some minutes, so that questions do not wait for chunks to be read again.
 
-1. Each is held for the datasets' versions: a change, a withdrawal or an erasure makes a new version, and the old people are let go of before the next count.
+1. Each is held for the datasets' versions: a change, a withdrawal or an erasure makes a new version, and the old people are let go of before the next count. Which versions are
+   the present ones is asked at each use, and again where one changes meanwhile: nothing fails for it.
 2. Whoever's retention ends is counted no longer than `SECONDS` after.
 3. Every use is announced in the audit log as an opening is, on disk before anything is counted, and needs a receipt of its own.
 4. Everybody is held; for a question about some blocks those of the others are left out before a person's rows are merged.
@@ -16,7 +17,7 @@ from pathlib import Path
 from threading import Lock
 
 from casehaven.vault.people_by_block import PeopleByBlock
-from casehaven.vault.snapshots import VaultSnapshot
+from casehaven.vault.snapshots import Check, VaultSnapshot
 from casesynth.persons import PersonTable
 from casesynth.privacy import Receipt
 
@@ -71,21 +72,35 @@ class HeldPeople:
     """In the order of their last use."""
     _lock: Lock = field(default_factory=Lock, repr=False)
 
-    def open(self, snapshot: VaultSnapshot, receipt: Receipt) -> PersonTable:
-        """Return one row per person, from memory where they are held.
+    def open(self, snapshot: VaultSnapshot, receipt: Receipt, *, check: Check = lambda: None) -> PersonTable:
+        """Return one row per person as they are now, from memory where they are held.
+
+        Args:
+            snapshot: of the people.
+            receipt: proof of the charge that pays for this use.
+            check: called again and again while they are read; raises to cancel.
 
         Raises:
             Whatever opening the snapshot raises.
+        """
+        snapshot.announce(receipt)
+        return snapshot.settled(lambda now: self._people(now, check), check=check)
+
+    def _people(self, snapshot: VaultSnapshot, check: Check) -> PersonTable:
+        """Return the people of exactly these versions.
+
+        Raises:
+            SnapshotChangedError: they are not the present ones any more.
         """
         held = self._place(snapshot)
         with held.opening:
             if held.people is None or self.clock() - held.opened_at > SECONDS:
                 held.people = None
                 started = self.clock()
-                held.people = snapshot.open_by_block(receipt)
+                held.people = snapshot.read_by_block(check=check)
                 held.opened_at = started
             else:
-                snapshot.announce_again(receipt)
+                snapshot.require_present()
             return held.people.only(snapshot.blocks)
 
     def _place(self, snapshot: VaultSnapshot) -> _Held:

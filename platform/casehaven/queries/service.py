@@ -43,7 +43,7 @@ from casehaven.queries.stored import Stored, Tables, accuracy_of, answers_it, sh
 from casehaven.queries.ticks import Ticks, job_class, schedule
 from casehaven.vault.datasets import Dataset
 from casehaven.vault.ledger_binding import bind_ledger
-from casehaven.vault.snapshots import Tokens, VaultSnapshot, snapshot
+from casehaven.vault.snapshots import Check, Tokens, VaultSnapshot, snapshot
 from casehaven.vault.store import Vault
 from casehaven.vault.unbounded import refuse_marked
 from casesynth.answers import (
@@ -282,7 +282,12 @@ class Queries:
     ) -> Asked:
         facts, question = stored.facts, plan.question
         rehearse(plan, paid)  # before the charge: no answer fails for what public facts could have told
-        opened = _source(self.vault, facts, question, self.held)
+
+        def in_time() -> None:
+            if due is not None and self.clock() >= due:
+                raise _OverrunError
+
+        opened = _source(self.vault, facts, question, self.held, in_time)
         drawing = False
         issued: Receipt | None = None
 
@@ -324,12 +329,11 @@ class Queries:
             )
             document = stored_document(answer, tables, question).decode("utf-8")
             self.failpoint("answered")
-            now = self.clock()
-            if due is not None and now >= due:
-                raise _OverrunError
+            in_time()
             kept = self.ledger.store_answer(
-                receipt, stored.key(plan), document=document, visible_at=now if due is None else due
+                receipt, stored.key(plan), document=document, visible_at=self.clock() if due is None else due
             )
+            in_time()  # the ledger may have made it wait
             self.failpoint("stored")
         except _AnsweredBeforeError as before:
             return self._before(before.stored)
@@ -387,7 +391,9 @@ def _plan(facts: SnapshotFacts, question: Question, paid: Tables, price: int | N
     )
 
 
-def _source(vault: Vault, facts: SnapshotFacts, question: Question, held: HeldPeople | None) -> OpenPeople:
+def _source(
+    vault: Vault, facts: SnapshotFacts, question: Question, held: HeldPeople | None, check: Check
+) -> OpenPeople:
     found: VaultSnapshot = snapshot(
         vault, facts.datasets, PURPOSE, tokens_are=facts.tokens_are, blocks=question.registered
     )
@@ -396,8 +402,8 @@ def _source(vault: Vault, facts: SnapshotFacts, question: Question, held: HeldPe
     def opened(receipt: Receipt, /) -> PersonTable | RecordTable:
         refuse_marked(vault, facts.datasets)  # a mark that was made since the check
         if unit is not None:
-            return found.open_records(receipt, at_most=unit.at_most)
-        return found.open(receipt) if held is None else held.open(found, receipt)
+            return found.open_records(receipt, at_most=unit.at_most, check=check)
+        return found.open(receipt, check=check) if held is None else held.open(found, receipt, check=check)
 
     return opened
 

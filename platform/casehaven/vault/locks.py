@@ -2,7 +2,7 @@
 
 1. Whoever changes the persons, records or chunks of a dataset holds the dataset's lock alone, and the organisation's lock with others.
 2. Whoever rotates the keys of an organisation holds the organisation's lock alone: nobody wraps a key under an epoch that is being retired.
-3. Reading takes no lock.
+3. Reading takes no lock, but for an opening that changes overtook again and again: it holds the organisation alone for as long as it reads (`casehaven.vault.snapshots`).
 """
 
 from __future__ import annotations

@@ -5,8 +5,9 @@
 2. Opening counts the records of persons whose latest consent to the purpose is a yes. No answer is no consent. One refusal of a token in any of the
    datasets keeps the person out of all of them, where tokens are shared. What the anchor remembers as withdrawn is a refusal, whatever the database says.
 3. A record that was corrected does not count; its correction does. Records whose retention is over do not count; a refusal outlives them.
-4. A snapshot is the datasets' versions. When a dataset changed since the check, or while it is read, it does not open. Its chunk files are those that the
-   anchor knows, and a row of them counts only while the record and the person are there, and were not erased.
+4. What opens is the datasets' versions of that moment, read in one transaction. When a dataset changes while it is opened, the opening begins again, until it opens: whether it
+   changed may depend on who is there, so no failure tells of it. Whom changes overtook `TURNS` times holds them off, where they let it, while it reads. Its chunk
+   files are those that the anchor knows, and a row of them counts only while the record and the person are there, and were not erased.
 5. Consent is read when the snapshot opens (privacy rule 35).
 6. The audit log says that the datasets were opened, for which purpose and charge; the entry is on disk before a chunk is read.
 7. An organisation's own people open without a charge for its own statistics alone, because those numbers stay with their owner (privacy rule 5).
@@ -18,10 +19,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import chain
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -39,6 +41,7 @@ from casehaven.vault.errors import (
     PurposeRefusedError,
     SchemaDiffersError,
     SnapshotChangedError,
+    VaultBusyError,
 )
 from casehaven.vault.store import Vault
 from caseschemas import CaseSchema, Purpose
@@ -51,9 +54,13 @@ if TYPE_CHECKING:
     from casehaven.vault.people_by_block import PeopleByBlock
     from casesynth.answers.counted import RecordTable
 
+Opened = TypeVar("Opened")
 Check = Callable[[], None]
 Tokens = Literal["shared", "separate"]
 
+TURNS: Final = 3
+"""How often an opening begins before it holds changes off (rule 4)."""
+_WAIT_SECONDS: Final = 1.0
 _ISSUER_BYTES = 4
 
 
@@ -84,11 +91,11 @@ class VaultSnapshot:
 
         Raises:
             RolledBackError: the vault is not the one that the anchor knows.
-            SnapshotChangedError: a dataset is not at the version that was checked.
+            SchemaDiffersError: a dataset's people cap was declared anew since it was checked.
             DamagedChunkError, SealBrokenError: a chunk is not what was written.
         """
-        self._announce(receipt)
-        return self._people(check)
+        self.announce(receipt)
+        return self.settled(lambda now: now._people(check), check=check)
 
     def open_records(self, receipt: Receipt, *, at_most: int, check: Check = lambda: None) -> RecordTable:
         """Open the datasets and return the records of consenting persons, of each at most so many.
@@ -103,11 +110,14 @@ class VaultSnapshot:
         """
         from casesynth.answers.records import RecordTableBuilder  # the engine's noise is loaded for questions alone
 
-        self._announce(receipt)
-        builder = RecordTableBuilder(self.datasets[0].domain, at_most=at_most)
-        for dataset, rows, permitted in self._rows(check, self.blocks):
-            builder.add(self._coded(dataset, rows, permitted), rows.records)
-        return builder.build(people_cap=self.people_cap)
+        def counted(now: VaultSnapshot) -> RecordTable:
+            builder = RecordTableBuilder(now.datasets[0].domain, at_most=at_most)
+            for dataset, rows, permitted in now._rows(check, now.blocks):
+                builder.add(now._coded(dataset, rows, permitted), rows.records)
+            return builder.build(people_cap=now.people_cap)
+
+        self.announce(receipt)
+        return self.settled(counted, check=check)
 
     def open_by_block(self, receipt: Receipt, *, check: Check = lambda: None) -> PeopleByBlock:
         """Open the datasets once, everybody in them, to count some blocks now and others later; `PeopleByBlock.only` says whose people count.
@@ -119,24 +129,49 @@ class VaultSnapshot:
         Raises:
             Whatever `open` raises.
         """
+        self.announce(receipt)
+        return self.settled(lambda now: now.read_by_block(check=check), check=check)
+
+    def read_by_block(self, *, check: Check = lambda: None) -> PeopleByBlock:
+        """Read everybody at exactly these versions; for whoever announced it, within `settled`.
+
+        Raises:
+            SnapshotChangedError: a dataset has another version, or gets one while it is read.
+        """
         from casehaven.vault.people_by_block import people_by_block  # for questions alone
 
-        self._announce(receipt)
         records = [(self._coded(dataset, rows, said), rows.blocks) for dataset, rows, said in self._rows(check, None)]
         return people_by_block(records, self.datasets[0].domain, schema_blocks(self.schema), people_cap=self.people_cap)
 
-    def announce_again(self, receipt: Receipt) -> None:
-        """Say in the audit log that people who are held open are counted again, for another receipt.
+    def settled(self, opening: Callable[[VaultSnapshot], Opened], *, check: Check) -> Opened:
+        """Run an opening on the datasets as they are now; again where they changed meanwhile, until they did not (rule 4).
+
+        Args:
+            opening: takes the snapshot at its present versions, and raises SnapshotChangedError where they are past.
+            check: called before each turn; raises to cancel.
 
         Raises:
-            SnapshotChangedError: a dataset changed since; they must not be counted.
+            SchemaDiffersError: a dataset's people cap was declared anew since it was checked.
+            Whatever else `opening` raises.
+        """
+        turns = 0
+        while True:
+            check()
+            turns += 1
+            with suppress(SnapshotChangedError), nullcontext() if turns <= TURNS else self._undisturbed():
+                return opening(self._now())
+
+    def require_present(self) -> None:
+        """Return when every dataset has the version of this snapshot.
+
+        Raises:
+            SnapshotChangedError: a dataset changed since.
         """
         with self.vault.database.transaction(writes=False) as connection:
             for dataset in self.datasets:
                 self._same(connection, dataset)
-        self._announce(receipt)
 
-    def _announce(self, receipt: Receipt) -> None:
+    def announce(self, receipt: Receipt) -> None:
         """Write the audit log's entries for an opening (rule 6)."""
         if not isinstance(receipt, Receipt):
             raise TypeError("a snapshot opens under a receipt only")
@@ -159,11 +194,30 @@ class VaultSnapshot:
 
         Raises:
             PurposeRefusedError: another purpose, or several organisations: that needs a charge.
-            SnapshotChangedError: a dataset is not at the version that was checked.
         """
         if self.purpose != "own_statistics" or len({dataset.organisation for dataset in self.datasets}) != 1:
             raise PurposeRefusedError("without a charge, one organisation's records open for its own statistics alone")
-        return self._people(check)
+        return self.settled(lambda now: now._people(check), check=check)
+
+    def _now(self) -> VaultSnapshot:
+        """Return the same datasets at their present versions."""
+        found = []
+        for before in self.datasets:
+            now = self.vault.dataset(before.organisation, before.name)
+            if replace(now, version=before.version) != before:
+                raise SchemaDiffersError(f"{before.id} was declared anew since it was checked")
+            found.append(before if now.version == before.version else now)
+        return replace(self, datasets=tuple(found))
+
+    @contextmanager
+    def _undisturbed(self) -> Iterator[None]:
+        """Hold off changes of the datasets, where whoever makes one now ends soon."""
+        with ExitStack() as locks:
+            with suppress(VaultBusyError):
+                for organisation in sorted({dataset.organisation for dataset in self.datasets}):
+                    lock = self.vault.organisation_lock(organisation, alone=True, wait_seconds=_WAIT_SECONDS)
+                    locks.enter_context(lock)
+            yield
 
     def _people(self, check: Check) -> PersonTable:
         builder = PersonTableBuilder(self.datasets[0].domain)

@@ -13,8 +13,8 @@ from sqlalchemy import insert, select, update
 from casehaven.core.audit_models import audit
 from casehaven.intake import snapshot as file_snapshot
 from casehaven.vault import models
-from casehaven.vault.errors import PurposeRefusedError, SchemaDiffersError, SnapshotChangedError
-from casehaven.vault.snapshots import Tokens, snapshot
+from casehaven.vault.errors import PurposeRefusedError, SchemaDiffersError, SnapshotChangedError, VaultBusyError
+from casehaven.vault.snapshots import TURNS, Tokens, VaultSnapshot, snapshot
 from caseschemas import Purpose, load_schema
 from casesynth.persons import PeopleCapError, PersonTable
 
@@ -157,14 +157,57 @@ def test_own_statistics_alone_open_without_a_charge_and_for_one_organisation(sto
             snapshot(vault, datasets, purpose).open_own()  # type: ignore[arg-type]
 
 
-def test_a_dataset_that_changed_since_the_check_does_not_open(
+def test_a_dataset_that_changed_since_the_check_opens_as_it_is_now(
     store: Store, people: MakePeople, receipt: Receipt
 ) -> None:
     store.take_in(people(3))
     opened = snapshot(store.open(), [store.dataset()], "synthetic_release")
     store.take_in(people(3, start=3))
+    assert opened.open(receipt).people == 6
+
+
+def test_an_opening_begins_again_until_nothing_changed_and_then_holds_changes_off(
+    sqlite_store: Store, people: MakePeople, receipt: Receipt
+) -> None:
+    """Somebody's changes overtake it three times; the fourth time they have to wait."""
+    sqlite_store.take_in(people(3))
+    vault, number = sqlite_store.open(), 3
+    opened = snapshot(vault, [sqlite_store.dataset()], "synthetic_release")
+    turns: list[int] = []
+
+    def overtaken(now: VaultSnapshot) -> int:
+        nonlocal number
+        turns.append(now.datasets[0].version)
+        if len(turns) <= TURNS:
+            sqlite_store.take_in(people(1, start=number))
+            number += 1
+        else:
+            with pytest.raises(VaultBusyError), vault.locked(now.datasets[0], wait_seconds=0):
+                pass
+        return now.read_by_block().only(None).people
+
+    assert opened.settled(overtaken, check=lambda: None) == 6 and len(turns) == len(set(turns)) == TURNS + 1
+    with vault.locked(sqlite_store.dataset(), wait_seconds=0):  # and lets go of them
+        pass
     with pytest.raises(SnapshotChangedError):
-        opened.open(receipt)
+        opened.require_present()
+
+
+def test_an_opening_that_changes_overtake_can_be_stopped(store: Store, people: MakePeople) -> None:
+    store.take_in(people(3))
+    opened = snapshot(store.open(), [store.dataset()], "synthetic_release")
+    turns: list[int] = []
+
+    def late() -> None:
+        turns.append(1)
+        if len(turns) == 9:
+            raise TimeoutError
+
+    def always_changed(now: VaultSnapshot) -> int:
+        raise SnapshotChangedError(now.datasets[0].id)
+
+    with pytest.raises(TimeoutError):
+        opened.settled(always_changed, check=late)
 
 
 def test_opening_is_in_the_audit_log(store: Store, people: MakePeople, receipt: Receipt) -> None:
