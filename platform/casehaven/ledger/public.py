@@ -1,7 +1,7 @@
 """The public statement of cumulative loss: what everyone may know of what was spent, signed (privacy rules 18 and 19).
 
-1. It tells the state at the beginning of the present month, in sixteenths of each cap, rounded up; within a month every statement tells the same amounts. So
-   two statements never show one charge. What an earlier copy may have lost counts from its resumption on, and what a clock that was ahead dated after today at
+1. It tells the state at the beginning of the present month, in steps of a sixteenth of the cap that each account began with, rounded up; within a month every
+   statement tells the same amounts. So two statements never show one charge, and a raise moves no step: it neither lowers an amount nor cuts one finer. What an earlier copy may have lost counts from its resumption on, and what a clock that was ahead dated after today at
    once: no amount falls, and none is hidden.
 2. It lists who may approve raises, by fingerprints of keys, since when the ledger has an anchor, every raise with its reason, every resumption of an earlier copy, every dataset without a bound, and every release with what was decided about
    it and whether that may rest on real records (privacy rule 33): these as of today.
@@ -87,8 +87,7 @@ def public_statement(ledger: Ledger, *, today: date | None = None) -> dict[str, 
     first = day.replace(day=1).isoformat()
     stated = ledger.statement_before(first, today=day.isoformat())
     account, worst = stated.policy.account, stated.odometer
-    odometer_cap = None if stated.policy.odometer_epsilon is None else stated.policy.odometer_policy().cap_nano_rho()
-    step = -(-(odometer_cap or account.cap_nano_rho()) // STEPS)
+    step = -(-(stated.first_odometer_cap_nano_rho or account.cap_nano_rho()) // STEPS)
     at_most = -(-worst.nano_rho // step) * step
     return {
         "format": STATEMENT_FORMAT,
@@ -138,9 +137,10 @@ def public_statement(ledger: Ledger, *, today: date | None = None) -> dict[str, 
 
 
 def _account(row: StatementRow) -> JsonValue:
-    """An account in sixteenths of its cap, rounded up."""
-    part = -(-row.spent_nano_rho * STEPS // row.cap_nano_rho)
-    at_most = -(-part * row.cap_nano_rho // STEPS)
+    """An account in sixteenths of the cap that it began with, rounded up; how much of the present cap that is, follows from them alone."""
+    part = -(-row.spent_nano_rho * STEPS // row.first_cap_nano_rho)
+    at_most = min(-(-part * row.first_cap_nano_rho // STEPS), row.cap_nano_rho)
+    share = min(-(-part * row.first_cap_nano_rho // row.cap_nano_rho), STEPS)
     policy = BudgetPolicy(
         epsilon=Decimal(row.cap_epsilon), delta_units=row.delta_units, additive_delta_units=row.cap_delta_units
     )
@@ -150,7 +150,7 @@ def _account(row: StatementRow) -> JsonValue:
         "block": row.block,
         "epsilon_cap": row.cap_epsilon,
         "delta": f"{row.delta_units / 10**15:g}",
-        "spent_parts": None if unbounded else part,
+        "spent_parts": None if unbounded else share,
         "nano_rho_at_most": None if unbounded else at_most,
         "epsilon_at_most": None if unbounded else min(_up(policy.epsilon_of(at_most)), float(row.cap_epsilon)),
         "unbounded_since": row.unbounded_since,

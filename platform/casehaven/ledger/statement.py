@@ -32,6 +32,8 @@ class StatementRow:
     """Four digits of a year; empty when the year is unknown."""
     cap_nano_rho: int
     """The most that may ever be spent."""
+    first_cap_nano_rho: int
+    """The same before any raise."""
     spent_nano_rho: int
     """What has been charged, whether or not a result came of it."""
     cap_delta_units: int
@@ -84,6 +86,8 @@ class Statement:
     """One row per account, by dataset and block."""
     odometer: Odometer
     """The worst total for one person."""
+    first_odometer_cap_nano_rho: int | None = None
+    """The cap for one person before any raise; None where there is none."""
     releases: tuple[ReleaseDecision, ...] = ()
     """Every release that was drawn and shown, with what was decided about it."""
     raises: tuple[StatementRaise, ...] = ()
@@ -105,7 +109,7 @@ Spent = Mapping[int, tuple[int, int]]
 
 
 def statement_row(
-    account: Row[Any], policy: BudgetPolicy, unbounded_since: str | None, earlier: Spent | None
+    account: Row[Any], policy: BudgetPolicy, first_cap_nano_rho: int, unbounded_since: str | None, earlier: Spent | None
 ) -> StatementRow:
     """Return an account as a row of the statement, of now or with what it had spent earlier."""
     rho, delta = account.spent_nano_rho, account.spent_delta_units
@@ -115,6 +119,7 @@ def statement_row(
         dataset=account.dataset_id,
         block=account.block,
         cap_nano_rho=account.cap_nano_rho,
+        first_cap_nano_rho=first_cap_nano_rho,
         spent_nano_rho=rho,
         cap_delta_units=account.cap_delta_units,
         spent_delta_units=delta,
@@ -141,16 +146,22 @@ def stored_statement(connection: Connection, *, of: ColumnElement[bool] | None =
     ledger = connection.execute(select(models.ledger)).one()
     policy = stored_ledger_policy(connection)
     raised = latest_raises(connection)
-    policies = {
-        row.dataset_id: with_raise(stored_policy(row), raised.get(row.dataset_id))
-        for row in connection.execute(select(models.dataset))
-    }
+    policies, first_caps = dict[str, BudgetPolicy](), dict[str, int]()
+    for row in connection.execute(select(models.dataset)):
+        policies[row.dataset_id] = with_raise(stored_policy(row), raised.get(row.dataset_id))
+        first_caps[row.dataset_id] = row.cap_nano_rho
     order = (models.account.c.dataset_id, models.account.c.block)
     accounts = connection.execute(select(models.account).order_by(*order)).all()
     earlier = None if of is None else _spent_of(connection, of)
     since = unbounded_since(connection)
     rows = tuple(
-        statement_row(account, policies[account.dataset_id], since.get(account.dataset_id), earlier)
+        statement_row(
+            account,
+            policies[account.dataset_id],
+            first_caps[account.dataset_id],
+            since.get(account.dataset_id),
+            earlier,
+        )
         for account in accounts
     )
     return Statement(
@@ -164,6 +175,7 @@ def stored_statement(connection: Connection, *, of: ColumnElement[bool] | None =
             for row in connection.execute(select(models.budget_raise).order_by(models.budget_raise.c.raised_at))
         ),
         approvers=stored_sets(connection),
+        first_odometer_cap_nano_rho=connection.scalar(select(models.odometer_cap.c.cap_nano_rho)),
         created_at=ledger.created_at,
         anchored_since=connection.scalar(select(models.anchoring.c.since)),
         vaults={row.dataset_id: row.vault_id for row in connection.execute(select(models.vault_of_dataset))},

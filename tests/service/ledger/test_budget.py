@@ -215,6 +215,28 @@ def test_a_statement_tells_sixteenths_and_never_less_than_was_spent(ledger: Ledg
     assert account(statement, "")["spent_parts"] == 0
 
 
+@pytest.mark.parametrize("spent", [1, CAP * 9 // 64, CAP // 2 + 1, CAP])
+def test_a_raise_lowers_no_amount_and_cuts_none_finer(make_desk: MakeDesk, spent: int) -> None:
+    """Steps are those of the caps that the ledger began with: one before the raise, one after it, and one more a month later tell the same amounts."""
+    desk = make_desk(LedgerPolicy(account=POLICY, odometer_epsilon=Decimal(2)))
+    desk.charge(spent)
+
+    def amounts() -> list[Any]:
+        told: Any = public_statement(desk.open(), today=NEXT_MONTH)
+        row = account(told)
+        return [row["nano_rho_at_most"], row["epsilon_at_most"], *told["odometer"].values()]
+
+    before = amounts()
+    raised(desk, request(desk, "3"), ONE, TWO)
+    raised(desk, request(desk, "4", dataset=None, epsilon_now="2"), ONE, TWO)
+    assert amounts() == before
+    share = account(public_statement(desk.open(), today=NEXT_MONTH))["spent_parts"]
+    cap = desk.open().statement().rows[0].cap_nano_rho
+    assert share * cap >= spent * 16
+    desk.charge(1)
+    assert all(now >= then for now, then in zip(amounts()[:2], before[:2], strict=True))
+
+
 def test_charges_that_differ_within_a_sixteenth_give_the_same_statement_byte_for_byte(tmp_path: Path) -> None:
     said = set()
     for number, amounts in enumerate(([1], [1, 2, 3], [CAP // 40])):
