@@ -5,13 +5,15 @@
    is still true when it writes, and two writers never wait for each other.
 3. Where connections are kept, one that broke since, because the server was started anew, is opened again before anything is asked of it.
 4. That a line of a charge has its charge and its account is seen when the ledger is opened; the server does not look it up at each charge.
-5. The server's own messages quote rows and never reach anyone (privacy rule 23).
+5. The rules of the database are compared whole, as on SQLite: the condition of each and what it does, and that it is asked of everybody.
+6. The server's own messages quote rows and never reach anyone (privacy rule 23).
 """
 
 from __future__ import annotations
 
 import importlib.util
 import os
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,7 +27,7 @@ from casehaven.ledger import models
 from casehaven.ledger._checks import check_sums
 from casehaven.ledger._migrate import EARLIER, HEAD, make_tables, upgrade
 from casehaven.ledger._store import pool_options
-from casehaven.ledger._triggers import REFUSALS
+from casehaven.ledger._triggers import REFUSALS, Refusal
 from casehaven.ledger.errors import (
     DamagedLedgerError,
     LedgerBusyError,
@@ -42,6 +44,27 @@ _WAIT_SECONDS = 60.0
 _WRITER = "BEGIN; SELECT id FROM ledger FOR UPDATE"
 _READER = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 """What a transaction begins with: one way to the server and back. The driver begins none by itself (`AUTOCOMMIT`)."""
+
+_RULES = text(
+    "SELECT pg_get_triggerdef(t.oid), f.prosrc FROM pg_trigger t JOIN pg_proc f ON f.oid = t.tgfoid JOIN pg_class c ON c.oid = t.tgrelid "
+    "JOIN pg_namespace n ON n.oid = c.relnamespace WHERE NOT t.tgisinternal AND t.tgenabled IN ('O', 'A') AND n.nspname = :name"
+)
+"""The rules that are asked at every change of a row, by whomever: a rule for replicas alone is none."""
+
+
+def _rule(refusal: Refusal) -> tuple[str, str]:
+    """Return what the server says of a rule that is as it was made: its trigger, and the body of its function."""
+    function, trigger = refusal.sql("postgresql")
+    return _plain(trigger), function.split("$$")[1]
+
+
+def _plain(definition: str) -> str:
+    """Return the statement of a trigger without what the server writes in its own way.
+
+    >>> _plain("CREATE TRIGGER a BEFORE DELETE ON casehaven_ledger.b FOR EACH ROW WHEN (((new.c)::text = old.d))")
+    'createtriggerabeforedeleteonbforeachrowwhennew.c=old.d'
+    """
+    return re.sub(rf"::\w+|[\s()]|\b{models.SCHEMA}\.", "", definition.lower())
 
 
 class PostgresStore:
@@ -135,14 +158,10 @@ class PostgresStore:
                 raise LedgerVersionError(
                     f"{self.where} has ledger version {version}, this software knows version {models.SCHEMA_VERSION}"
                 )
-            there = connection.scalars(
-                text(
-                    "SELECT tgname FROM pg_trigger JOIN pg_class ON pg_class.oid = tgrelid JOIN pg_namespace n ON n.oid = relnamespace "
-                    "WHERE NOT tgisinternal AND tgenabled <> 'D' AND n.nspname = :name"
-                ),
-                {"name": models.SCHEMA},
-            ).all()
-            if sorted(there) != sorted(refusal.name for refusal in REFUSALS):
+            there = [
+                (_plain(definition), body) for definition, body in connection.execute(_RULES, {"name": models.SCHEMA})
+            ]
+            if sorted(there) != sorted(_rule(refusal) for refusal in REFUSALS):
                 raise DamagedLedgerError(f"{self.where} is damaged: the rules that protect its balances are not there")
             lines = models.charge_line.outerjoin(models.charge).outerjoin(models.account)
             lost = models.charge.c.charge_id.is_(None) | models.account.c.account_id.is_(None)

@@ -181,6 +181,37 @@ def test_a_line_without_its_charge_or_account_is_refused_or_seen(desk: Desk, col
             desk.open()
 
 
+NEVER_FALLS = (
+    "CREATE TRIGGER account_never_falls BEFORE UPDATE ON account FOR EACH ROW WHEN (NEW.spent_nano_rho < OLD.spent_nano_rho) "
+    "EXECUTE FUNCTION account_never_falls()"
+)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        ["ALTER TABLE account DISABLE TRIGGER account_never_falls"],
+        ["ALTER TABLE account ENABLE REPLICA TRIGGER account_never_falls"],
+        ["DROP TRIGGER account_never_falls ON account"],
+        ["DROP TRIGGER account_never_falls ON account", NEVER_FALLS],
+        [
+            "CREATE OR REPLACE FUNCTION account_never_falls() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NEW; END $$"
+        ],
+    ],
+    ids=["off", "for replicas", "gone", "another condition", "another body"],
+)
+def test_a_rule_of_a_server_that_is_there_by_name_alone_is_seen(make_desk: MakeDesk, changes: list[str]) -> None:
+    """On SQLite the whole text of every rule is compared; there is no other way to switch one off."""
+    desk = make_desk()
+    if isinstance(desk.place, Path):
+        changes = ["DROP TRIGGER account_never_falls"]
+    with desk.open()._store.transaction(writes=True) as connection:
+        for statement in changes:
+            connection.exec_driver_sql(statement)
+    with pytest.raises(DamagedLedgerError, match="rules"):
+        desk.open()
+
+
 # --- allowances ---------------------------------------------------------------------------------------------------------------
 
 
