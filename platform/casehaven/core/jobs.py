@@ -1,7 +1,8 @@
 """Jobs: what the api asks of the worker, as rows of the service store.
 
 1. The api adds a row and reads it; the worker takes it, does it, and writes what came of it. Nothing else passes between the two.
-2. A job is *queued*, *running*, and then *done*, *failed* or *cancelled*. Its end is seen at its tick (`job_kinds`); until then everybody is told that it is running.
+2. A job is *queued*, *running*, and then *done*, *failed* or *cancelled*. Its end is seen at its tick (`job_kinds`); until then everybody is told that it is running. One whose
+   tick was fixed and is not ready by then has failed, for good (`job_ticks`).
 3. A worker holds a job by a lease that it renews. A job whose worker is gone is taken again, at most as often as its kind says; then it fails with a fixed code.
 4. What a request says of one person is sealed to the organisation's public key before it is a row; a result with case data is sealed to the key of whoever asked.
 5. A member sees their own jobs and nobody else's.
@@ -18,6 +19,7 @@ from typing import Any, Final, Literal
 from sqlalchemy import ColumnElement, Connection, Row, and_, delete, func, insert, or_, select, update
 
 from casehaven.core.job_kinds import KEPT_SECONDS, KINDS, RESULT_SECONDS, JobKind, Lane, next_tick
+from casehaven.core.job_ticks import passed, too_late
 from casehaven.core.problems import Problem, problem_of
 from casehaven.core.request_errors import JobEndedError, JobInterruptedError, TooManyJobsError
 from casehaven.core.service_tables import job as table
@@ -68,6 +70,7 @@ class TakenJob:
     request: Mapping[str, Any] = field(repr=False)
     sealed_request: bytes | None = field(repr=False)
     result_key: bytes | None
+    worker: str
     attempt: int
     queued_at: int
 
@@ -227,8 +230,10 @@ def forget_result(connection: Connection, job_id: str) -> None:
 def _view(row: Row[Any], now: int) -> JobView:
     state: State = row.state
     kind = KINDS[row.kind]
-    if state == "running" and row.outcome is not None and row.visible_at <= now:
-        state = row.outcome  # rule 2
+    late = False
+    if state == "running" and passed(row.visible_at, now):  # rule 2
+        late = row.outcome is None
+        state = "failed" if late else row.outcome
     shown = state in ("done", "failed", "cancelled")
     return JobView(
         job_id=row.job_id,
@@ -242,7 +247,7 @@ def _view(row: Row[Any], now: int) -> JobView:
         queued_at=row.queued_at,
         ended_at=(row.visible_at or row.ended_at) if shown else None,
         result=json.loads(row.result) if state == "done" and row.result is not None else None,
-        problem=json.loads(row.detail) if state == "failed" and row.detail is not None else None,
+        problem=too_late().document() if late else json.loads(row.detail) if state == "failed" and row.detail else None,
         private=kind.private,
         sequence=row.sequence,
     )
@@ -264,12 +269,13 @@ def take(connection: Connection, *, lane: Lane, worker: str, now: int) -> TakenJ
         return None
     kind = KINDS[row.kind]
     this = table.c.job_id == row.job_id
+    fixed = row.visible_at
     if row.cancelling:
-        _end(connection, row.job_id, "cancelled", now=now, visible_at=now)
+        _end(connection, row.job_id, "cancelled", now=now, visible_at=fixed or now, fixed=fixed)
         return None
     if row.attempts >= kind.attempts:
-        problem = interrupted()
-        _end(connection, row.job_id, "failed", now=now, visible_at=next_tick(now, kind.tick_seconds), problem=problem)
+        moment, problem = fixed or next_tick(now, kind.tick_seconds), problem_of(JobInterruptedError())
+        _end(connection, row.job_id, "failed", now=now, visible_at=moment, fixed=fixed, problem=problem)
         return None
     connection.execute(
         update(table)
@@ -293,6 +299,7 @@ def take(connection: Connection, *, lane: Lane, worker: str, now: int) -> TakenJ
         request=json.loads(row.request),
         sealed_request=None if row.sealed_request is None else bytes(row.sealed_request),
         result_key=None if row.result_key is None else bytes(row.result_key),
+        worker=worker,
         attempt=row.attempts + 1,
         queued_at=row.queued_at,
     )
@@ -329,13 +336,15 @@ def finish(
     visible_at: int | None = None,
 ) -> bool:
     """Write that a job is done, with its result; return False when another worker has it by now."""
-    if not _holds(connection, taken, worker):
+    held = _held(connection, taken, worker)
+    if held is None:
         return False
     _end(
         connection,
         taken.job_id,
         "done",
         now=now,
+        fixed=held.visible_at,
         visible_at=next_tick(now, taken.kind.tick_seconds) if visible_at is None else visible_at,
         result=None if result is None else canonical_json(result).decode(),
         sealed=sealed,
@@ -364,18 +373,21 @@ def fail(
         sealed: the detail of a private kind, sealed to whoever asked.
         visible_at: when it is seen; None: as the kind says.
     """
-    if not _holds(connection, taken, worker):
+    held = _held(connection, taken, worker)
+    if held is None:
         return False
     moment = next_tick(now, taken.kind.tick_seconds) if visible_at is None else visible_at
-    _end(connection, taken.job_id, "failed", now=now, visible_at=moment, problem=problem, sealed=sealed)
+    fixed = held.visible_at
+    _end(connection, taken.job_id, "failed", now=now, visible_at=moment, problem=problem, sealed=sealed, fixed=fixed)
     return True
 
 
 def stop(connection: Connection, taken: TakenJob, *, worker: str, now: int) -> bool:
     """Write that a job was cancelled; return False when another worker has it by now."""
-    if not _holds(connection, taken, worker):
+    held = _held(connection, taken, worker)
+    if held is None:
         return False
-    _end(connection, taken.job_id, "cancelled", now=now, visible_at=now)
+    _end(connection, taken.job_id, "cancelled", now=now, visible_at=now, fixed=held.visible_at)
     return True
 
 
@@ -388,24 +400,19 @@ def settle(connection: Connection, *, now: int) -> None:
     connection.execute(delete(table).where(table.c.ended_at < now - KEPT_SECONDS))
 
 
-def interrupted() -> Problem:
-    """What is said of a job whose worker died too often."""
-    return problem_of(JobInterruptedError())
-
-
 def _can_be_taken(now: int) -> ColumnElement[bool]:
     left = and_(table.c.state == "running", table.c.outcome.is_(None), table.c.lease_until < now)
     return or_(table.c.state == "queued", left)
 
 
-def _holds(connection: Connection, taken: TakenJob, worker: str) -> bool:
-    held = select(table.c.job_id).where(
+def _held(connection: Connection, taken: TakenJob, worker: str) -> Row[Any] | None:
+    held = select(table.c.visible_at).where(
         table.c.job_id == taken.job_id,
         table.c.worker == worker,
         table.c.attempts == taken.attempt,
         table.c.outcome.is_(None),
     )
-    return connection.execute(held.with_for_update()).first() is not None
+    return connection.execute(held.with_for_update()).first()
 
 
 def _end(
@@ -415,10 +422,13 @@ def _end(
     *,
     now: int,
     visible_at: int,
+    fixed: int | None,
     result: str | None = None,
     sealed: bytes | None = None,
     problem: Problem | None = None,
 ) -> None:
+    if fixed is not None and passed(fixed, now):  # everybody was told so at the tick
+        outcome, visible_at, result, sealed, problem = "failed", fixed, None, None, too_late()
     connection.execute(
         update(table)
         .where(table.c.job_id == job_id)

@@ -82,6 +82,17 @@ def problem_of(error: BaseException) -> Problem:
     )
 
 
+def problem_named(name: str) -> Problem:
+    """Return what is answered for an error that is named by its module and class, without importing it; its row has status, code and title.
+
+    >>> problem_named("casehaven.queries.errors.ChargedFailureError").code
+    'charged-failure'
+    """
+    row = outcomes()[name]
+    assert row.status is not None and row.code is not None and row.title
+    return Problem(status=row.status, code=row.code, title=row.title, advice=row.advice)
+
+
 def _row(kind: type[BaseException]) -> Outcome | None:
     """Return the nearest row of an error's ancestry that is meant for HTTP."""
     rows = (outcomes().get(f"{ancestor.__module__}.{ancestor.__qualname__}") for ancestor in kind.__mro__)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
+from casehaven.errors import CasehavenError
 from casehaven.ledger import IdempotencyKey
 from casehaven.organisations.access import Operation
 from casehaven.queries import Queries
 from casehaven.queries.errors import AnswerNotYetError, ChargedFailureError
+from casehaven.queries.pooled import Permit
 from casehaven.queries.public_facts import PURPOSE
 from casehaven.queries.quoted import quote_document
 from casehaven.queries.stored import shown
@@ -15,6 +19,7 @@ from casehaven.worker.pooling import Permission, nameless, permission
 from casehaven.worker.work import Done, Work, plain
 from casesynth.answers import Question
 from casesynth.canonical import canonical_json
+from casesynth.privacy import PrivacyLoss
 
 
 def quote(work: Work) -> Done:
@@ -37,14 +42,37 @@ def ask(work: Work) -> Done:
     with nameless(found):
         queries, question = _asked(work, found)
         with found.using(canonical_json(question.canonical).decode("utf-8")):
-            return _answer(work, queries, question)
+            return _answer(work, queries, question, queries.permit)
 
 
-def _answer(work: Work, queries: Queries, question: Question) -> Done:
+class _TickPassedError(CasehavenError):
+    """The tick passed while the question waited for its turn; nothing is charged."""
+
+
+def _answer(work: Work, queries: Queries, question: Question, permit: Permit) -> Done:
+    while True:
+        work.tick("running")
+        try:
+            return _attempt(work, queries, question, permit)
+        except _TickPassedError:  # another one of the same question was counted meanwhile
+            continue
+
+
+def _attempt(work: Work, queries: Queries, question: Question, permit: Permit) -> Done:
     bench = work.bench
     key = IdempotencyKey(text=f"job-{work.job.job_id}")
-    work.tick("running")
     due = queries.due(question, accepted_at=bench.clock())
+
+    @contextmanager
+    def charging(loss: PrivacyLoss) -> Iterator[None]:
+        """Fix the tick in the job's row, then charge: from there on nothing moves what is seen."""
+        if bench.clock() >= due:
+            raise _TickPassedError
+        work.fix(due)
+        with permit(loss):
+            yield
+
+    queries.permit = charging
     try:
         found = queries.ask(question, key, due=due, as_of=work.request.get("as_of"))
     except AnswerNotYetError:  # an attempt before this one stored it, and its worker died
@@ -63,7 +91,7 @@ def _answer(work: Work, queries: Queries, question: Question) -> Done:
         work.due = due
         raise
     charged = None if found.charged is None else found.charged.nano_rho
-    work.due = 0 if charged is None else found.visible_at
+    work.due = found.visible_at if found.visible_at > bench.clock() else 0
     result: dict[str, Any] = {"answer": found.answer, "charged_nano_rho": charged, "free": found.free}
     return Done(result=plain(result), visible_at=found.visible_at)
 

@@ -15,6 +15,7 @@ from threading import Event
 from typing import Any
 
 from casehaven.core.job_seals import read_request, request_context
+from casehaven.core.job_ticks import fix_tick
 from casehaven.core.jobs import TakenJob
 from casehaven.core.service_store import ServiceStore
 from casehaven.errors import CasehavenError
@@ -96,6 +97,18 @@ class Work:
     def actor(self) -> str:
         """Who asked, for the audit log and the ledger: the member's handle."""
         return str(self.request.get("actor", "")) or "service"
+
+    def fix(self, due: int) -> None:
+        """Write down when the job's end is seen, before anything is charged and counted (`casehaven.core.job_ticks`).
+
+        Raises:
+            JobCancelledError: another attempt has the job.
+        """
+        bench, job = self.bench, self.job
+        with bench.store.writing(alone=False) as connection:
+            held = fix_tick(connection, job.job_id, worker=job.worker, attempt=job.attempt, now=bench.clock(), due=due)
+        if not held:
+            raise JobCancelledError("another attempt has the job")
 
     def tick(self, phase: str, done: int = 0, total: int = 0) -> None:
         """Say how far it is.
