@@ -11,10 +11,9 @@
 from __future__ import annotations
 
 import difflib
-import fcntl
 import hashlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,6 +22,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from casehaven.errors import CasehavenError
 from casehaven.intake import snapshot
 from casehaven.ledger import AlreadyRevealedError, AnalystId, ChargeRecord, ChargeState, IdempotencyKey, Ledger
+from casehaven.ledger.one_holder import one_holder
 from casehaven.queries.pooled import Permit, always
 from casehaven.releases.draft import DraftError, ReleaseDraft
 from casehaven.releases.request import request_body
@@ -292,15 +292,12 @@ def _alone(ledger: Ledger, request: IdempotencyKey) -> Iterator[None]:
     """Hold the one lock of a request: two processes never work on the same result."""
     name = hashlib.sha256(request.text.encode()).hexdigest()[:16]
     path = ledger.path.with_name(f"{ledger.path.name}.{name}.lock")
-    with path.open("ab") as file:
+    with ExitStack() as held:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            held.enter_context(one_holder(path, wait=False))
         except BlockingIOError:
             raise RequestBusyError("another process is working on this request") from None
-        try:
-            yield
-        finally:
-            path.unlink(missing_ok=True)
+        yield
 
 
 def _open_accounts(draft: ReleaseDraft, ledger: Ledger, vault_id: str | None) -> None:
