@@ -11,6 +11,7 @@ import click
 from casehaven.blocks import parse_blocks
 from casehaven.cli._registered import parse_registered, registered_option
 from casehaven.errors import CasehavenError
+from casehaven.releases.plan_document import plan_document
 from caseschemas import load_schema
 from casesynth._files import write_whole
 from casesynth.domain import Domain
@@ -108,7 +109,7 @@ def command(
             releases_per_year=releases_per_year,
         )
     if as_json:
-        click.echo(json.dumps(as_document(found, helpful, outlook, blocks), indent=2))
+        click.echo(json.dumps(plan_document(found, helpful, outlook, blocks), indent=2))
     else:
         click.echo("\n".join(_lines(found, helpful, outlook, blocks)))
     if out is not None:
@@ -155,56 +156,3 @@ def _lines(
     yield "what would help, each by itself: how much smaller the error is in parts of the count, and from how many people on combinations are shown"
     for change in helpful:
         yield f"{1 - change.ratio:>5.0%} smaller, from {change.shown_from[-1]:,}: {change.text}"
-
-
-def as_document(
-    found: Feasibility, helpful: Sequence[Suggestion], outlook: YearsOutlook | None, blocks: Sequence[str] = ()
-) -> dict[str, object]:
-    """Return everything as `casehaven-feasibility/1`."""
-    plan = found.plan
-    return {
-        "format": "casehaven-feasibility/1",
-        "schema": plan.domain.source,
-        **({"registered": list(blocks)} if blocks else {}),
-        "people": found.people,
-        "people_cap": plan.people_cap,
-        "epsilon": plan.epsilon,
-        "delta": plan.delta,
-        "nano_rho": plan.loss.nano_rho,
-        "max_tokens_per_person": plan.max_tokens_per_person,
-        "epsilon_per_person": plan.epsilon_per_person,
-        "useful": found.useful,
-        "extrapolated": found.extrapolated,
-        "lengths": [
-            {
-                "length": each.length,
-                "noise": round(each.noise, 3),
-                "shown_from": each.shown_from,
-                "share_shown": round(each.share_shown, 3),
-                "errors": [{"count": size, "error": round(error, 1)} for size, error in each.errors],
-            }
-            for each in found.lengths
-        ],
-        "years": None
-        if outlook is None
-        else {
-            "cap_epsilon": outlook.cap_epsilon,
-            "years": outlook.years,
-            "releases_per_year": outlook.releases_per_year,
-            "releases_paid_for": outlook.paid_for,
-            "suffices": outlook.suffices,
-            "even_epsilon": outlook.even_epsilon,
-            "releases": [{"epsilon": epsilon, "number": number} for epsilon, number in outlook.table],
-        },
-        "suggestions": [
-            {
-                "kind": each.kind,
-                "attribute": each.attribute,
-                "text": each.text,
-                "error_ratio": round(each.ratio, 3),
-                "errors": [round(error, 1) for error in each.errors],
-                "shown_from": list(each.shown_from),
-            }
-            for each in helpful
-        ],
-    }

@@ -14,12 +14,12 @@ from casehaven.agreements.document import LEFT_OUT
 from casehaven.agreements.errors import AgreementNeededError
 from casehaven.agreements.service import agreement_of
 from casehaven.blocks import schema_blocks
-from casehaven.cli.plan import as_document
 from casehaven.core.release_rows import add_release, release_of, set_state
 from casehaven.ledger import DecisionKind, IdempotencyKey
 from casehaven.organisations.access import Operation
 from casehaven.releases.decision import decide_release
 from casehaven.releases.draft import ReleaseDraft
+from casehaven.releases.plan_document import plan_document
 from casehaven.releases.service import PURPOSE, release_vault_datasets
 from casehaven.worker.pooling import Permission, nameless, permission, signed_in_log
 from casehaven.worker.work import Done, Work, plain
@@ -34,7 +34,7 @@ def plan(work: Work) -> Done:
     with nameless(permitted):
         draft = _draft(work, permitted)
         found = feasibility(draft.plan(), draft.people_cap)
-    return Done(result=plain(as_document(found, suggestions(found), None)))
+    return Done(result=plain(plan_document(found, suggestions(found), None)))
 
 
 def run(work: Work) -> Done:

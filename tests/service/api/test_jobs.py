@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,10 +13,11 @@ from sqlalchemy import inspect, select
 
 import casehaven.agreements.models
 import casehaven.organisations.models
-import casehaven.signin.models  # noqa: F401 - they put their tables on the metadata
+import casehaven.signin.models
 from casehaven.core import jobs
 from casehaven.core.job_kinds import ATTEMPTS, KEPT_SECONDS, KINDS, RESULT_SECONDS
 from casehaven.core.job_seals import open_result, result_key, seal_result
+from casehaven.core.job_ticks import fix_tick
 from casehaven.core.jobs import LEASE_SECONDS, WAITING_MOST, NewJob
 from casehaven.core.limits import Limit, Limits
 from casehaven.core.problems import problem_of
@@ -24,6 +26,7 @@ from casehaven.core.service_store import ServiceStore
 from casehaven.core.service_tables import job as table
 from casehaven.core.service_tables import metadata
 from casehaven.organisations.errors import NotFoundError
+from casehaven.queries.errors import ChargedFailureError
 from casehaven.vault.errors import SealBrokenError
 from casehaven.worker.handlers import _HANDLERS, handler_of
 
@@ -169,6 +172,70 @@ def test_nothing_of_an_end_is_seen_before_its_tick(store: ServiceStore) -> None:
         assert seen(store, job_id, 140).state == ends
 
 
+def fix(store: ServiceStore, taken: jobs.TakenJob, *, now: int, due: int) -> bool:
+    """Fix a job's tick."""
+    with store.writing(alone=False) as connection:
+        return fix_tick(connection, taken.job_id, worker=taken.worker, attempt=taken.attempt, now=now, due=due)
+
+
+@pytest.mark.parametrize("ends", ["done", "failed", "cancelled", "never"])
+def test_what_is_not_ready_at_its_tick_has_failed_after_its_charge_whatever_comes_later(
+    store: ServiceStore, ends: str
+) -> None:
+    job_id = add(store, "question.ask")
+    taken = take(store, lane="questions")
+    assert taken is not None and fix(store, taken, now=100, due=120)
+    assert seen(store, job_id, 119).state == "running"
+    at_tick = seen(store, job_id, 120).document()
+    assert (at_tick["state"], at_tick["ended_at"]) == ("failed", 120)
+    assert (
+        at_tick["problem"] == problem_of(ChargedFailureError("x")).document()
+    )  # like any other failure after a charge
+    with store.writing() as connection:
+        with pytest.raises(JobEndedError):
+            jobs.cancel(connection, job_id, member_id="m", now=121)
+        jobs.settle(connection, now=121)
+        if ends == "done":
+            assert jobs.finish(connection, taken, worker="w", now=125, result={"x": 1}, sealed=b"x", visible_at=140)
+        elif ends == "failed":
+            assert jobs.fail(connection, taken, problem_of(BodyError("x")), worker="w", now=125)
+        elif ends == "cancelled":
+            assert jobs.stop(connection, taken, worker="w", now=125)
+        assert jobs.sealed_result(connection, job_id, member_id="m", now=126) is None
+    for now in (125, 139, 140, 500):
+        assert seen(store, job_id, now).document() == at_tick
+    if ends == "never":
+        assert take(store, now=126, lane="questions", worker="next") is not None
+        assert seen(store, job_id, 126).document() == at_tick
+
+
+def test_what_is_ready_before_its_tick_is_seen_at_it_and_a_refusal_before(store: ServiceStore) -> None:
+    for number, ends in enumerate(("done", "failed")):
+        job_id = add(store, "question.ask")
+        taken = take(store, lane="questions")
+        assert taken is not None and fix(store, taken, now=100, due=120)
+        with store.writing() as connection:
+            if number == 0:
+                assert jobs.finish(connection, taken, worker="w", now=119, result={"x": 1}, visible_at=120)
+            else:
+                assert jobs.fail(connection, taken, problem_of(BodyError("x")), worker="w", now=119)
+        assert seen(store, job_id, 119).state == ("running", "failed")[number]
+        assert seen(store, job_id, 120).state == ends
+
+
+def test_only_an_attempt_that_begins_before_the_tick_moves_it(store: ServiceStore) -> None:
+    job_id = add(store, "question.ask")
+    first = take(store, lane="questions")
+    assert first is not None and fix(store, first, now=100, due=130)
+    second = take(store, now=125, lane="questions", worker="next")
+    assert second is not None and not fix(store, first, now=126, due=150)
+    assert fix(store, second, now=126, due=160)
+    assert seen(store, job_id, 131).state == "running"
+    third = take(store, now=161, lane="questions", worker="third")
+    assert third is not None and fix(store, third, now=162, due=200)
+    assert seen(store, job_id, 162).state == "failed"
+
+
 def test_a_waiting_job_is_cancelled_at_once_and_a_running_one_when_it_looks(store: ServiceStore) -> None:
     job_id, running = add(store), add(store)
     with store.writing() as connection:
@@ -227,3 +294,12 @@ def test_a_bucket_empties_and_fills_again() -> None:
     limits.spend("x", "a", 1.0)
     with pytest.raises(RateLimitedError):
         limits.spend("x", "a", 1.5)
+
+
+def test_no_part_of_the_service_needs_the_command_line() -> None:
+    package = Path(casehaven.core.jobs.__file__).parents[1]
+    parts = ("core", "worker", "routes", "signin", "organisations", "agreements", "queries", "releases")
+    files = [path for part in parts for path in (package / part).rglob("*.py")]
+    assert len(files) > 100
+    for path in files:
+        assert not re.search(r"\bcasehaven\.cli\b", path.read_text(encoding="utf-8")), path.name
