@@ -34,6 +34,7 @@ from casehaven.core.logs import log_line
 from casehaven.core.service_store import ServiceStore
 from casehaven.core.service_tables import job
 from casehaven.core.web import UPLOAD_BYTES, ApiSettings, Service
+from casehaven.organisations.models import member
 from casehaven.serving.errors import OpenAddressError
 from casehaven.serving.folder import api_key
 from casehaven.signin.sign_in_key import SignInKey
@@ -81,16 +82,21 @@ def is_loopback(host: str) -> bool:
 def service_of(
     store: ServiceStore, listening: Listening, *, wake: Callable[[], None] = lambda: None
 ) -> tuple[Service, Site]:
-    """Return what the routes and sign-in work with; makes the api's keys where they are missing.
+    """Return what the routes and sign-in work with; makes the api's keys in a store without members.
 
     Args:
         store: the service store.
         listening: how people reach it.
         wake: tells the worker that a job waits; without it the worker finds the job when it looks next.
+
+    Raises:
+        SignInKeyError: `signin.key` is missing although there are members, or is not as it should be.
     """
+    with store.reading() as connection:
+        empty = connection.execute(select(member.c.id).limit(1)).first() is None
     site = Site(
         database=store.database,
-        key=SignInKey.load_or_create(store.folder / "signin.key"),
+        key=SignInKey.load_or_create(store.folder / "signin.key", create=empty),
         origin=listening.origin,
     )
     settings = ApiSettings(origin=listening.origin, upload_bytes=listening.upload_bytes)

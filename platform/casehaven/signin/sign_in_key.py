@@ -5,7 +5,9 @@
 2. What it does comes from HKDF-SHA256 with a name for each use, so that no use says anything about another.
 3. A secret is sealed with AES-256-GCM under a random nonce and bound to the member it belongs to: moved to another member's row it does not open.
 4. A file that others may read is refused.
-5. It has nothing to do with the vault: it opens no case record.
+5. It is made once, for a store that has no member yet. Where it is missing later nothing is made in its place: under another key no stored password or code would be right, and
+   nobody would say why.
+6. It has nothing to do with the vault: it opens no case record.
 """
 
 from __future__ import annotations
@@ -42,12 +44,22 @@ class SignInKey:
         return cls(key=os.urandom(32))
 
     @classmethod
-    def load_or_create(cls, path: Path) -> SignInKey:
+    def load_or_create(cls, path: Path, *, create: bool = True) -> SignInKey:
         """Read the key from its file; make both when there is no file.
 
+        Args:
+            path: of the file.
+            create: whether it may be made: the store has no member yet (rule 5).
+
         Raises:
-            SignInKeyError: the file is no such key, or others may read it.
+            SignInKeyError: the file is missing and may not be made, is no such key, or others may read it.
         """
+        if not create:
+            if not os.path.lexists(path):
+                raise SignInKeyError(
+                    f"{path.name} is missing, and members sign in with it; nothing is made in its place"
+                )
+            return cls._load(path)
         made = cls.create()
         try:
             descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from sqlalchemy import insert, select, update
 
+from casehaven.serving.api_process import Listening, service_of
 from casehaven.signin import codes, credentials
 from casehaven.signin.errors import BrokenCodeError, SignInKeyError
 from casehaven.signin.models import totp
@@ -160,9 +161,29 @@ def test_the_key_is_a_file_that_only_its_owner_reads(tmp_path: Path) -> None:
     path.write_text("casehaven-sign-in-key/1:1234", encoding="ascii")
     with pytest.raises(SignInKeyError):
         SignInKey.load_or_create(path)
+    for missing in (tmp_path / "gone.key",):
+        with pytest.raises(SignInKeyError, match="missing"):
+            SignInKey.load_or_create(missing, create=False)
+        assert not missing.exists()
     link = tmp_path / "link"
     link.symlink_to(path)
     with pytest.raises(SignInKeyError):
         SignInKey.load_or_create(link)
     with pytest.raises(SignInKeyError):
         SignInKey.load_or_create(tmp_path / "no" / "folder")
+
+
+def test_a_service_with_members_does_not_start_without_its_key(door: FrontDoor) -> None:
+    listening = Listening()
+    key = door.store.folder / "signin.key"
+    kept = key.read_bytes()
+    key.unlink()
+    service_of(door.store, listening)  # nobody is there yet
+    assert key.read_bytes() != kept
+    key.write_bytes(kept)
+    door.set_up()
+    assert service_of(door.store, listening)[1].key == door.site.key
+    key.unlink()
+    with pytest.raises(SignInKeyError, match="missing"):
+        service_of(door.store, listening)
+    assert not key.exists()
