@@ -26,9 +26,10 @@ from casehaven.core.job_kinds import KINDS
 from casehaven.core.job_seals import open_result, result_key, seal_request
 from casehaven.core.problems import MEDIA_TYPE
 from casehaven.core.projection import public_key_of
+from casehaven.core.request_errors import BodyError
 from casehaven.core.web import Service
 from casehaven.organisations.access import Principal
-from casesynth.canonical import canonical_json
+from casesynth.canonical import JsonFaultError, canonical_json
 
 WAIT_MOST: Final = 20
 _PREFER: Final = re.compile(r"(?:^|[,;\s])wait\s*=\s*\"?([0-9]{1,4})\"?")
@@ -66,6 +67,7 @@ async def ask_worker(
         RequestKeyNeededError, RequestKeyReusedError: the key is missing, or was used with another request.
         TooManyJobsError: too many wait.
         NoWorkerError: the organisation has no keys yet.
+        BodyError: a part of the body that has no form of its own cannot be written as canonical JSON.
     """
     key = parse_key(request.headers.get(HEADER)) if keyed else None
     job_id = await run_in_threadpool(_enqueue, request, service, who, asked, key)
@@ -134,7 +136,11 @@ def _enqueue(request: Request, service: Service, who: Principal, asked: Asked, k
         request={**asked.request, "actor": who.handle},
         result_key=result_key(who.session_key) if kind.private else None,
     )
-    body = canonical_json({"request": dict(asked.request), "private": dict(asked.private or {})})
+    about = {"kind": asked.kind, "organisation": asked.organisation, "datasets": asked.dataset}
+    try:
+        body = canonical_json({**about, "request": dict(asked.request), "private": dict(asked.private or {})})
+    except JsonFaultError:
+        raise BodyError("body: expected finite numbers, whole characters and few levels") from None
     digest = request_digest(service.key, request.method.encode(), request.url.path.encode(), body)
     with service.store.writing() as connection:
         if key is not None:

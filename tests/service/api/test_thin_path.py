@@ -44,6 +44,15 @@ def test_the_same_key_with_another_question_is_refused(house: House) -> None:
     house.researcher.done("/v1/answers", asking(), key=key)
     other = house.researcher.post("/v1/answers", asking({**QUESTION, "accuracy": {"within_people": 80}}), key=key)
     assert (other.status_code, other.json()["code"]) == (409, "idempotency-key-reused")
+    elsewhere = house.north.post("/v1/answers", asking(), key=key)
+    assert elsewhere.status_code in (200, 202)  # of another member: another key
+    made = {"name": "other", "schema": "ctdc-global", "people_cap": 50}
+    house.north.done("/v1/organisations/north/datasets", made)
+    key = uuid4().hex
+    house.north.done("/v1/answers", asking(), key=key)
+    for datasets in (["north/other"], ["north/cases", "north/other"]):
+        moved = house.north.post("/v1/answers", {**asking(), "datasets": datasets}, key=key)
+        assert (moved.status_code, moved.json()["code"]) == (409, "idempotency-key-reused")
     without = house.researcher.post("/v1/answers", asking())
     assert (without.status_code, without.json()["code"]) == (400, "idempotency-key-needed")
 
