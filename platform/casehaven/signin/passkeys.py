@@ -205,7 +205,7 @@ def _take_challenge(connection: Connection, site: Site, unverified: dict[str, An
         if not isinstance(text, str) or not _CHALLENGE.fullmatch(text):
             raise BrokenPasskeyError
         value = base64url_to_bytes(text)
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, RecursionError):
         raise BrokenPasskeyError from None
     found = delete(challenge).where(challenge.c.digest == digest("challenge", value.hex()))
     row = connection.execute(found.returning(challenge.c.purpose, challenge.c.ends_at)).first()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 import secrets
 from typing import TYPE_CHECKING
@@ -84,6 +85,35 @@ def test_a_body_that_is_too_large_is_refused_whatever_it_says(house: House) -> N
         "POST", "/v1/quotes", content=big, headers={"Content-Type": "application/json"}, wait=0
     )
     assert (refused.status_code, refused.json()["code"]) == (413, "body-too-large")
+
+
+@pytest.mark.parametrize("kind", ["application/octet-stream", "text/plain", "application/x-www-form-urlencoded", ""])
+def test_no_name_of_a_body_takes_its_bound_away(house: House, kind: str) -> None:
+    client = house.running.client()
+    for path in ("/v1/session", "/v1/session/passkey", "/v1/quotes", "/v1/datasets/north/cases/uploads/x"):
+        sent = client.post(path, content=b"x" * 300_000, headers={"Content-Type": kind} if kind else {})
+        assert sent.status_code in (401, 404, 405, 413), (path, sent.status_code)
+    sent = client.post("/v1/session", content=b"x" * 300_000, headers={"Content-Type": kind} if kind else {})
+    assert (sent.status_code, sent.json()["code"]) == (413, "body-too-large")
+
+
+@pytest.mark.parametrize("text", ["NaN", "1.5e400", '"\\ud800"', "[" * 300 + "]" * 300])
+def test_json_that_cannot_be_written_again_is_a_fault_of_the_body(house: House, text: str) -> None:
+    body = b'{"datasets":["north/cases"],"question":{"by":["gender"],"x":' + text.encode() + b"}}"
+    refused = house.researcher.call(
+        "POST", "/v1/quotes", content=body, headers={"Content-Type": "application/json"}, wait=0
+    )
+    assert (refused.status_code, refused.json()["code"]) == (422, "body")
+
+
+def test_a_passkey_whose_document_is_all_brackets_is_refused(house: House) -> None:
+    deep = base64.urlsafe_b64encode(b"[" * 60_000).decode().rstrip("=")
+    sent = {"id": "x", "rawId": "x", "type": "public-key", "response": {"clientDataJSON": deep}}
+    for body in ({"answer": sent}, {"credential": sent}, sent):
+        refused = house.running.client().post(
+            "/v1/session/passkey", json=body, headers={"Origin": house.running.origin}
+        )
+        assert 400 <= refused.status_code < 500, refused.text
 
 
 def test_a_cursor_that_was_made_up_is_refused(house: House) -> None:
