@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -200,6 +201,82 @@ def test_what_is_not_ready_at_its_tick_is_a_charged_failure_like_any_other(desk:
     assert desk.queries().answers(every_day=True) == () and min(spent.values()) > 0
     again = desk.ask(BY_GENDER, "one-request", due=due + 100)
     assert again.charged is not None and desk.spent == spent
+
+
+def test_of_two_who_ask_the_same_before_its_tick_one_pays(desk: Desk) -> None:
+    """Neither sees anything before the tick, nor that the other asked."""
+    due, queries = desk.now + 30, desk.queries()
+
+    def ask(name: str) -> Asked:
+        return queries.ask(queries.parse(BY_GENDER), IdempotencyKey(text=f"asked-by-{name}"), due=due)
+
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        one, other = pool.map(ask, ("anna", "bert"))
+    (charged,) = [found.charged for found in (one, other) if found.charged is not None]
+    assert set(desk.spent.values()) == {charged.nano_rho}
+    assert one.answer == other.answer and one.visible_at == other.visible_at == due
+    later = desk.ask({"by": ["gender"], "accuracy": {"within_people": 4}}, "asked-by-cleo", due=due + 30)
+    assert (later.answer, later.charged, later.visible_at) == (one.answer, None, due + 30)
+    again = desk.ask({"by": ["gender"], "accuracy": {"within_people": 4}}, "asked-by-cleo", due=due + 30)
+    assert again.answer == one.answer and again.visible_at >= due  # a worker that died and came again
+    assert desk.quote(BY_GENDER).free is None and desk.queries().answers() == ()
+    for key in ("asked-by-dora", "asked-by-cleo"):  # in her own process, which has no tick
+        with pytest.raises(AnswerNotYetError):
+            desk.ask({"by": ["gender"], "accuracy": {"within_people": 4}}, key)
+    desk.now = due
+    assert desk.quote(BY_GENDER).free == "stored" and set(desk.spent.values()) == {charged.nano_rho}
+    assert desk.ask({"by": ["gender"], "accuracy": {"within_people": 4}}, "asked-by-cleo").answer == one.answer
+
+
+# --- midnight ---
+
+
+@pytest.mark.parametrize("at", ["locked", "charged"])
+def test_an_attempt_that_midnight_finds_before_it_opens_is_one_of_the_new_day(desk: Desk, at: str) -> None:
+    desk.now += DAY - desk.now % DAY - 1
+    before = desk.today
+    turned: list[str] = []
+
+    def midnight(step: str) -> None:
+        if step == at and not turned:
+            turned.append(step)
+            desk.now += 2
+
+    queries = desk.queries(failpoint=midnight)
+    if at == "locked":  # it waits for another's count; the day turns meanwhile
+        holder = desk.queries()
+
+        def counted(step: Step) -> None:
+            if step == "opened":
+                waiting.append(pool.submit(queries.ask, queries.parse(BY_GENDER), IdempotencyKey(text="who-waits")))
+                _until(lambda: _waiters(desk) == 3)
+                midnight("locked")
+
+        holder.failpoint = counted
+        waiting: list[Future[Asked]] = []
+        with ThreadPoolExecutor(max_workers=1) as pool:
+            first = desk.ask({"by": ["gender"], "accuracy": {"within_people": 3}}, queries=holder)
+            found = waiting[0].result(60)
+        assert first.answer["snapshot"]["day"] == before  # it had its permission to draw
+    else:
+        found = queries.ask(queries.parse(BY_GENDER), IdempotencyKey(text="midnight-1"))
+    assert found.charged is not None and found.answer["snapshot"]["day"] == desk.today != before
+    assert turned == [at] and desk.quote(BY_GENDER).free == "stored"
+    spent = desk.spent
+    assert desk.ask(BY_GENDER).free == "stored" and desk.spent == spent
+
+
+def _waiters(desk: Desk) -> int:
+    """How many locks of requests and questions there are."""
+    return len(list(desk.ledger.path.parent.glob(f".{desk.ledger.path.name}.*.asking")))
+
+
+def _until(true: Callable[[], bool]) -> None:
+    for _ in range(600):
+        if true():
+            return
+        time.sleep(0.05)
+    raise TimeoutError
 
 
 # --- threads ---

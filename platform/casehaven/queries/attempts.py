@@ -1,7 +1,7 @@
 """One attempt at a time: two processes or threads never work on the same request, nor on the same question, at once.
 
 1. Who comes second waits, and then finds what the first one stored. So a request is drawn once even where its retries overlap, and of several who ask the same
-   question at the same moment one pays (privacy rules 14 and 17).
+   question at the same moment one pays, also while its answer waits for its tick (privacy rules 14 and 17).
 2. The lock is the kernel's, on a file beside the ledger: it goes with the process that held it, whatever ended that. The file goes when nobody holds it.
 3. The steps of an attempt have names, so that tests can end the process at each.
 """

@@ -52,12 +52,16 @@ class SnapshotFacts:
         ordered = tuple(sorted(datasets, key=lambda dataset: dataset.id))
         return SnapshotFacts(
             vault_id=vault_id,
-            day=datetime.fromtimestamp(seconds, UTC).date().isoformat(),
+            day=_day(seconds),
             datasets=ordered,
             tokens_are=tokens_are,
             people_cap=sum(dataset.people_cap for dataset in ordered) if pool is None else pool.people_cap,
             pool=pool,
         )
+
+    def is_of(self, seconds: int) -> bool:
+        """Whether they are the facts of the day of a moment, in seconds since 1970."""
+        return self.day == _day(seconds)
 
     @property
     def schema(self) -> CaseSchema:
@@ -110,6 +114,10 @@ class SnapshotFacts:
     def name(self) -> str:
         """What answers are stored under: two snapshots that differ in anything public have two names."""
         return f"snapshot-2:{hashlib.sha256(canonical_json(self.stated())).hexdigest()}"
+
+
+def _day(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).date().isoformat()
 
 
 def public_numbers(schema: CaseSchema) -> Numbers:

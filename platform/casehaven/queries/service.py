@@ -10,6 +10,8 @@ The order is the rule (privacy rules 14, 16 and 17):
 6. What fails after the charge fails with one sentence, whatever it was: it may have depended on records (privacy rule 23). The charge stands; the same key may try once more.
 7. A service names the tick at which all this is seen before it begins (privacy rule 24). What is not ready by then has failed, like anything else that fails.
 
+8. The day is asked under the locks, before the charge, and before the permission to draw. Where it turned meanwhile, the attempt begins again with the new one.
+
 An attempt that was cut short is repeated under its key: it finds its charge, and its answer where one was stored, on whatever day that was. One attempt under a key, and one at
 a question, is made at a time (`casehaven.queries.attempts`).
 """
@@ -201,30 +203,42 @@ class Queries:
             NoAnswerOfThatDayError: nothing that is as exact was stored on that day.
             Whatever `quote` raises; nothing was charged.
         """
-        facts = self.facts
-        self._askable(facts)
         if as_of is not None:
+            facts = self.facts
+            self._askable(facts)
             return self._of_day(facts, question, as_of)
         with alone(self.ledger.path, f"key {key.text}"):
-            known = self.ledger.find(key)
-            done = None if known is None else self.ledger.answer_of(known.receipt)
-            if done is not None and answers_it(done, facts, question):
-                return self._before(done)
-            body = _request(facts, question)
-            served = None if known is not None else self.ledger.served(key, body)
-            if served is not None:
-                return Asked(answer=json.loads(served), charged=None, free=BEFORE, visible_at=self.clock())
-            with alone(self.ledger.path, f"question {facts.name} {question_digest(question)}"):
-                stored = self._stored(facts)
-                paid = stored.tables(question)
-                if known is None:
-                    free = self._free(stored, question, paid)
-                    if free is not None:  # kept under the key: the same request gets it on any later day
-                        kept = self.ledger.keep_served(key, body, canonical_json(dict(free.answer)).decode("utf-8"))
-                        return replace(free, answer=json.loads(kept))
-                # what was charged fixes the shares: a replay is the same request at the same price
-                plan = _plan(facts, question, paid, None if known is None else known.receipt.loss.nano_rho)
-                return self._pay(stored, plan, paid, key, body, due)
+            while True:
+                try:
+                    return self._answered(question, key, due)
+                except _DayTurnedError:  # the people of the new day are counted, and what was stored of them is found
+                    continue
+
+    def _answered(self, question: Question, key: IdempotencyKey, due: int | None) -> Asked:
+        """Make one attempt, under the key's lock, at the facts of one day."""
+        facts = self.facts
+        self._askable(facts)
+        known = self.ledger.find(key)
+        done = None if known is None else self.ledger.answer_of(known.receipt)
+        if done is not None and answers_it(done, facts, question):
+            return self._before(done)
+        body = _request(facts, question)
+        served = None if known is not None else self.ledger.served(key, body)
+        if served is not None:
+            seen_at = self._in_time(self._stored(facts).tick_of(question, served), due)
+            return Asked(answer=json.loads(served), charged=None, free=BEFORE, visible_at=seen_at)
+        with alone(self.ledger.path, f"question {facts.name} {question_digest(question)}"):
+            self._same_day(facts)
+            stored = self._stored(facts)
+            paid = stored.tables(question)
+            if known is None:
+                free = self._free(stored, question, paid) or self._waiting(stored, question, due)
+                if free is not None:  # kept under the key: the same request gets it on any later day
+                    kept = self.ledger.keep_served(key, body, canonical_json(dict(free.answer)).decode("utf-8"))
+                    return replace(free, answer=json.loads(kept))
+            # what was charged fixes the shares: a replay is the same request at the same price
+            plan = _plan(facts, question, paid, None if known is None else known.receipt.loss.nano_rho)
+            return self._pay(stored, plan, paid, key, body, due)
 
     def answers(self, *, every_day: bool = False) -> tuple[StoredAnswer, ...]:
         """Return the stored answers about these datasets, oldest first, without who asked.
@@ -262,6 +276,24 @@ class Queries:
         )
         return Asked(answer=answer, charged=None, free="from earlier answers", visible_at=stored.now)
 
+    def _waiting(self, stored: Stored, question: Question, due: int | None) -> Asked | None:
+        """Return the answer to the same question that somebody paid for and that waits for its tick; seen at both ticks' later one."""
+        hit = stored.waiting(_plan(stored.facts, question, ()))
+        if hit is None:
+            return None
+        seen_at = self._in_time(hit.visible_at, due)
+        return Asked(answer=shown(hit), charged=None, free="stored", visible_at=max(seen_at, due or 0))
+
+    def _in_time(self, seen_at: int, due: int | None) -> int:
+        """Return when something is seen; somebody's own process does not wait for it."""
+        if due is None and seen_at > self.clock():
+            raise AnswerNotYetError("the answer is stored, and is shown after its tick")
+        return seen_at
+
+    def _same_day(self, facts: SnapshotFacts) -> None:
+        if not facts.is_of(self.clock()):
+            raise _DayTurnedError
+
     def _of_day(self, facts: SnapshotFacts, question: Question, day: str) -> Asked:
         stored = self._stored(facts.on(day))
         found = self._free(stored, question, stored.tables(question))
@@ -292,6 +324,7 @@ class Queries:
         issued: Receipt | None = None
 
         def charge(loss: PrivacyLoss) -> Receipt:
+            self._same_day(facts)
             bind_ledger(self.vault, facts.datasets, self._ledger_id, self.ledger.unknown)
             with self.permit(loss):
                 receipt = self.ledger.charge(  # privacy rule 14: charge before data is touched
@@ -313,6 +346,9 @@ class Queries:
             done = self.ledger.answer_of(receipt)
             if done is not None:
                 raise _AnsweredBeforeError(done)
+            self._same_day(
+                facts
+            )  # charged yesterday: the same request goes on at the same price, and counts the people of today
             self.ledger.begin_draw(receipt)
             drawing = True
             self.failpoint("drawing")
@@ -377,6 +413,10 @@ class _AnsweredBeforeError(CasehavenError):
         self.stored = stored
 
 
+class _DayTurnedError(CasehavenError):
+    """It is another day than the one that was asked about; nothing was opened."""
+
+
 class _OverrunError(CasehavenError):
     """The answer was not ready at its tick."""
 
@@ -406,8 +446,3 @@ def _source(
         return found.open(receipt, check=check) if held is None else held.open(found, receipt, check=check)
 
     return opened
-
-
-def shown_answer(stored: StoredAnswer) -> Mapping[str, Any]:
-    """Return what people see of a stored answer."""
-    return shown(stored)

@@ -1,6 +1,7 @@
 """What is stored about a snapshot, and what a question gets from it at no charge (privacy rule 17).
 
-1. Shown and combined is what has passed its tick.
+1. Shown and combined is what has passed its tick. The same question at the same accuracy or a weaker one gets the answer that waits for its tick, too, and waits with it: two who ask the same
+   pay once.
 2. A stored answer serves the same question at the same accuracy or a weaker one. Noisy tables that were paid for serve every question whose numbers they tell.
 3. What was stored on a day stands for that day, for good, and is found by its day.
 """
@@ -69,8 +70,31 @@ class Stored:
         Args:
             alone: the plan without earlier tables, which says how exact an epsilon is.
         """
+        return self._most_exact(alone, self.visible())
+
+    def waiting(self, alone: AnswerPlan) -> StoredAnswer | None:
+        """Return the most exact stored answer that is as exact as what is asked for and has not passed its tick; None where there is none.
+
+        Args:
+            alone: as for `cached`.
+        """
+        found = self.ledger.answers(snapshot=self.facts.name)
+        return self._most_exact(alone, tuple(stored for stored in found if stored.visible_at > self.now))
+
+    def tick_of(self, question: Question, document: str) -> int:
+        """Return when an answer that was served is seen: not before the stored answer that it is.
+
+        Args:
+            question: that it answers.
+            document: the answer's canonical bytes.
+        """
+        same = self.ledger.answers(plan=question_digest(question))
+        found = (s.visible_at for s in same if canonical_json(dict(shown(s))).decode("utf-8") == document)
+        return max(self.now, min(found, default=0))
+
+    def _most_exact(self, alone: AnswerPlan, among: tuple[StoredAnswer, ...]) -> StoredAnswer | None:
         key = replace(self.key(alone), noise_scale=_asked(alone))
-        found = [stored for stored in self.visible() if _serves(stored, key)]
+        found = [stored for stored in among if _serves(stored, key)]
         return min(found, key=lambda stored: stored.key.noise_scale, default=None)
 
     def earlier_days(self, alone: AnswerPlan) -> tuple[str, ...]:
