@@ -28,6 +28,7 @@ from casehaven.agreements.errors import (
     AgreementNeededError,
     NotAgreedError,
 )
+from casehaven.agreements.service import agreement_of
 from casehaven.ledger import IdempotencyKey
 from casehaven.organisations.access import Operation
 from casehaven.organisations.errors import NotFoundError
@@ -65,6 +66,7 @@ class Life(RuleBasedStateMachine):
     @initialize()
     def sit_down(self) -> None:
         self.table = laid_table(self.base).again(Path(self.folder.name) / "table")
+        self.propose("north", {"east", "south"}, "pooled_statistics", 3, True)
 
     def teardown(self) -> None:
         self.folder.cleanup()
@@ -85,11 +87,12 @@ class Life(RuleBasedStateMachine):
 
     @rule(
         by=st.sampled_from(CONTRIBUTORS),
-        others=st.sets(st.sampled_from(CONTRIBUTORS)),
+        others=st.sets(st.sampled_from(CONTRIBUTORS), max_size=1),
         purpose=st.sampled_from(["pooled_statistics", "synthetic_release"]),
         days=st.integers(0, 3),
+        signed=st.booleans(),
     )
-    def propose(self, by: str, others: set[str], purpose: str, days: int) -> None:
+    def propose(self, by: str, others: set[str], purpose: str, days: int, signed: bool) -> None:
         names = sorted({by, *others})
         change = self.known[0].document.agreement if self.known else None
         terms: dict[str, Any] = {
@@ -107,6 +110,9 @@ class Life(RuleBasedStateMachine):
             return
         made = self.table.propose(by, change, **terms)
         self.known.append(Known(document=made, purposes=(purpose,), last_day=self.today + days))
+        for name in made.contributors if signed else ():
+            self.table.sign(made, name)
+            self.known[-1].signed.add(name)
 
     @precondition(lambda self: self.known)
     @rule(by=st.sampled_from(CONTRIBUTORS), which=st.integers(0, 3))
@@ -127,7 +133,7 @@ class Life(RuleBasedStateMachine):
             chosen.signed.add(by)
 
     @precondition(lambda self: self.known)
-    @rule(by=st.sampled_from(CONTRIBUTORS), sure=st.integers(0, 4))
+    @rule(by=st.sampled_from(CONTRIBUTORS), sure=st.integers(0, 2))
     def revoke(self, by: str, sure: int) -> None:
         if sure:
             return  # seldom: nothing comes after it
@@ -180,6 +186,14 @@ class Life(RuleBasedStateMachine):
         except AgreementBudgetError:
             spent = [self.table.spent(dataset) for dataset in standing.document.datasets]
             assert max(spent) == BUDGET, "refused before any dataset had spent the agreement's budget"
+
+    @invariant()
+    def what_is_in_force_is_what_the_model_says(self) -> None:
+        if self.known:
+            with self.table.door.store.reading() as connection:
+                found = agreement_of(connection, self.known[0].document.agreement)
+            standing = self.standing
+            assert found.in_force(self.table.door.clock()) == (None if standing is None else standing.document)
 
     @invariant()
     def no_dataset_spends_more_than_the_agreement_allows(self) -> None:

@@ -253,6 +253,16 @@ def test_nobody_else_revokes_and_nobody_without_a_fresh_second_factor(table: Rou
     assert table.ask(document)["charged_nano_rho"] > 0
 
 
+def test_who_left_an_agreement_by_a_change_revokes_it_no_more(table: RoundTable) -> None:
+    three = [{"dataset": f"{name}/cases", "fields": {"gender": "as_is"}} for name in ("east", "north", "south")]
+    first = table.agree(contributions=three, max_tokens_per_person=3)
+    table.agree(agreement=first.agreement, contributions=three[1:])
+    with pytest.raises(NotFoundError):
+        table.revoke(first.agreement, "east")
+    assert table.ask(first)["answer"]["guarantee"]["max_tokens_per_person"] == 2
+    assert table.spent("east/cases") == 0
+
+
 def test_after_its_last_day_it_is_over(table: RoundTable) -> None:
     last = datetime.fromtimestamp(table.door.clock(), UTC).date()
     document = table.agree(expires=last.isoformat())
