@@ -13,6 +13,7 @@ from casehaven.blocks import schema_blocks
 from casehaven.queries.pooled import Pool
 from casehaven.vault.datasets import Dataset
 from casehaven.vault.snapshots import Tokens
+from casehaven.vault.store import Vault
 from caseschemas import CaseSchema, SchemaAttribute
 from casesynth.answers.grammar import Levels, Numbers, parse_question
 from casesynth.answers.hiding import MINIMUM
@@ -43,10 +44,18 @@ class SnapshotFacts:
     people_cap: int
     pool: Pool | None = None
     """The terms of the agreement that the datasets are counted together under."""
+    more_keys: int = 0
+    """Linkage keys beyond one of each organisation under which the person tokens of its datasets were made."""
 
     @staticmethod
     def of(
-        datasets: Sequence[Dataset], tokens_are: Tokens, *, vault_id: str, seconds: int, pool: Pool | None = None
+        datasets: Sequence[Dataset],
+        tokens_are: Tokens,
+        *,
+        vault_id: str,
+        seconds: int,
+        pool: Pool | None = None,
+        more_keys: int = 0,
     ) -> SnapshotFacts:
         """Return the facts of some datasets of a vault, at so many seconds since 1970."""
         ordered = tuple(sorted(datasets, key=lambda dataset: dataset.id))
@@ -57,6 +66,7 @@ class SnapshotFacts:
             tokens_are=tokens_are,
             people_cap=sum(dataset.people_cap for dataset in ordered) if pool is None else pool.people_cap,
             pool=pool,
+            more_keys=more_keys,
         )
 
     def is_of(self, seconds: int) -> bool:
@@ -70,8 +80,12 @@ class SnapshotFacts:
 
     @property
     def tokens(self) -> int:
-        """How many person tokens one person may have: one in each organisation, linked or not, or what the agreement says (privacy rule 2)."""
-        return self.pool.tokens if self.pool is not None else len({dataset.organisation for dataset in self.datasets})
+        """How many person tokens one person may have: one in each organisation, linked or not, or what the agreement says (privacy rule 2).
+
+        Where an organisation's datasets were made under several linkage keys, or some under none, one person has one token for each.
+        """
+        named = len({dataset.organisation for dataset in self.datasets}) if self.pool is None else self.pool.tokens
+        return named + self.more_keys
 
     @property
     def minimum_count(self) -> int:
@@ -114,6 +128,22 @@ class SnapshotFacts:
     def name(self) -> str:
         """What answers are stored under: two snapshots that differ in anything public have two names."""
         return f"snapshot-2:{hashlib.sha256(canonical_json(self.stated())).hexdigest()}"
+
+
+def more_linkage_keys(vault: Vault, datasets: Sequence[Dataset]) -> int:
+    """Return how many linkage keys there are beyond one of each organisation; that tokens were made under none counts as one.
+
+    Raises:
+        SealBrokenError: what a dataset remembers of its prepared files is not what was written.
+    """
+    organisations = [dataset.organisation for dataset in datasets]
+    several = [dataset for dataset in datasets if organisations.count(dataset.organisation) > 1]
+    if not several:
+        return 0
+    from casehaven.intake.prepared_history import prepared_history  # for datasets of one organisation alone
+
+    keys = {(dataset.organisation, prepared_history(vault, dataset).linkage_key) for dataset in several}
+    return len(keys) - len({organisation for organisation, _ in keys})
 
 
 def _day(seconds: int) -> str:

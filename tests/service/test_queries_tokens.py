@@ -1,0 +1,61 @@
+"""How many person tokens one person may have is what an answer's guarantee for a person rests on (privacy rules 2 and 26)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from casehaven.intake.prepared_history import remember_prepared
+from casehaven.intake.sealed_upload import PreparedFile
+from casehaven.ledger import BudgetPolicy, IdempotencyKey, Ledger, LedgerPolicy
+from casehaven.queries import Queries
+from casehaven.vault.datasets import Dataset
+from casehaven.vault.store import Vault
+
+if TYPE_CHECKING:
+    from tests.conftest import MakePeople, SafeHouse
+
+
+def _prepared(vault: Vault, dataset: Dataset, linkage_key: str) -> None:
+    """Let a dataset remember a file whose tokens were made under a linkage key."""
+    file = PreparedFile(
+        path=Path("a.prepared"),
+        columns=(),
+        token_rule="names-birth/1",
+        linkage_key=linkage_key,
+        sha256="0" * 64,
+        prepared_at="2026-06-30T12:00:00Z",
+        table=pa.table({}),
+    )
+    with vault.database.transaction(writes=True) as connection:
+        remember_prepared(vault, dataset, file, connection)
+
+
+def test_datasets_of_one_organisation_under_two_linkage_keys_give_one_person_two_tokens(
+    house: SafeHouse, people: MakePeople, tmp_path: Path
+) -> None:
+    house.take_in([{**r, "mayPool": "yes"} for r in people(60)])
+    vault = house.open()
+    first = vault.dataset("north", "cases")
+    datasets = [first, *(vault.add_dataset("north", name, first.schema, 100) for name in ("later", "last"))]
+    other = vault.add_dataset("south", "cases", first.schema, 100)
+    ledger = Ledger.create(tmp_path / "ledger.sqlite", LedgerPolicy(account=BudgetPolicy.of("100", "1e-6")))
+
+    def tokens(*asked: Dataset) -> int:
+        return Queries(vault=vault, ledger=ledger, datasets=asked).facts.tokens
+
+    assert (tokens(first), tokens(*datasets), tokens(*datasets, other)) == (1, 1, 2)
+    _prepared(vault, datasets[1], "SHA256:one")
+    assert (tokens(*datasets), tokens(datasets[1]), tokens(*datasets, other)) == (2, 1, 3)
+    _prepared(vault, datasets[2], "SHA256:one")
+    assert (tokens(*datasets), tokens(*datasets[1:])) == (2, 1)
+    for dataset in datasets:
+        ledger.open_dataset(dataset.id, Queries(vault=vault, ledger=ledger, datasets=[dataset]).facts.blocks)
+    queries = Queries(vault=vault, ledger=ledger, datasets=datasets)
+    question = queries.parse({"by": ["gender"], "accuracy": {"within_people": 3}})
+    quote = queries.quote(question)
+    stated = queries.ask(question, IdempotencyKey(text="two-tokens")).answer["guarantee"]
+    assert stated["max_tokens_per_person"] == quote.plan.tokens == 2
+    assert stated["epsilon_per_person"] == quote.plan.epsilon_per_person > stated["epsilon"]
