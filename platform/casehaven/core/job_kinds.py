@@ -2,8 +2,8 @@
 
 1. A kind whose repetition does nothing twice is tried again when the worker died: charges carry the job's key, files are known by their digest. One that could be done
    twice is never repeated: it ends as `job-interrupted`, and whoever asked looks.
-2. What came of a job that depends on case records is seen at a tick, whether it was done or failed (privacy rule 24). Until then it is running, in one phase. The lane of
-   questions takes the next one at that tick: when a question begins does not tell how long the one before it took.
+2. What came of a job that depends on case records is seen at a tick, whether it was done or failed (privacy rule 24). Until then it is running, in one phase. The lanes of
+   questions and of releases take the next one at that tick: when it begins does not tell how long the one before it took.
 3. Phases and progress are public: phases are fixed words, progress counts steps of work that whoever asked knows already.
 """
 
@@ -12,8 +12,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal
 
-Lane = Literal["short", "questions", "long"]
-"""Lanes run side by side, each one job at a time: a question does not wait for an upload, and nothing else waits for a question."""
+Lane = Literal["short", "questions", "long", "releases"]
+"""Lanes run side by side, each one job at a time: a question does not wait for an upload, and nothing else waits for a question or a release."""
 
 ATTEMPTS: Final = 3
 
@@ -54,7 +54,7 @@ _ALL: Final = (
     JobKind(name="question.ask", lane="questions"),
     JobKind(name="answer.list"),
     JobKind(name="release.plan", lane="long"),
-    JobKind(name="release.run", lane="long", tick_seconds=60),
+    JobKind(name="release.run", lane="releases", tick_seconds=60),
     JobKind(name="release.decide"),
     JobKind(name="agreement.sign"),
     JobKind(name="budget.statement"),

@@ -2,7 +2,8 @@
 
 1. A release is *drawn*, then *published* or *withheld*, for good (privacy rule 33). A drawn or withheld one is for its own organisation; a published one is for everybody who is signed in. One
    that was drawn under an agreement which was revoked before the decision is *hidden*, from everybody.
-2. Everything in a row is public: protected numbers, names of files, fingerprints.
+2. A release is seen from its tick on (`released_at`), a moment that was fixed before anything was counted, and not when its bundle was there (privacy rule 24).
+3. Everything in a row is public: protected numbers, names of files, fingerprints.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from casesynth.canonical import canonical_json
 def add_release(
     connection: Connection, release_id: str, organisation: str, document: Mapping[str, Any], *, now: int
 ) -> None:
-    """Add a drawn release; does nothing where it is there."""
+    """Add a drawn release that is seen from `now` on; does nothing where it is there."""
     if connection.scalar(select(table.c.release_id).where(table.c.release_id == release_id)) is None:
         connection.execute(
             insert(table).values(
@@ -47,35 +48,37 @@ def hide_drawn(connection: Connection, agreement: str) -> None:
             set_state(connection, row.release_id, "hidden")
 
 
-def release_of(connection: Connection, release_id: str, *, reader: str) -> dict[str, Any]:
+def release_of(connection: Connection, release_id: str, *, reader: str, now: int) -> dict[str, Any]:
     """Return a release.
 
     Args:
         connection: reads.
         release_id: which.
         reader: the reader's organisation.
+        now: seconds since 1970.
 
     Raises:
-        NotFoundError: there is none, or it is not for this reader.
+        NotFoundError: there is none yet, or it is not for this reader.
     """
-    row = connection.execute(select(table).where(table.c.release_id == release_id, _for(reader))).first()
+    row = connection.execute(select(table).where(table.c.release_id == release_id, _for(reader, now))).first()
     if row is None:
         raise NotFoundError
     return _shown(row._mapping)
 
 
 def releases_for(
-    connection: Connection, *, reader: str, before: int | None, limit: int
+    connection: Connection, *, reader: str, before: int | None, limit: int, now: int
 ) -> list[tuple[int, dict[str, Any]]]:
     """Return the releases that a reader may see, newest first, each with its number."""
-    query = select(table).where(_for(reader)).order_by(table.c.sequence.desc()).limit(limit)
+    query = select(table).where(_for(reader, now)).order_by(table.c.sequence.desc()).limit(limit)
     if before is not None:
         query = query.where(table.c.sequence < before)
     return [(row.sequence, _shown(row._mapping)) for row in connection.execute(query)]
 
 
-def _for(reader: str) -> Any:
-    return or_(table.c.state == "published", and_(table.c.organisation == reader, table.c.state != "hidden"))
+def _for(reader: str, now: int) -> Any:
+    own = and_(table.c.organisation == reader, table.c.state != "hidden")
+    return and_(or_(table.c.state == "published", own), table.c.released_at <= now)
 
 
 def _shown(row: Mapping[Any, Any]) -> dict[str, Any]:

@@ -34,6 +34,7 @@ _AGREED = ("agreement-needed", "not-agreed", "too-few-contributors")
 _CHARGED = (
     "agreement-budget",
     "budget-exhausted",
+    "charged-failure",
     "odometer-exhausted",
     "draw-refused",
     "already-revealed",
@@ -107,7 +108,7 @@ def list_releases(here: Here, who: Who, cursor: Cursor = None, limit: Limit = LI
     """List what is published, and what your own organisation has drawn; newest first."""
     before = parse_cursor(cursor, "releases", here.key)
     with here.store.reading() as connection:
-        found = releases_for(connection, reader=who.organisation, before=before, limit=limit + 1)
+        found = releases_for(connection, reader=who.organisation, before=before, limit=limit + 1, now=here.clock())
     return page(
         found, limit=limit, list_name="releases", key=here.key, number=lambda row: row[0], shown=lambda row: row[1]
     )
@@ -173,7 +174,7 @@ def download(release: ReleaseId, name: FileName, here: Here, who: Who) -> FileRe
 
 def _release(here: Service, who: Principal, release: str) -> dict[str, Any]:
     with here.store.reading() as connection:
-        return release_of(connection, release, reader=who.organisation)
+        return release_of(connection, release, reader=who.organisation, now=here.clock())
 
 
 def _asked(here: Service, who: Principal, organisation: str, body: Drafting, kind: str, operation: Operation) -> Asked:

@@ -42,7 +42,7 @@ from casehaven.worker.publish import publish_signer, publish_vault
 from casehaven.worker.work import Bench, Done, JobCancelledError, Work
 from casesynth.signing import SigningKey
 
-LANES: Final[tuple[Lane, ...]] = ("short", "questions", "long")
+LANES: Final[tuple[Lane, ...]] = ("short", "questions", "long", "releases")
 QUESTIONS_AT_ONCE: Final = 3
 """Lanes of questions side by side. Each takes the next one at the tick of its last; a period leaves four times the longest measured time, so three fit on two cores."""
 _LOOK_SECONDS: Final = (0.05, 0.5)

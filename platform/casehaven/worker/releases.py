@@ -3,11 +3,18 @@
 1. A release is of datasets of one organisation, or of those of an agreement that can pay. What may be counted is decided first (`casehaven.worker.pooling`), at the plan, at the charge, and
    when the bundle comes into the registry: one whose agreement was revoked meanwhile is hidden there, and can be published no more (privacy rule 35).
 2. The job's id is the ledger's key: a job that was cut short finds its charge, and finishes the bundle that it had measured.
-3. A bundle is drawn first. Whether it is published is decided afterwards and for good, from what it says of itself (privacy rule 33).
+3. When a release is seen is fixed before anything is charged, from its people cap alone (`release_ticks`): the end of its job, its row in the registry and the times of its files are of that
+   tick, and until then the job is running, in one phase (privacy rule 24). One that takes longer is seen at a later tick of the same schedule, and not thrown away: it is paid for. What fails
+   after the charge fails at a tick, with one sentence. After the charge a job is cancelled no more.
+4. A bundle is drawn first. Whether it is published is decided afterwards and for good, from what it says of itself (privacy rule 33).
 """
 
 from __future__ import annotations
 
+import math
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from casehaven.agreements.document import LEFT_OUT
@@ -15,8 +22,10 @@ from casehaven.agreements.errors import AgreementNeededError
 from casehaven.agreements.service import agreement_of
 from casehaven.blocks import schema_blocks
 from casehaven.core.release_rows import add_release, release_of, set_state
-from casehaven.ledger import DecisionKind, IdempotencyKey
+from casehaven.ledger import DecisionKind, IdempotencyKey, LedgerError
 from casehaven.organisations.access import Operation
+from casehaven.queries.errors import ChargedFailureError
+from casehaven.queries.ticks import FACTOR, STEPS, Ticks
 from casehaven.releases.decision import decide_release
 from casehaven.releases.draft import ReleaseDraft
 from casehaven.releases.plan_document import plan_document
@@ -25,6 +34,7 @@ from casehaven.worker.pooling import Permission, nameless, permission, signed_in
 from casehaven.worker.work import Done, Work, plain
 from casesynth.feasibility import feasibility, suggestions
 from casesynth.manifest import MANIFEST_NAME, verify_bundle
+from casesynth.privacy import PrivacyLoss
 from casesynth.signing import SigningKey, TrustStore
 
 
@@ -41,29 +51,72 @@ def run(work: Work) -> Done:
     """Charge the ledger, draw a release, and put its bundle into the registry as drawn."""
     bench, permitted = work.bench, _permitted(work, Operation.RELEASE_RUN)
     key = SigningKey.load(bench.signing_key)
+    charged = False
 
     def progress(phase: str, share: float | None) -> None:
-        work.tick(phase if phase in _PHASES else "running")
+        if not charged:
+            work.tick("running")
+
+    @contextmanager
+    def permit(loss: PrivacyLoss) -> Iterator[None]:
+        nonlocal charged
+        with permitted.permit(loss):
+            yield
+        charged = True
 
     with nameless(permitted):
         draft = _draft(work, permitted)
-        with permitted.using(work.job.job_id):
-            release_vault_datasets(
-                draft,
-                bench.vault,
-                bench.ledger,
-                key,
-                IdempotencyKey(text=permitted.key),
-                progress=progress,
-                payer=None if permitted.document is None else permitted.analyst,
-                permit=permitted.permit,
-            )
-    document = _document(work, permitted, draft, key)
+        ticks = release_ticks(draft.people_cap)
+        due = ticks.next_tick(bench.clock())
+        try:
+            with permitted.using(work.job.job_id):
+                release_vault_datasets(
+                    draft,
+                    bench.vault,
+                    bench.ledger,
+                    key,
+                    IdempotencyKey(text=permitted.key),
+                    progress=progress,
+                    payer=None if permitted.document is None else permitted.analyst,
+                    permit=permit,
+                )
+            document = _document(work, permitted, draft, key)
+        except LedgerError:
+            if charged:
+                work.due = _not_before(due, bench.clock(), ticks.period)
+            raise
+        except Exception:  # privacy rule 23: whatever it is, it may have depended on records
+            if not charged:
+                raise
+            work.due = _not_before(due, bench.clock(), ticks.period)
+            raise ChargedFailureError("the release failed after it was charged; the charge stands") from None
     with bench.store.writing() as connection:
-        add_release(connection, work.job.job_id, permitted.asker.organisation, document, now=bench.clock())
+        work.due = _not_before(due, bench.clock(), ticks.period)
+        add_release(connection, work.job.job_id, permitted.asker.organisation, document, now=work.due)
         if not permitted.in_force_within(connection):
             set_state(connection, work.job.job_id, "hidden")
-    return Done(result={"release": work.job.job_id})
+    for path in (*draft.out.iterdir(), draft.out):  # a download tells the time of its file
+        os.utime(path, (work.due, work.due))
+    return Done(result={"release": work.job.job_id}, visible_at=work.due)
+
+
+def release_ticks(people_cap: int) -> Ticks:
+    """Return the schedule of releases: four times the longest, which is 14 seconds and 100 for each million people; the longest of `docs/benchmarks.md` is 16.4 s with 200,000.
+
+    >>> release_ticks(2_000).period, release_ticks(200_000).period
+    (60, 300)
+    """
+    needed = math.ceil(FACTOR * (14 + 100 * people_cap / 1e6))
+    return Ticks(period=next((step for step in STEPS if step >= needed), STEPS[-1]))
+
+
+def _not_before(due: int, now: int, period: int) -> int:
+    """Return the tick at which what is ready now is seen.
+
+    >>> _not_before(120, 61, 60), _not_before(120, 120, 60), _not_before(120, 121, 60)
+    (120, 180, 180)
+    """
+    return due if now < due else (now // period + 1) * period
 
 
 def decide(work: Work) -> Done:
@@ -71,7 +124,7 @@ def decide(work: Work) -> Done:
     bench, release_id = work.bench, str(work.request["release"])
     kind = DecisionKind.PUBLISHED if work.request["decision"] == "publish" else DecisionKind.WITHHELD
     with bench.store.reading() as connection:
-        found = release_of(connection, release_id, reader=work.job.organisation)
+        found = release_of(connection, release_id, reader=work.job.organisation, now=bench.clock())
         agreement = found.get("agreement")
         if agreement is not None and found["state"] == "drawn":
             document = agreement_of(connection, agreement).in_force(bench.clock())
@@ -81,10 +134,6 @@ def decide(work: Work) -> Done:
     with bench.store.writing() as connection:
         set_state(connection, release_id, kind.value)
     return Done(result={"release": release_id, "state": kind.value, "used_private_data": made.used_private_data})
-
-
-_PHASES = frozenset({"check", "charge", "count", "measure", "fit", "sample", "write"})
-"""Fixed words; a phase that is not among them is `running`."""
 
 
 def _permitted(work: Work, operation: Operation) -> Permission:

@@ -6,11 +6,13 @@ import json
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select
 from tests.round_table import CAP, EVERYTHING, RoundTable, laid_table
 
 from casehaven.agreements import uses
 from casehaven.agreements.errors import AgreementNeededError
-from casehaven.core.release_rows import release_of
+from casehaven.core.release_rows import release_of, releases_for
+from casehaven.core.service_tables import release as release_table
 from casehaven.organisations.errors import NotFoundError
 from casehaven.worker import releases
 
@@ -43,10 +45,25 @@ def test_every_contributor_is_charged_and_sees_the_use(drawn: tuple[RoundTable, 
         assert (use["nano_rho"], use["state"]) == (table.spent(f"{name}/cases"), "charged")
 
 
+def test_a_release_is_seen_at_a_tick_that_follows_from_its_people_cap_alone(drawn: tuple[RoundTable, str, str]) -> None:
+    table, _, release = drawn
+    period = releases.release_ticks(2 * CAP).period
+    with table.door.store.reading() as connection:
+        due = connection.scalar(select(release_table.c.released_at).where(release_table.c.release_id == release))
+        assert due is not None and due % period == 0
+        assert period <= due - table.door.clock() <= 2 * period  # the whole run fits before it
+        with pytest.raises(NotFoundError):
+            release_of(connection, release, reader="north", now=due - 1)
+        assert releases_for(connection, reader="north", before=None, limit=9, now=due - 1) == []
+        assert release_of(connection, release, reader="north", now=due)["id"] == release
+    folder = table.door.store.releases / release
+    assert {int(path.stat().st_mtime) for path in (folder, *folder.iterdir())} == {due}
+
+
 def test_no_contributor_is_named_in_the_registry_or_in_the_bundle(drawn: tuple[RoundTable, str, str]) -> None:
     table, _, release = drawn
     with table.door.store.reading() as connection:
-        found = release_of(connection, release, reader="north")
+        found = release_of(connection, release, reader="north", now=2**40)
     assert found["state"] == "drawn" and found["left_out"] == 0
     written = {path.name: path.read_bytes() for path in (table.door.store.releases / release).iterdir()}
     written["registry"] = json.dumps(found).encode()
@@ -68,7 +85,7 @@ def test_revoked_before_the_decision_it_is_hidden_and_published_no_more(
     with pytest.raises((AgreementNeededError, NotFoundError)):
         releases.decide(work)
     with again.door.store.reading() as connection, pytest.raises(NotFoundError):
-        release_of(connection, release, reader="north")
+        release_of(connection, release, reader="north", now=2**40)
 
 
 def test_after_the_agreements_last_day_a_drawn_release_is_withheld_and_not_published(

@@ -93,7 +93,7 @@ class Caller:
         """Make, wait, and return the result."""
         options.setdefault("key", uuid4().hex)
         answer = self.post(path, body, **options)
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 240
         while answer.status_code == 202 and time.monotonic() < deadline:
             answer = self.get(answer.headers["Location"])
         assert answer.status_code == 200, answer.text

@@ -103,7 +103,7 @@ class Inside:
         return asyncio.run(sent())
 
     def _work(self) -> None:
-        for lane in ("short", "questions", "long"):
+        for lane in ("short", "questions", "long", "releases"):
             while True:
                 with self.store.writing(alone=False) as connection:
                     taken = jobs.take(connection, lane=lane, worker=self.worker.name, now=int(time.time()))
