@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import pytest
@@ -46,7 +46,7 @@ def kill_worker(running: RunningService, how: signal.Signals) -> int:
     return pid
 
 
-def ended(who: Caller, place: str) -> tuple[int, dict[str, object]]:
+def ended(who: Caller, place: str) -> tuple[int, dict[str, Any]]:
     """Wait for the end of a job."""
     until = time.monotonic() + 150
     while time.monotonic() < until:
