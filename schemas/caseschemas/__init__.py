@@ -14,7 +14,7 @@ from caseschemas.errors import (
 )
 from caseschemas.faults import FAULT_CODES, MAPPING_FAULT_CODES, Fault, quoted
 from caseschemas.labels import Labels
-from caseschemas.load import load_schema, shipped_schema_ids
+from caseschemas.load import load_schema, shipped_schema, shipped_schema_ids
 from caseschemas.load_mapping import (
     load_mapping,
     load_mapping_file,
@@ -84,5 +84,6 @@ __all__ = [
     "read_schema_file",
     "schema_faults",
     "shipped_mapping_ids",
+    "shipped_schema",
     "shipped_schema_ids",
 ]

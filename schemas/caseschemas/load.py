@@ -41,6 +41,23 @@ def load_schema(source: str | PathLike[str]) -> CaseSchema:
     return parse_schema(read_schema_file(path), name=path.name)
 
 
+def shipped_schema(schema_id: str) -> CaseSchema:
+    """Load a shipped schema by its id, and nothing else: what is no such id is never taken for the path of a file.
+
+    Args:
+        schema_id: What was asked for; it may come from anybody.
+
+    Raises:
+        UnknownSchemaError: no shipped schema has this id.
+
+    >>> shipped_schema("ctdc-global").id
+    'ctdc-global'
+    """
+    if schema_id not in shipped_schema_ids():
+        raise UnknownSchemaError(f"no shipped schema has this id; shipped schemas: {', '.join(shipped_schema_ids())}")
+    return _shipped(schema_id)
+
+
 @lru_cache
 def _shipped(schema_id: str) -> CaseSchema:
     return parse_schema((files("caseschemas") / "shipped" / f"{schema_id}.json").read_bytes(), name=schema_id)

@@ -17,6 +17,7 @@ from casehaven.organisations.access import Operation, Principal
 from casehaven.organisations.grants import end_grant, grant_dataset
 from casehaven.routes.asking import JOB_PROBLEMS, Asked, ask_worker
 from casehaven.routes.reach import reached_datasets
+from caseschemas import UnknownSchemaError, shipped_schema_ids
 
 router = GuardedRouter(tags=["datasets"])
 
@@ -56,7 +57,9 @@ def list_datasets(here: Here, who: Who) -> dict[str, Any]:
 async def create_dataset(
     request: Request, organisation: Organisation, body: NewDataset, here: Here, who: Who
 ) -> Response:
-    """Make an empty dataset with a public bound on its people, and open its accounts."""
+    """Make an empty dataset of a shipped schema with a public bound on its people, and open its accounts."""
+    if body.schema_id not in shipped_schema_ids():
+        raise UnknownSchemaError(f"no shipped schema has this id; shipped schemas: {', '.join(shipped_schema_ids())}")
     asked = Asked(
         kind="dataset.create",
         organisation=organisation,

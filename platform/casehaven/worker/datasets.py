@@ -7,7 +7,7 @@ from casehaven.vault.datasets import Dataset, parse_dataset_id
 from casehaven.vault.errors import DatasetExistsError, SchemaDiffersError
 from casehaven.worker.publish import publish_vault
 from casehaven.worker.work import Done, Work
-from caseschemas import load_schema
+from caseschemas import shipped_schema
 
 
 def organisation_keys(work: Work) -> Done:
@@ -25,10 +25,10 @@ def create(work: Work) -> Done:
 
     Raises:
         DatasetExistsError: there is another one of that name.
-        CaseschemasError: there is no such schema.
+        UnknownSchemaError: it is not the id of a shipped schema. A path is never opened: what asks comes from the web.
     """
     vault, ledger = work.bench.vault, work.bench.ledger
-    schema, cap = load_schema(str(work.request["schema"])), int(work.request["people_cap"])
+    schema, cap = shipped_schema(str(work.request["schema"])), int(work.request["people_cap"])
     organisation, name = parse_dataset_id(work.job.dataset)
     try:
         dataset = vault.add_dataset(organisation, name, schema, cap, actor=work.actor)
