@@ -193,6 +193,12 @@ class FrontDoor:
         _, code = joining.invite_member(self.site, self.principal(by), handle=handle, roles=frozenset(roles))
         return self.enrol(handle, joining.join(self.site, code, address=ADDRESS))
 
+    def settle(self, *people: Person) -> None:
+        """Let a week pass, after which people can approve recoveries, and let them sign in again."""
+        self.clock.now += 7 * 86_400
+        for person in people:
+            self.sign_in(person)
+
     def enrol(self, handle: str, value: str) -> Person:
         """Make a passkey in an enrolling session, and sign in."""
         passkey, member, session = SoftPasskey(origin=self.site.origin), self.member(handle), self.session(value)

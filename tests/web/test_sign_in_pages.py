@@ -230,7 +230,9 @@ def test_joining_and_getting_back_in_with_two_halves(visitor: Visitor) -> None:
     _add_passkey(visitor, "phone")
     visitor.press("Go on")
     visitor.press("Sign out")
-    halves = [recovery.approve_recovery(door.site, door.principal(one), "cleo")[0] for one in (ana, ben)]
+    zoe = door.join(ana, "zoe", Role.STEWARD)
+    door.settle(ben, zoe)
+    halves = [recovery.approve_recovery(door.site, door.principal(one), "cleo")[0] for one in (ben, zoe)]
     visitor.go("/recover")
     visitor.page.locator("#handle").fill("cleo")
     visitor.page.locator("#first_half").fill(halves[1])

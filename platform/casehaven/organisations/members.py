@@ -120,6 +120,22 @@ def invite(connection: Connection, now: int, principal: Principal, *, handle: st
     return member_named(connection, handle)
 
 
+def invite_again(connection: Connection, now: int, principal: Principal, *, handle: str) -> Member:
+    """Invite a member anew who has not joined: whoever does it could have given all that waits for them, and stands behind them from now on.
+
+    Raises:
+        NotFoundError: there is no such member in reach, or they have joined.
+        GrantBeyondRightsError: the principal does not hold what one of their roles gives.
+    """
+    principal, target = _target(connection, principal, Operation.MEMBER_INVITE, handle)
+    if target.state != "invited":
+        raise NotFoundError
+    for role in target.roles:
+        _require_may_give(principal, target.kind, target.organisation, role)
+    _tell(connection, now, principal, "member.invited", target, handle)
+    return target
+
+
 def grant_role(connection: Connection, now: int, principal: Principal, *, handle: str, role: Role) -> None:
     """Give a role to a member; nothing happens when they have it.
 

@@ -40,14 +40,11 @@ def invite_again(site: Site, principal: Principal, *, handle: str) -> str:
     """Return a new code for a member who has not joined yet (rule 3).
 
     Raises:
-        NotFoundError: there is no such member in reach, or they have joined.
+        OrganisationsError: see `members.invite_again`.
     """
     with site.writing() as connection:
         now = site.clock()
-        principal = members.as_of_now(connection, principal)
-        target = members.in_reach(connection, principal, Operation.MEMBER_INVITE, handle)
-        if target.state != "invited":
-            raise NotFoundError
+        target = members.invite_again(connection, now, principal, handle=handle)
         destroy_credentials(connection, target.id)
         return new_code(connection, now, "join", target.id)
 

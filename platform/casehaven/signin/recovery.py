@@ -1,7 +1,7 @@
 """Recovery: two people let somebody back in who lost everything.
 
 1. Two members approve, each with a fresh second factor and the right to (`recovery.approve`). They are two, neither is the one who is let in, and at least one belongs to
-   the same organisation: the deployment's people alone open no organisation's account.
+   the same organisation: the deployment's people alone open no organisation's account. That they are two people, and what they may open: `independence`.
 2. Each of the two gets one half of the code, once. Neither can use it alone; both hand their half to the person, whom they know or have seen.
 3. Both halves together, once, within a day: every credential, session, token and known browser of the member goes, and an enrolling session begins.
 4. A member who signs in meanwhile ends the recovery: they were not locked out.
@@ -22,6 +22,7 @@ from casehaven.organisations.models import member
 from casehaven.signin.credentials import destroy_credentials
 from casehaven.signin.errors import BrokenCodeError, RecoveryError
 from casehaven.signin.guesses import Counted, admit, counted, forgive
+from casehaven.signin.independence import require_rights, require_settled, require_two_people
 from casehaven.signin.models import recovery
 from casehaven.signin.secrets_made import digest, new_typed_value, typed, typed_digest
 from casehaven.signin.sessions import start_session
@@ -43,7 +44,7 @@ def approve_recovery(site: Site, principal: Principal, handle: str) -> tuple[str
 
     Raises:
         NotFoundError: there is no such active member in reach.
-        RecoveryError: the same person approves twice or for themselves, or nobody of the member's organisation approves (rule 1).
+        RecoveryError: the same person approves twice or for themselves, nobody of the member's organisation approves, or the two are not independent (rule 1).
     """
     with site.writing() as connection:
         now = site.clock()
@@ -55,7 +56,9 @@ def approve_recovery(site: Site, principal: Principal, handle: str) -> tuple[str
             raise RecoveryError("nobody approves their own recovery")
         connection.execute(delete(recovery).where(recovery.c.ends_at <= now))
         row = connection.execute(select(recovery).where(recovery.c.member == target.id)).first()
-        half = new_typed_value()
+        half, approver = new_typed_value(), members.member_named(connection, principal.handle)
+        began = now if row is None or row.second_by is not None else row.ends_at - SECONDS
+        require_settled(connection, approver, began)
         if row is None or row.second_by is not None:  # both halves were given and never used: begin again
             connection.execute(delete(recovery).where(recovery.c.member == target.id))
             connection.execute(
@@ -72,6 +75,8 @@ def approve_recovery(site: Site, principal: Principal, handle: str) -> tuple[str
             first = members.member_by_id(connection, row.first_by)
             if not first.active or target.organisation not in (first.organisation, principal.organisation):
                 raise RecoveryError("at least one of the two belongs to the member's organisation")
+            require_two_people(connection, first, approver)
+            require_rights(principal, (first, approver), target)
             connection.execute(
                 update(recovery)
                 .where(recovery.c.member == target.id)

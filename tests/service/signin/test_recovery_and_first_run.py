@@ -14,6 +14,7 @@ from casehaven.organisations import events, members
 from casehaven.organisations.access import Operation
 from casehaven.organisations.errors import (
     ForbiddenError,
+    GrantBeyondRightsError,
     NameFormError,
     NameTakenError,
     NotFoundError,
@@ -21,7 +22,7 @@ from casehaven.organisations.errors import (
     StepUpNeededError,
 )
 from casehaven.organisations.roles import Kind, Role
-from casehaven.signin import credentials, joining, recovery, setup
+from casehaven.signin import credentials, independence, joining, recovery, setup
 from casehaven.signin.errors import BrokenCodeError, NoWayInError, RecoveryError
 from casehaven.signin.models import device, passkey, password, recovery_code, session, token, totp
 from casehaven.signin.sessions import find_session
@@ -198,10 +199,12 @@ def test_new_credentials_sign_out_everywhere_else(door: FrontDoor) -> None:
 
 
 def _three(door: FrontDoor) -> tuple[Person, Person, Person]:
-    """A founder, a second steward, and a caseworker who will lose everything."""
-    ana = door.set_up()
-    ben = door.join(ana, "ben", Role.STEWARD)
-    return ana, ben, door.join(ana, "cleo", Role.CASEWORKER)
+    """Two stewards whom the founder invited, and a caseworker who will lose everything."""
+    ola = door.set_up("ola")
+    ana, ben = door.join(ola, "ana", Role.STEWARD), door.join(ola, "ben", Role.STEWARD)
+    cleo = door.join(ola, "cleo", Role.CASEWORKER)
+    door.settle(ana, ben, cleo)
+    return ana, ben, cleo
 
 
 def _approve(door: FrontDoor, person: Person, handle: str = "cleo") -> str:
@@ -303,10 +306,12 @@ def test_whoever_may_not_approve_and_others_organisations_cannot(door: FrontDoor
 def test_the_deployments_people_alone_open_no_organisations_account(door: FrontDoor) -> None:
     ana, _, _ = _three(door)
     olu = door.found("olu", "office", Kind.DEPLOYMENT)
-    ola = door.join(olu, "ola", Role.PRIVACY_OFFICER)
-    _approve(door, olu)
-    with pytest.raises(RecoveryError):
-        _approve(door, ola)
+    odo = door.join(olu, "odo", Role.PRIVACY_OFFICER)
+    ida = door.join(olu, "ida", Role.PRIVACY_OFFICER)
+    door.settle(ana, odo, ida)
+    _approve(door, ida)
+    with pytest.raises(RecoveryError, match="member's organisation"):
+        _approve(door, odo)
     assert _approve(door, ana)  # with one of the organisation it goes
 
 
@@ -338,3 +343,71 @@ def test_an_approver_who_ended_meanwhile_does_not_count(door: FrontDoor) -> None
     joining.end_member(door.site, door.principal(ana), handle="ben")
     with pytest.raises(RecoveryError):
         _approve(door, ana)
+
+
+def test_an_officer_and_the_account_that_they_made_for_it_are_one_person(door: FrontDoor) -> None:
+    """Neither the next day nor a week later, nor through a third account."""
+    ola = door.set_up("ola")
+    pia = door.join(ola, "pia", Role.PRIVACY_OFFICER)
+    sam = door.join(ola, "sam", Role.STEWARD)
+    puppet = door.join(pia, "puppet", Role.PRIVACY_OFFICER)
+    door.sign_in(puppet)
+    third = door.join(puppet, "third", Role.PRIVACY_OFFICER)
+    with pytest.raises(RecoveryError, match="7 days"):
+        _approve(door, pia, "sam")
+    door.settle(pia, sam, puppet, third)
+    for one, other in ((pia, third), (puppet, pia)):
+        _approve(door, one, "sam")
+        with pytest.raises(RecoveryError, match="directly or in a chain"):
+            _approve(door, other, "sam")
+        door.clock.now += 86_400
+        for each in (pia, sam, puppet, third):
+            door.sign_in(each)
+
+
+def test_two_who_could_not_give_the_members_roles_open_nothing(door: FrontDoor) -> None:
+    """Two privacy officers whom one made, both old enough and neither made by the other: still no steward's account."""
+    ola = door.set_up("ola")
+    pia, sam = door.join(ola, "pia", Role.PRIVACY_OFFICER), door.join(ola, "sam", Role.STEWARD)
+    puppets = door.join(pia, "p1", Role.PRIVACY_OFFICER), door.join(pia, "p2", Role.PRIVACY_OFFICER)
+    door.settle(*puppets)
+    _approve(door, puppets[0], "sam")
+    with pytest.raises(RecoveryError, match="every role"):
+        _approve(door, puppets[1], "sam")
+    with door.site.reading() as connection:
+        assert independence.behind(connection, "p1") == {"pia", "ola"}
+
+
+def test_an_approver_joined_a_week_before_the_recovery_began(door: FrontDoor) -> None:
+    ana, _, _ = _three(door)
+    zoe = door.join(ana, "zoe", Role.STEWARD)
+    with pytest.raises(RecoveryError, match="7 days"):
+        _approve(door, zoe)
+
+
+def test_a_role_that_one_gave_the_other_and_took_away_again_counts(door: FrontDoor) -> None:
+    ana, ben, _ = _three(door)
+    with door.site.writing() as connection:
+        members.grant_role(connection, door.clock(), door.principal(ana), handle="ben", role=Role.RESEARCHER)
+        members.revoke_role(connection, door.clock(), door.principal(ana), handle="ben", role=Role.RESEARCHER)
+    _approve(door, ana)
+    with pytest.raises(RecoveryError, match="directly or in a chain"):
+        _approve(door, ben)
+
+
+def test_whoever_lost_the_right_before_the_second_approval_does_not_count(door: FrontDoor) -> None:
+    ana, ben, _ = _three(door)
+    _approve(door, ben)
+    with door.site.writing() as connection:
+        members.revoke_role(connection, door.clock(), door.principal(ana), handle="ben", role=Role.STEWARD)
+    with pytest.raises(RecoveryError, match="until the second"):
+        _approve(door, ana)
+
+
+def test_a_privacy_officer_gets_no_code_for_a_steward_who_has_not_joined(door: FrontDoor) -> None:
+    ola = door.set_up("ola")
+    pia = door.join(ola, "pia", Role.PRIVACY_OFFICER)
+    joining.invite_member(door.site, door.principal(ola), handle="sam", roles=frozenset({Role.STEWARD}))
+    with pytest.raises(GrantBeyondRightsError):
+        joining.invite_again(door.site, door.principal(pia), handle="sam")
+    assert joining.invite_again(door.site, door.principal(ola), handle="sam")
