@@ -17,6 +17,24 @@ class BodyTooLargeError(RequestError):
     """The body is larger than this route takes."""
 
 
+class UploadsWaitError(RequestError):
+    """So many bytes of this organisation's uploads wait that no more are taken."""
+
+    def __init__(self) -> None:
+        """Say what to do, and no size."""
+        super().__init__("too much of what your organisation sent waits; take uploads in or delete them")
+
+
+class DiskFullError(RequestError):
+    """Too little of the disk is free for uploads."""
+
+    retry_after_seconds = 600
+
+    def __init__(self) -> None:
+        """Say what others have to do."""
+        super().__init__("the service has no room for uploads now; whoever runs it has to make some")
+
+
 class RateLimitedError(RequestError):
     """Too many requests in a short time."""
 

@@ -101,6 +101,12 @@ def uploads_of(
     return [_row(row) for row in connection.execute(query.order_by(table.c.sequence.desc()).limit(limit))]
 
 
+def waiting_uploads(connection: Connection, organisation: str) -> Sequence[str]:
+    """Return the ids of an organisation's uploads whose files are there."""
+    this = (table.c.organisation == organisation, table.c.state == "received")
+    return list(connection.scalars(select(table.c.upload_id).where(*this)))
+
+
 def mark_upload(store: ServiceStore, upload_id: str, state: str) -> None:
     """Destroy the file of an upload, and write down why."""
     upload_path(store, upload_id).unlink(missing_ok=True)

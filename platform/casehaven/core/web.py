@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict
 
 from casehaven.core.limits import Limits
 from casehaven.core.service_store import ServiceStore
+from casehaven.core.upload_room import UploadRoom
 from casehaven.organisations.access import Principal
 
 BODY_BYTES: Final = 256 * 1024
@@ -40,6 +41,8 @@ class Service:
     """Of the api alone: HMACs of requests under idempotency keys, and of cursors."""
     clock: Callable[[], int]
     limits: Limits
+    room: UploadRoom = field(default_factory=UploadRoom)
+    """What of the disk uploads may take."""
     wake: Callable[[], None] = lambda: None
     """Tells the worker that a job waits, where that is possible."""
 

@@ -2,6 +2,7 @@
 
 1. The file is the body, as it is. It is sealed to the organisation's public key while it arrives: no more than 4 MiB of it is ever plain here, and nothing plain is written.
 2. What came whole gets a row; what broke off is removed at once. More than the limit is refused, whatever the header says.
+3. No upload takes more of the disk than `casehaven.core.upload_room` leaves to its organisation, and to everybody.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from casehaven.core.upload_files import (
     upload_path,
     uploads_of,
 )
+from casehaven.core.upload_room import Arrival
 from casehaven.core.web import Body, Here, Service, Who
 from casehaven.organisations.access import Operation, Principal
 from casehaven.routes.asking import JOB_PROBLEMS, Asked, ask_worker
@@ -71,7 +73,15 @@ class Committing(Reading):
 @router.post(
     _PLACE,
     operation=Operation.UPLOAD_CREATE,
-    problems=("body-too-large", "body", "starting", "idempotency-key-needed", "idempotency-key-reused"),
+    problems=(
+        "body-too-large",
+        "body",
+        "starting",
+        "idempotency-key-needed",
+        "idempotency-key-reused",
+        "uploads-waiting",
+        "disk-full",
+    ),
     status_code=201,
     openapi_extra={
         "requestBody": {
@@ -85,6 +95,24 @@ async def send(request: Request, organisation: Organisation, dataset: Dataset, h
     here.limits.spend("upload", who.member_id, float(here.clock()))
     key = parse_key(request.headers.get(HEADER))
     public = await run_in_threadpool(_public_key, here, organisation, dataset)
+    with here.room.arriving(here.store, organisation) as arrival:
+        found = await _taken(request, organisation, dataset, here, who, key, public, arrival)
+    place = {"Location": f"/v1/datasets/{organisation}/{dataset}/uploads/{found.upload_id}"}
+    return JSONResponse(found.document(), status_code=201, headers=place)
+
+
+async def _taken(
+    request: Request,
+    organisation: str,
+    dataset: str,
+    here: Service,
+    who: Principal,
+    key: str,
+    public: bytes,
+    arrival: Arrival,
+) -> UploadRow:
+    """Seal a body into a file while it arrives, and give it its row; a file without a row does not stay."""
+    await run_in_threadpool(arrival.look)
     upload_id = secrets.token_hex(16)
     path = upload_path(here.store, upload_id)
     stream = SealingStream(public, upload_context(organisation, dataset, upload_id))
@@ -93,19 +121,20 @@ async def send(request: Request, organisation: Organisation, dataset: Dataset, h
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o660), "wb") as file:
             async for piece in _limited(request.stream(), here.settings.upload_bytes):
                 digest.update(piece)
+                if arrival.took(len(piece)):
+                    await run_in_threadpool(arrival.look)
                 await run_in_threadpool(file.write, stream.update(piece))
             file.write(stream.finish())
             file.flush()
             await run_in_threadpool(os.fsync, file.fileno())
         known = request_digest(here.key, organisation.encode(), dataset.encode(), digest.digest())
-        found = await run_in_threadpool(_received, here, who, organisation, dataset, upload_id, key, known)
+        found = await run_in_threadpool(_received, here, who, organisation, dataset, upload_id, key, known, arrival)
     except BaseException:
         path.unlink(missing_ok=True)
         raise
     if found.upload_id != upload_id:
         path.unlink(missing_ok=True)
-    place = {"Location": f"/v1/datasets/{organisation}/{dataset}/uploads/{found.upload_id}"}
-    return JSONResponse(found.document(), status_code=201, headers=place)
+    return found
 
 
 @router.get(_PLACE, operation=Operation.UPLOAD_READ, problems=("cursor", "body"))
@@ -242,12 +271,20 @@ async def _limited(pieces: AsyncIterator[bytes], most: int) -> AsyncIterator[byt
 
 
 def _received(
-    here: Service, who: Principal, organisation: str, dataset: str, upload_id: str, key: str, digest: str
+    here: Service,
+    who: Principal,
+    organisation: str,
+    dataset: str,
+    upload_id: str,
+    key: str,
+    digest: str,
+    arrival: Arrival,
 ) -> UploadRow:
     now = here.clock()
     with here.store.writing() as connection:
         known = known_job(connection, member_id=who.member_id, key=key, digest=digest)
         if known is None:
+            arrival.keep(connection)
             add_upload(
                 connection,
                 upload_id=upload_id,
