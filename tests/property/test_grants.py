@@ -4,7 +4,8 @@ What a member can do is counted in *atoms*: every operation on every organisatio
 
 1. What somebody gained by a role, the one who gave it had before, atom by atom, and might grant roles there.
 2. Every atom that anybody has, somebody had before who might grant it there, or came with the founding of its organisation.
-3. Every organisation that was ever joined has an active steward or operator, and an active privacy officer.
+3. Whose account two members can open, they are two: neither brought the other, directly or in a chain of invitations and roles, and one of them had every atom of it outside granted datasets.
+4. Every organisation that was ever joined has an active steward or operator, and an active privacy officer.
 """
 
 from __future__ import annotations
@@ -24,6 +25,10 @@ from casehaven.organisations.access import DEPLOYMENT, Operation, Principal
 from casehaven.organisations.errors import OrganisationsError
 from casehaven.organisations.models import dataset_grant, member, member_role
 from casehaven.organisations.roles import Kind, Role, rights_of
+from casehaven.signin import recovery
+from casehaven.signin.errors import RecoveryError
+from casehaven.signin.independence import DAYS
+from casehaven.signin.models import recovery as recovery_row
 
 Atom = tuple[Operation, str, str | None]
 
@@ -91,6 +96,7 @@ STEP = st.one_of(
     st.tuples(st.just("revoke"), st.sampled_from(HANDLES), st.sampled_from(HANDLES), st.sampled_from([*Role])),
     st.tuples(st.just("end"), st.sampled_from(HANDLES), st.sampled_from(HANDLES), st.none()),
     st.tuples(st.just("share"), st.sampled_from(HANDLES), st.sampled_from(HANDLES), st.sampled_from([*KINDS])),
+    st.tuples(st.just("recover"), st.sampled_from(HANDLES), st.sampled_from(HANDLES), st.sampled_from(HANDLES)),
     st.tuples(st.just("unshare"), st.sampled_from(HANDLES), st.sampled_from(HANDLES), st.sampled_from([*KINDS])),
 )
 
@@ -107,6 +113,10 @@ def _do(connection: Connection, step: tuple[Any, ...]) -> bool:
             members.grant_role(connection, 0, who, handle=target, role=which)
         elif what == "revoke":
             members.revoke_role(connection, 0, who, handle=target, role=which)
+        elif what == "recover":
+            connection.execute(recovery_row.delete())
+            recovery.approve(connection, DAYS * 86_400, who, target)
+            return recovery.approve(connection, DAYS * 86_400, _principal(connection, which), target)[1]
         elif what == "end":
             members.end_member(connection, 0, who, handle=target)
         elif what == "share":
@@ -115,7 +125,7 @@ def _do(connection: Connection, step: tuple[Any, ...]) -> bool:
             )
         else:
             grants.end_grant(connection, 0, who, handle=target, organisation=which, dataset="cases")
-    except OrganisationsError:
+    except (OrganisationsError, RecoveryError):
         return False
     return True
 
@@ -143,18 +153,24 @@ class _World:
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
         self.held = {handle: _atoms(connection, handle) for handle in HANDLES}
+        self.brought: set[tuple[str, str]] = {("ana", handle) for handle in SINGLE}
+        """Who invited whom, or gave them a role."""
         self.could_be_passed_on: set[Atom] = {
             atom for handle in FOUNDERS.values() for atom in self.held[handle]
         }  # founding is the one source
 
     def step(self, step: tuple[Any, ...]) -> bool:
         """Do one step and check everything; whether it was allowed."""
-        what, actor, target, _ = step
+        what, actor, target, which = step
         giver, before = self.held[actor], self.held[target]
         rows = _rows(self.connection)
         if not _do(self.connection, step):
             assert _rows(self.connection) == rows, "a refused step changed something"
             return False
+        if what == "recover":
+            self._check_recovery(actor, which, target)
+        if what in ("invite", "grant") and _rows(self.connection) != rows:
+            self.brought.add((actor, target))
         for atoms in self.held.values():
             self.could_be_passed_on |= {atom for atom in atoms if _can_pass_on(atoms, atom)}
         self.held = {handle: _atoms(self.connection, handle) for handle in HANDLES}
@@ -177,6 +193,16 @@ class _World:
             for role in (first, Role.PRIVACY_OFFICER):
                 assert any(role in found.roles for found in active), f"{name} has no {role} any more"
         return True
+
+    def _check_recovery(self, one: str, other: str, target: str) -> None:
+        """Check rule 3."""
+        for first, second in ((one, other), (other, one)):
+            reached = {first}
+            for _ in HANDLES:
+                reached |= {target for actor, target in self.brought if actor in reached}
+            assert second not in reached, "one person approved twice"
+        opened = {atom for atom in self.held[target] if atom[2] is None}
+        assert any(opened <= self.held[each] for each in (one, other)), "a recovery opened what neither had"
 
 
 def _steps() -> Iterator[tuple[Any, ...]]:
@@ -236,3 +262,25 @@ def test_every_kind_of_step_is_allowed_to_somebody(store: ServiceStore) -> None:
         world = _World(connection)
         assert all(world.step(step) for step in steps)
         raise _UndoneError
+
+
+def test_only_independent_pairs_with_the_rights_open_an_account(store: ServiceStore) -> None:
+    """Every pair of approvers for every account, after a chain of invitations; some are allowed."""
+    opened = set()
+    with pytest.raises(_UndoneError), store.writing() as connection:
+        _open(connection)
+        world = _World(connection)
+        assert world.step(("invite", "ana", "m1", Role.STEWARD))
+        assert world.step(("grant", "m1", "m1", Role.RESEARCHER))
+        assert world.step(("invite", "pia", "m2", Role.PRIVACY_OFFICER))
+        for one, other, target in itertools.permutations(("ana", "stu", "pia", "cas", "m1", "m2", "sol", "olu"), 3):
+            save = connection.begin_nested()
+            if world.step(("recover", one, target, other)):
+                opened.add((*sorted((one, other)), target))
+            save.rollback()
+        raise _UndoneError
+    assert ("m1", "stu", "cas") in opened
+    assert not any({"pia", "m2"} <= {*each[:2]} for each in opened), "an officer and their own account"
+    assert not any("ana" in each[:2] and each[0] != "olu" and each[1] != "olu" for each in opened), (
+        "the founder brought all"
+    )

@@ -39,6 +39,8 @@ class SignInMachine(RuleBasedStateMachine):
     made: Path
     """The folder of a store that they joined, for copies."""
     people: tuple[Person, ...]
+    settled: int
+    """When they had been members for long enough to approve recoveries."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -52,6 +54,7 @@ class SignInMachine(RuleBasedStateMachine):
     @initialize()
     def open(self) -> None:
         self.door = FrontDoor.at(self.folder / "store", made=self.made)
+        self.door.clock.now = self.settled
         self.ana, self.ben, cleo = (replace(each, passkey=replace(each.passkey)) for each in self.people)
         self.passkeys.append(cleo.passkey)
         self._began(cleo.session)
@@ -261,8 +264,11 @@ class SignInMachine(RuleBasedStateMachine):
 def test_sessions_codes_tokens_and_passkeys_behave_as_the_model() -> None:
     with tempfile.TemporaryDirectory() as folder:
         door = FrontDoor.at(Path(folder) / "store")
-        ana = door.set_up()
-        people = (ana, door.join(ana, "ben", Role.STEWARD), door.join(ana, "cleo", Role.CASEWORKER))
+        ola = door.set_up("ola")
+        stewards = door.join(ola, "ana", Role.STEWARD), door.join(ola, "ben", Role.STEWARD)
+        people = (*stewards, door.join(ola, "cleo", Role.CASEWORKER))
+        door.settle(*people)
+        SignInMachine.settled = door.clock()
         SignInMachine.made, SignInMachine.people = door.store.folder, people
         steps = settings(max_examples=8, stateful_step_count=15, deadline=None, suppress_health_check=[*HealthCheck])
         run_state_machine_as_test(SignInMachine, settings=steps)

@@ -47,51 +47,55 @@ def approve_recovery(site: Site, principal: Principal, handle: str) -> tuple[str
         RecoveryError: the same person approves twice or for themselves, nobody of the member's organisation approves, or the two are not independent (rule 1).
     """
     with site.writing() as connection:
-        now = site.clock()
-        principal = members.as_of_now(connection, principal)
-        target = members.in_reach(connection, principal, Operation.RECOVERY_APPROVE, handle)
-        if not target.active:
-            raise NotFoundError
-        if target.id == principal.member_id:
-            raise RecoveryError("nobody approves their own recovery")
-        connection.execute(delete(recovery).where(recovery.c.ends_at <= now))
-        row = connection.execute(select(recovery).where(recovery.c.member == target.id)).first()
-        half, approver = new_typed_value(), members.member_named(connection, principal.handle)
-        began = now if row is None or row.second_by is not None else row.ends_at - SECONDS
-        require_settled(connection, approver, began)
-        if row is None or row.second_by is not None:  # both halves were given and never used: begin again
-            connection.execute(delete(recovery).where(recovery.c.member == target.id))
-            connection.execute(
-                insert(recovery).values(
-                    member=target.id,
-                    ends_at=now + SECONDS,
-                    first_by=principal.member_id,
-                    first_digest=digest(_FIRST, typed(half) or ""),
-                )
+        return approve(connection, site.clock(), principal, handle)
+
+
+def approve(connection: Connection, now: int, principal: Principal, handle: str) -> tuple[str, bool]:
+    """Do what `approve_recovery` says, within a writing transaction."""
+    principal = members.as_of_now(connection, principal)
+    target = members.in_reach(connection, principal, Operation.RECOVERY_APPROVE, handle)
+    if not target.active:
+        raise NotFoundError
+    if target.id == principal.member_id:
+        raise RecoveryError("nobody approves their own recovery")
+    connection.execute(delete(recovery).where(recovery.c.ends_at <= now))
+    row = connection.execute(select(recovery).where(recovery.c.member == target.id)).first()
+    half, approver = new_typed_value(), members.member_named(connection, principal.handle)
+    began = now if row is None or row.second_by is not None else row.ends_at - SECONDS
+    require_settled(connection, approver, began)
+    if row is None or row.second_by is not None:  # both halves were given and never used: begin again
+        connection.execute(delete(recovery).where(recovery.c.member == target.id))
+        connection.execute(
+            insert(recovery).values(
+                member=target.id,
+                ends_at=now + SECONDS,
+                first_by=principal.member_id,
+                first_digest=digest(_FIRST, typed(half) or ""),
             )
-        else:
-            if row.first_by == principal.member_id:
-                raise RecoveryError("two different people approve a recovery")
-            first = members.member_by_id(connection, row.first_by)
-            if not first.active or target.organisation not in (first.organisation, principal.organisation):
-                raise RecoveryError("at least one of the two belongs to the member's organisation")
-            require_two_people(connection, first, approver)
-            require_rights(principal, (first, approver), target)
-            connection.execute(
-                update(recovery)
-                .where(recovery.c.member == target.id)
-                .values(second_by=principal.member_id, second_digest=digest(_SECOND, typed(half) or ""))
-            )
-        events.record(
-            connection,
-            now,
-            actor=principal.handle,
-            action="recovery.approved",
-            organisation=target.organisation,
-            object_kind="member",
-            object_id=handle,
         )
-        return half, row is not None and row.second_by is None
+    else:
+        if row.first_by == principal.member_id:
+            raise RecoveryError("two different people approve a recovery")
+        first = members.member_by_id(connection, row.first_by)
+        if not first.active or target.organisation not in (first.organisation, principal.organisation):
+            raise RecoveryError("at least one of the two belongs to the member's organisation")
+        require_two_people(connection, first, approver)
+        require_rights(principal, (first, approver), target)
+        connection.execute(
+            update(recovery)
+            .where(recovery.c.member == target.id)
+            .values(second_by=principal.member_id, second_digest=digest(_SECOND, typed(half) or ""))
+        )
+    events.record(
+        connection,
+        now,
+        actor=principal.handle,
+        action="recovery.approved",
+        organisation=target.organisation,
+        object_kind="member",
+        object_id=handle,
+    )
+    return half, row is not None and row.second_by is None
 
 
 def recover(site: Site, handle: str, halves: tuple[str, str], *, address: str) -> str:
