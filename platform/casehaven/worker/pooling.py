@@ -1,7 +1,7 @@
 """Whether a job may count what it asks for, decided where the keys are: no agreement, no pooling.
 
 1. Whoever asks is looked up at execution: an active member with the right. Without an agreement a job is about datasets of the asker's own organisation, and of no other: a steward's grant
-   lets the own researchers ask.
+   lets the own researchers ask, and is asked for again just before the charge (`casehaven.worker.grants`).
 2. With an agreement, one and the same document in force has to cover all of it: every dataset, the purpose, the asker, every attribute at its level. Two agreements never add up.
    An asker names the agreement and no dataset; which datasets these are is found here and told to nobody.
 3. A document counts when its bytes have the digest that its contributors signed, each contributor's signature stands in the vault's audit log with a leaf that only the keystore
@@ -50,6 +50,7 @@ from casehaven.vault.datasets import Dataset, parse_dataset_id
 from casehaven.vault.errors import DatasetMissingError
 from casehaven.vault.snapshots import Tokens
 from casehaven.vault.store import Vault
+from casehaven.worker.grants import granted_limits, set_limits
 from casehaven.worker.work import Work
 from casesynth.answers.question import Question
 from casesynth.privacy import PrivacyLoss
@@ -76,6 +77,8 @@ class Permission:
     tokens_are: Tokens
     key: str
     """Of the charge."""
+    operation: Operation
+    """What the asker does."""
     counted: tuple[Dataset, ...] = ()
     """Those that can pay; set by `pool`."""
 
@@ -136,9 +139,14 @@ class Permission:
         Raises:
             AgreementNeededError: the agreement is not in force any more, or the asker not a member.
             AgreementBudgetError: it cannot pay.
+            NotFoundError: without an agreement: the grant of a dataset was ended.
         """
         document, bench = self.document, self.work.bench
         if document is None:
+            with bench.store.reading() as connection:
+                names = [dataset.id for dataset in self.datasets]
+                limits = granted_limits(connection, self._asker(connection), self.operation, names)
+            set_limits(bench.ledger, self.analyst, limits)
             yield
             return
         self._limit_payer(document)
@@ -212,6 +220,7 @@ def permission(work: Work, purpose: str, operation: Operation) -> Permission:
     Raises:
         AgreementNeededError: datasets of several organisations, or of another one than the asker's, without an agreement in force that lets the asker ask.
         NotAgreedError: the agreement has another purpose.
+        NotFoundError: without an agreement: nothing lets the asker do this with one of the datasets.
     """
     bench, named = work.bench, work.request.get("agreement")
     key = f"job-{work.job.job_id}"
@@ -224,9 +233,18 @@ def permission(work: Work, purpose: str, operation: Operation) -> Permission:
         datasets = tuple(work.datasets())
         if named is not None or not datasets or {dataset.organisation for dataset in datasets} != {asker.organisation}:
             raise AgreementNeededError
+        with bench.store.reading() as connection:
+            granted_limits(connection, asker, operation, [dataset.id for dataset in datasets])
         shared: Tokens = "shared" if work.request.get("person_tokens") == "shared" else "separate"
         return Permission(
-            work=work, asker=asker, purpose=purpose, datasets=datasets, document=None, tokens_are=shared, key=key
+            work=work,
+            asker=asker,
+            purpose=purpose,
+            datasets=datasets,
+            document=None,
+            tokens_are=shared,
+            key=key,
+            operation=operation,
         )
     if not signed_in_log(bench.vault, document):
         raise AgreementNeededError
@@ -241,6 +259,7 @@ def permission(work: Work, purpose: str, operation: Operation) -> Permission:
         document=document,
         tokens_are=_tokens(bench.vault, document, datasets),
         key=key,
+        operation=operation,
     )
 
 
