@@ -65,7 +65,9 @@ def create_app(service: Service, site: Site) -> FastAPI:
     app.add_exception_handler(CasehavenError, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
-    app.add_exception_handler(Exception, _refused)  # a fault of the program: answered here, then raised again for the boundary to log
+    app.add_exception_handler(
+        Exception, _refused
+    )  # a fault of the program: answered here, then raised again for the boundary to log
     return app
 
 

@@ -180,8 +180,8 @@ def test_a_last_chunk_without_content_is_refused_though_its_tag_is_right() -> No
     header = sealed._PREFIX + salt + commitment
     data = sealed._additional_data(encoded, header)
     cipher = AESGCM(message_key)
-    full = cipher.encrypt(sealed._nonce(0, last=False), bytes(CHUNK_BYTES), data)
-    empty = cipher.encrypt(sealed._nonce(1, last=True), b"", data)
+    full = cipher.encrypt(sealed.chunk_nonce(0, last=False), bytes(CHUNK_BYTES), data)
+    empty = cipher.encrypt(sealed.chunk_nonce(1, last=True), b"", data)
     with pytest.raises(SealBrokenError):
         unseal(KEY, header + full + empty, HOME)
 
@@ -242,7 +242,7 @@ def test_a_ciphertext_made_for_two_keys_opens_under_the_one_it_is_committed_to_o
     message_key, commitment = sealed._derive(KEY, salt, encoded)
     second_key, _ = sealed._derive(other, salt, encoded)
     header = sealed._PREFIX + salt + commitment
-    data, nonce = sealed._additional_data(encoded, header), sealed._nonce(0, last=True)
+    data, nonce = sealed._additional_data(encoded, header), sealed.chunk_nonce(0, last=True)
     body = _for_two_keys(message_key, second_key, nonce, data, b"two meanings for one ciphertext.")
 
     first = AESGCM(message_key).decrypt(nonce, body, data)

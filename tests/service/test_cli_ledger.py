@@ -96,7 +96,10 @@ def test_an_empty_ledger_says_so(path: Path) -> None:
     ended = run("show", "--ledger", str(path))
     named = Ledger.open(path).statement().ledger_id
     assert ended.exit_code == 0
-    assert ended.stdout == f"no dataset has an account yet; nothing is spent\nledger {named}\nraises: nobody may approve one, for good\n"
+    assert (
+        ended.stdout
+        == f"no dataset has an account yet; nothing is spent\nledger {named}\nraises: nobody may approve one, for good\n"
+    )
 
 
 def test_show_joins_neighbouring_blocks_that_spent_the_same(path: Path) -> None:

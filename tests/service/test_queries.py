@@ -450,9 +450,9 @@ def test_a_released_bundle_is_asked_at_no_charge_and_answers_as_it_was_published
     shares = json.loads(shelter.run(*place, "--by", "gender", "--percentages", "--json").stdout)["rows"]
     told = {row["cell"][0][1]: row for row in shares}
     assert set(told) == {"woman", "man"} and told["woman"]["kind"] == "percentage"
-    for code, exact in (("woman", 200 / 3), ("man", 100 / 3)):
+    for code, percent in (("woman", 200 / 3), ("man", 100 / 3)):
         row, count = told[code], next(r for r in counts if r["cell"][0][1] == code)
-        assert row["low"] <= row["estimate"] <= row["high"] and row["low"] - 5 <= exact <= row["high"] + 5
+        assert row["low"] <= row["estimate"] <= row["high"] and row["low"] - 5 <= percent <= row["high"] + 5
         assert row["high"] - row["low"] > 100 * (count["high"] - count["low"]) / 600 / 2  # no sharper than its counts
     assert shelter.run(*place, "--by", "means", "--percentages").exit_code == 1
     for refused in (("--median", "age"), ("--by", "gender", "--by", "age", "--by", "means", "--where", "year=2019")):

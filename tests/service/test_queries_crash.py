@@ -141,7 +141,7 @@ def _killed(desk: Desk, tasks: list[dict[str, Any]]) -> None:
 
 
 def test_killed_at_every_step_it_is_charged_once_redrawn_at_most_once_and_one_answer_is_shown(desk: Desk) -> None:
-    tasks = [
+    tasks: list[dict[str, Any]] = [
         {"name": step, "step": step, "by": by, "key": f"killed-{step}"} for step, by in zip(STEPS, BY, strict=True)
     ]
     _killed(desk, tasks)

@@ -67,7 +67,7 @@ def _asked(document: Mapping[str, Any], earlier: Tables) -> tuple[AnswerPlan, Ta
 def _errors(plan: AnswerPlan, tables: Tables, whom: NDArray[np.bool_]) -> NDArray[np.float64]:
     """Return estimate less truth of every number."""
     shown = shown_families(plan.question)[0]
-    columns = {"place": PLACE, "sex": SEX, "age": AGE}
+    columns: dict[str, NDArray[Any]] = {"place": PLACE, "sex": SEX, "age": AGE}
     exact = np.zeros([len(split.parts) for split in shown.splits])
     np.add.at(exact, tuple(columns[split.attribute][whom].astype(np.int64) for split in shown.splits), 1.0)
     estimate = grid_of(shown, ByFacts.of(tables), plan.question.where)
