@@ -19,6 +19,8 @@ from casehaven.core.service_store import ServiceStore
 from casehaven.core.upload_files import mark_upload
 from casehaven.core.upload_room import FREE_BYTES, QUOTA_BYTES, STEP_BYTES, UploadRoom
 from casehaven.core.web import ApiSettings, Service
+from casehaven.organisations.members import member_named
+from casehaven.signin.sessions import start_session, step_up_session
 
 MIB = 1024 * 1024
 
@@ -61,7 +63,14 @@ class Sender:
                 key = X25519PrivateKey.generate().public_key().public_bytes_raw().hex()
                 document = {"organisation": name, "public_key": key}
                 publish(connection, "organisation-key", name, document, organisation=name, now=1)
-                publish(connection, "dataset", f"{name}/cases", {"name": "cases"}, organisation=name, now=1)
+                publish(
+                    connection,
+                    "dataset",
+                    f"{name}/cases",
+                    {"organisation": name, "name": "cases"},
+                    organisation=name,
+                    now=1,
+                )
 
     def send(self, organisation: str, size: int, *, key: str | None = None) -> Answered:
         """Send a file of so many bytes, in pieces of 64 KiB."""
@@ -74,6 +83,13 @@ class Sender:
             content_type="application/octet-stream",
             idempotency_key=key or uuid4().hex,
         )
+
+    def stepped_up(self, organisation: str) -> str:
+        """Begin another session of an organisation's first member, that has stepped up."""
+        with self.door.store.writing() as connection:
+            member = member_named(connection, self.people[organisation].handle)
+            value = start_session(connection, self.door.clock(), member.id, kind="full")
+            return step_up_session(connection, self.door.clock(), value) or ""
 
     @property
     def files(self) -> list[Path]:
