@@ -12,6 +12,7 @@ from typing import Any
 
 from sqlalchemy import Connection, delete
 
+from casehaven.core.job_cancelling import cancel_of_member
 from casehaven.organisations import events
 from casehaven.organisations.errors import NotFoundError
 from casehaven.organisations.members import Member
@@ -115,8 +116,9 @@ def remove_passkey(site: Site, member: Member, passkey_id: str, *, session_id: s
         _changed(connection, site.clock(), member, "passkey", session_id)
 
 
-def destroy_credentials(connection: Connection, member: str) -> None:
-    """Take away every credential, session, token and known browser of a member."""
+def destroy_credentials(connection: Connection, now: int, member: str) -> None:
+    """Take away every credential, session, token and known browser of a member, and cancel what they asked the worker for."""
+    cancel_of_member(connection, member, now=now)
     end_sessions(connection, member)
     guesses.forget_devices(connection, member)
     for table in (password, totp, recovery_code, passkey, token, recovery):

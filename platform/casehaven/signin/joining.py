@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from sqlalchemy import Connection
 
+from casehaven.core.job_cancelling import cancel_of_member
 from casehaven.core.jobs import NewJob, enqueue
 from casehaven.organisations import events, members
 from casehaven.organisations.access import Operation, Principal
-from casehaven.organisations.errors import NotFoundError
 from casehaven.organisations.members import Member
 from casehaven.organisations.roles import Kind, Role
 from casehaven.signin.credentials import destroy_credentials, has_way_in
@@ -45,7 +45,7 @@ def invite_again(site: Site, principal: Principal, *, handle: str) -> str:
     with site.writing() as connection:
         now = site.clock()
         target = members.invite_again(connection, now, principal, handle=handle)
-        destroy_credentials(connection, target.id)
+        destroy_credentials(connection, now, target.id)
         return new_code(connection, now, "join", target.id)
 
 
@@ -58,12 +58,12 @@ def end_member(site: Site, principal: Principal, *, handle: str) -> None:
     with site.writing() as connection:
         members.end_member(connection, site.clock(), principal, handle=handle)
         ended = members.member_named(connection, handle)
-        destroy_credentials(connection, ended.id)
+        destroy_credentials(connection, site.clock(), ended.id)
         end_codes(connection, ended.id)
 
 
 def sign_out_member(site: Site, principal: Principal, *, handle: str) -> None:
-    """Sign a member out everywhere, such as when a device was lost; known browsers are known no more.
+    """Sign a member out everywhere, such as when a device was lost; known browsers are known no more, and what they asked the worker for is cancelled.
 
     Raises:
         OrganisationsError: see `members.in_reach`.
@@ -74,6 +74,7 @@ def sign_out_member(site: Site, principal: Principal, *, handle: str) -> None:
         target = members.in_reach(connection, principal, Operation.MEMBER_END, handle)
         end_sessions(connection, target.id)
         forget_devices(connection, target.id)
+        cancel_of_member(connection, target.id, now=now)
         events.record(
             connection,
             now,

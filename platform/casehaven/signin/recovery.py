@@ -134,7 +134,7 @@ def recover(site: Site, handle: str, halves: tuple[str, str], *, address: str) -
 
 
 def _let_in(connection: Connection, now: int, target: Member, what: Counted) -> str:
-    destroy_credentials(connection, target.id)
+    destroy_credentials(connection, now, target.id)
     forgive(connection, what)
     events.record(
         connection,

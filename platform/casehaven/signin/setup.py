@@ -71,9 +71,9 @@ def set_up(site: Site, code: str, *, name: str, title: str, kind: Kind, handle: 
         if not _take(connection, now, code, kind):
             raise BrokenCodeError
         if not _anybody(connection):
-            _clear(connection, kind=None)
+            _clear(connection, now, kind=None)
         elif kind is Kind.DEPLOYMENT:
-            _clear(connection, kind=kind)
+            _clear(connection, now, kind=kind)
         founded = members.found(connection, now, name=name, title=title, kind=kind, first=handle)
         forgive(connection, what)
         return start_session(connection, now, founded.id, kind="enrolling")
@@ -98,7 +98,7 @@ def _operator(connection: Connection) -> bool:
     return connection.execute(active.limit(1)).first() is not None
 
 
-def _clear(connection: Connection, *, kind: Kind | None) -> None:
+def _clear(connection: Connection, now: int, *, kind: Kind | None) -> None:
     """Clear away organisations that nobody ever signed in to: all, or those of a kind."""
     chosen = select(organisation.c.name)
     if kind is not None:
@@ -107,7 +107,7 @@ def _clear(connection: Connection, *, kind: Kind | None) -> None:
         if any(found.active for found in members.members_of(connection, name)):
             continue
         for member_id in connection.scalars(select(member.c.id).where(member.c.organisation == name)).all():
-            destroy_credentials(connection, member_id)
+            destroy_credentials(connection, now, member_id)
             end_codes(connection, member_id)
             for table in (member_role, dataset_grant):
                 connection.execute(delete(table).where(table.c.member == member_id))

@@ -369,6 +369,7 @@ def test_two_who_could_not_give_the_members_roles_open_nothing(door: FrontDoor) 
     """Two privacy officers whom one made, both old enough and neither made by the other: still no steward's account."""
     ola = door.set_up("ola")
     pia, sam = door.join(ola, "pia", Role.PRIVACY_OFFICER), door.join(ola, "sam", Role.STEWARD)
+    assert door.principal(sam).roles == ("steward",)
     puppets = door.join(pia, "p1", Role.PRIVACY_OFFICER), door.join(pia, "p2", Role.PRIVACY_OFFICER)
     door.settle(*puppets)
     _approve(door, puppets[0], "sam")
