@@ -31,7 +31,7 @@ STEP_BYTES: Final = 4 * 1024 * 1024
 """So often both bounds are looked at again."""
 
 
-def free_bytes(folder: Path) -> int:
+def bytes_free(folder: Path) -> int:
     """Return how many bytes are free where a folder is."""
     return shutil.disk_usage(folder).free
 
@@ -42,7 +42,7 @@ class UploadRoom:
 
     quota_bytes: int = QUOTA_BYTES
     free_bytes: int = FREE_BYTES
-    free: Callable[[Path], int] = free_bytes
+    free: Callable[[Path], int] = bytes_free
     _arriving: Counter[str] = field(default_factory=Counter, repr=False)
     _lock: Lock = field(default_factory=Lock, repr=False)
 

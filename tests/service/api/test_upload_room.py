@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
@@ -15,6 +16,7 @@ from tests.raw_request import Answered, send_raw
 from casehaven.api import bounded, create_app
 from casehaven.core.limits import Limits
 from casehaven.core.projection import publish
+from casehaven.core.request_errors import DiskFullError
 from casehaven.core.service_store import ServiceStore
 from casehaven.core.upload_files import mark_upload
 from casehaven.core.upload_room import FREE_BYTES, QUOTA_BYTES, STEP_BYTES, UploadRoom
@@ -145,7 +147,13 @@ def test_a_disk_that_is_nearly_full_takes_no_file(sender: Sender) -> None:
     assert sender.send("north", MIB).status == 201
 
 
-def test_the_bounds_of_a_service_that_says_nothing() -> None:
+def test_the_bounds_of_a_service_that_says_nothing(sender: Sender) -> None:
+    free = shutil.disk_usage(sender.door.store.uploads).free
+    assert UploadRoom().free(sender.door.store.uploads) == pytest.approx(free, rel=0.2)
+    with UploadRoom(free_bytes=0).arriving(sender.door.store, "north") as arrival:
+        arrival.look()
+    with UploadRoom(free_bytes=1 << 62).arriving(sender.door.store, "north") as arrival, pytest.raises(DiskFullError):
+        arrival.look()
     assert (
         (UploadRoom().quota_bytes, UploadRoom().free_bytes) == (QUOTA_BYTES, FREE_BYTES) == (4 * 1024**3, 2 * 1024**3)
     )
