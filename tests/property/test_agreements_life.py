@@ -83,6 +83,12 @@ class Life(RuleBasedStateMachine):
         found = [each for each in self.known if each.signed >= set(each.document.contributors)]
         return None if self.revoked or not found or found[-1].last_day < self.today else found[-1]
 
+    @property
+    def holders(self) -> tuple[str, ...]:
+        """Who may change or revoke: the contributors of what everybody signed last, else of the latest."""
+        signed = [each for each in self.known if each.signed >= set(each.document.contributors)]
+        return (signed or self.known)[-1].document.contributors
+
     # --- what people do ---
 
     @rule(
@@ -103,7 +109,7 @@ class Life(RuleBasedStateMachine):
             "budget_nano_rho": BUDGET,
             "expires": datetime.fromtimestamp((self.today + days) * DAY, UTC).date().isoformat(),
         }
-        may = change is None or (not self.revoked and any(by in each.document.contributors for each in self.known))
+        may = change is None or (not self.revoked and by in self.holders)
         if not may:
             with pytest.raises(NotFoundError):
                 self.table.propose(by, change, **terms)
@@ -137,9 +143,7 @@ class Life(RuleBasedStateMachine):
     def revoke(self, by: str, sure: int) -> None:
         if sure:
             return  # seldom: nothing comes after it
-        signed = [each for each in self.known if each.signed >= set(each.document.contributors)]
-        looked_at = [self.known[-1], *signed[-1:]]
-        if any(by in each.document.contributors for each in looked_at):
+        if by in self.holders:
             self.table.revoke(self.known[0].document.agreement, by)
             self.revoked = True
         else:

@@ -3,8 +3,9 @@
 1. A steward of a contributor proposes a document. It is in force when a steward of each contributor has signed it, until its last day is over or a contributor revokes the agreement.
 2. A change is a new document with the next number, which needs every signature anew. Until it has them the one before it stays in force; then it takes its place for good.
 3. Only the latest document can be signed. So an old signature is worth nothing: it stands for another digest, and the digest that it stands for is over.
-4. Any contributor of the document in force, or of the latest one, revokes at once and for good. New charges stop; drawn releases that nobody decided about are hidden; what was published, and answers that were
-   given, stand (privacy rule 35).
+4. The holders of an agreement are the contributors of the document that everybody signed last, or of the latest one as long as none has every signature. They alone propose a change, see all of
+   it, and revoke at once and for good. Whoever is named in another document sees that document, and signs it if it is the latest, or does not: nothing else
+   is theirs. After a revocation new charges stop; drawn releases that nobody decided about are hidden; what was published, and answers that were given, stand (privacy rule 35).
 5. What is not there, and what is not the reader's, are refused alike.
 6. The rows here are what the api knows. The worker believes none of them alone: it hashes the document itself, and looks into the vault's audit log for who signed (`casehaven.worker.pooling`).
 """
@@ -109,9 +110,13 @@ class Agreement:
         return "in_force" if of is standing else "proposed" if of is self.latest else "replaced"
 
     def contributes(self, organisation: str) -> bool:
-        """Whether an organisation is a contributor of the latest document, or of the one that stands."""
-        looked_at = [self.latest, *([self.standing] if self.standing is not None else [])]
-        return any(organisation in each.document.contributors for each in looked_at)
+        """Whether an organisation is a holder (rule 4)."""
+        return organisation in (self.standing or self.latest).document.contributors
+
+    def shown_to(self, organisation: str) -> tuple[StoredDocument, ...]:
+        """Return the documents that an organisation sees: a holder all, others those that name them as a contributor."""
+        holds = self.contributes(organisation)
+        return tuple(each for each in self.documents if holds or organisation in each.document.contributors)
 
 
 def propose(
@@ -137,7 +142,7 @@ def propose(
 
     Raises:
         AgreementDocumentError: the terms are not complete, contradict each other, or do not fit the datasets.
-        NotFoundError: there is no such agreement for the principal, or it was revoked.
+        NotFoundError: there is no such agreement for the principal, they hold it not (rule 4), or it was revoked.
         ForbiddenError, StepUpNeededError: see `require`.
     """
     require(principal, Operation.AGREEMENT_PROPOSE, principal.organisation)
@@ -145,7 +150,7 @@ def propose(
         document = new_document(terms)
     else:
         before = agreement_for(connection, agreement, principal.organisation)
-        if before.revoked_at is not None:
+        if before.revoked_at is not None or not before.contributes(principal.organisation):
             raise NotFoundError
         document = next_document(terms, before.latest.document)
     if principal.organisation not in document.contributors:
@@ -213,7 +218,7 @@ def revoke(connection: Connection, now: int, principal: Principal, agreement: st
     """Revoke an agreement for good, as of the end of this transaction (rule 4). Done twice, it is done.
 
     Raises:
-        NotFoundError: the principal's organisation is no contributor of it.
+        NotFoundError: the principal's organisation does not hold it.
         ForbiddenError, StepUpNeededError: see `require`.
     """
     require(principal, Operation.AGREEMENT_REVOKE, principal.organisation)

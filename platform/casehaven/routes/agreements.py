@@ -80,7 +80,7 @@ def list_agreements(here: Here, who: Who) -> dict[str, Any]:
     now = here.clock()
     with here.store.reading() as connection:
         found = service.agreements_of(connection, who.organisation)
-    return {"items": [_shown(each, now) for each in found], "next": None}
+    return {"items": [_shown(each, now, who.organisation) for each in found], "next": None}
 
 
 @router.get("/v1/agreements/open", operation=Operation.QUESTION_QUOTE)
@@ -95,7 +95,7 @@ def list_open(here: Here, who: Who) -> dict[str, Any]:
 def show(agreement: AgreementId, here: Here, who: Who) -> dict[str, Any]:
     """Show an agreement to a contributor: every document, who signed it, and what is true of it now."""
     with here.store.reading() as connection:
-        return _shown(service.agreement_for(connection, agreement, who.organisation), here.clock())
+        return _shown(service.agreement_for(connection, agreement, who.organisation), here.clock(), who.organisation)
 
 
 @router.post(
@@ -216,13 +216,16 @@ def _public_facts(connection: Connection, terms: dict[str, Any]) -> tuple[CaseSc
     return schema, {name: int(found["people_cap"]) for name, found in datasets.items()}
 
 
-def _shown(found: service.Agreement, now: int) -> dict[str, Any]:
+def _shown(found: service.Agreement, now: int, organisation: str) -> dict[str, Any]:
+    shown = found.shown_to(organisation)
     standing = found.in_force(now)
+    if standing not in [each.document for each in shown]:
+        standing = None
     return {
         "agreement": found.latest.document.agreement,
         "in_force": None if standing is None else standing.digest,
         "revoked_at": found.revoked_at,
-        "revoked_by": found.revoked_by,
+        "revoked_by": found.revoked_by if found.contributes(organisation) else None,
         "documents": [
             {
                 "digest": each.document.digest,
@@ -241,7 +244,7 @@ def _shown(found: service.Agreement, now: int) -> dict[str, Any]:
                     for signed in each.signatures
                 ],
             }
-            for each in found.documents
+            for each in shown
         ],
     }
 
