@@ -57,8 +57,9 @@ def _everything(door: FrontDoor) -> dict[str, bytes | str]:
         )
         operator = new_code(connection, door.clock(), "operator")
     _, invitation = joining.invite_member(door.site, door.principal(ana), handle="cleo", roles=frozenset())
-    halves = [recovery.approve_recovery(door.site, door.principal(ana), "ben")[0]]
-    halves.append(recovery.approve_recovery(door.site, door.principal(door.join(ana, "dan", Role.STEWARD)), "ben")[0])
+    approvers = door.join(ana, "dan", Role.STEWARD), door.join(ana, "eli", Role.STEWARD)
+    door.settle(*approvers)
+    halves = [recovery.approve_recovery(door.site, door.principal(each), "ben")[0] for each in approvers]
     challenge = unb64(sign_in.passkey_options(door.site)["challenge"])
     private = ana.passkey.key.private_numbers().private_value.to_bytes(32, "big")
     return secrets | {
