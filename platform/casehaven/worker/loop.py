@@ -1,8 +1,7 @@
 """The worker's loop: takes jobs, does them, writes what came of them, and moves security events into the audit log.
 
 1. One worker at a time: a lock that the kernel lets go of when the process is gone. Whoever holds it knows that no other worker runs, and takes up at once what the last one left.
-2. Each lane does one job at a time in a thread of its own, with its own vault and ledger, whose connection is kept: opening a ledger for each charge costs more than the
-   charge. A crash inside a native library takes the process, never the api.
+2. Each lane does one job at a time in a thread of its own, with its own vault and ledger. A crash inside a native library takes the process, never the api.
 3. Whatever a handler raises ends its job with a problem of the table (`casehaven.core.problems`); the loop goes on. What the table does not know is `internal`, and the log gets the name of
    the class and nothing else (privacy rule 23). That a job was taken is logged, its end is not: the moment may depend on records (privacy rule 24).
 4. A thread that fails for a reason of the process's own, such as a store that cannot be written, ends the process. Its jobs are taken again.
@@ -107,14 +106,13 @@ class Worker:
                 self.wake.set()
                 for thread in threads:
                     thread.join()
-                bench.ledger.close()
 
     def _bench(self) -> Bench:
         settings = self.settings
         return Bench(
             store=self.store,
             vault=Vault.open(settings.vault, settings.root),
-            ledger=Ledger.open(settings.ledger, keep_open=True),
+            ledger=Ledger.open(settings.ledger),
             held=self._held,
             signing_key=settings.signing_key,
         )
@@ -150,7 +148,6 @@ class Worker:
                 self._do(work)
                 self.stopping.wait(max(work.due - time.time(), 0))
                 self._waiting[lane].set()  # there may be another one
-        bench.ledger.close()
 
     def _do(self, work: Work) -> None:
         job = work.job

@@ -1,4 +1,4 @@
-"""The tick of a question stands in its job's row before it is charged, and stays empty where nothing is charged; the worker keeps its ledger's connection."""
+"""The tick of a question stands in its job's row before it is charged, and stays empty where nothing is charged."""
 
 from __future__ import annotations
 
@@ -14,9 +14,7 @@ from casehaven.core.service_tables import job as job_table
 from casehaven.ledger import AnalystId, IdempotencyKey
 from casehaven.ledger.errors import AllowanceExhaustedError
 from casehaven.queries.attempts import alone
-from casehaven.vault.rootkeys import file_key
 from casehaven.worker import questions
-from casehaven.worker.loop import Worker, WorkerSettings
 from casehaven.worker.work import Done, JobCancelledError, Work
 
 NAME = "north/cases"
@@ -90,18 +88,3 @@ def test_a_tick_that_passed_while_the_question_waited_is_named_anew_before_the_c
     (done,) = found
     assert done.visible_at is not None and done.visible_at > table.door.clock()
     assert fixed(table, work) == done.visible_at
-
-
-def test_the_worker_keeps_its_ledgers_connection_until_it_closes_it(table: RoundTable) -> None:
-    settings = WorkerSettings(
-        vault=table.house.path,
-        root=file_key(table.house.folder / "root.key"),
-        ledger=table.folder / "ledger.sqlite",
-        signing_key=table.folder / "signing.key",
-    )
-    bench = Worker(store=table.door.store, settings=settings)._bench()
-    log = table.folder / "ledger.sqlite-wal"
-    bench.ledger.set_allowance(AnalystId(text="rita"), NAME, 1)
-    assert log.exists()
-    bench.ledger.close()
-    assert not log.exists()
