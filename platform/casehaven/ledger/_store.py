@@ -5,6 +5,8 @@
 3. A connection is opened for each transaction and closed after it, which leaves one whole file that can be copied. A process that charges all day keeps
    its connections (`keep_open`): closing the last one makes SQLite write the file anew, which costs several times as much as a charge.
    A fork never uses, and never closes, what its parent opened.
+4. Nobody opens the file but SQLite while this process may have a connection to it: closing a descriptor of our own would take the locks of that
+   connection away (POSIX), and another process could then take its write-ahead log away with a charge in it.
 """
 
 from __future__ import annotations
@@ -146,7 +148,7 @@ class SqliteStore:
 
     def check(self) -> None:
         """Read the whole file and trust it only when everything fits."""
-        check_header(self._file)
+        _check_readable(self._file)
         self._upgrade()
         with self.transaction(writes=False) as connection:
             application = connection.scalar(text("PRAGMA application_id"))
@@ -222,8 +224,22 @@ def _begin(connection: Connection) -> None:
     driver.execute("BEGIN IMMEDIATE" if connection.get_execution_options().get(_WRITES) else "BEGIN").close()
 
 
+def _check_readable(path: Path) -> None:
+    """Tell a missing or foreign file apart from a damaged ledger: by the file's own bytes, but only where SQLite cannot read them (rule 4)."""
+    try:
+        if path.stat().st_size:
+            connect(path).close()
+            return
+    except OSError:
+        pass
+    except sqlite3.Error as error:
+        if not error.sqlite_errorname.startswith(("SQLITE_NOTADB", "SQLITE_CANTOPEN", "SQLITE_CORRUPT")):
+            return  # in use, or the disk fails: the check that follows says so
+    check_header(path)
+
+
 def check_header(path: Path) -> None:
-    """Tell a missing or foreign file apart from a damaged ledger, before SQLite guesses."""
+    """Tell a missing or foreign file apart from a damaged ledger; never of a file that a connection of this process may have open (rule 4)."""
     if path.exists() and not path.is_file():
         raise NotALedgerError(f"{path} is not a regular file")
     try:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -51,6 +54,30 @@ def test_a_fork_opens_connections_of_its_own_and_leaves_those_of_its_parent(desk
     desk.charge(4, ledger=ledger)
     ledger.close()
     assert desk.spent()["north/cases", "2021"] == 7
+
+
+_COMES_AND_GOES = """
+import sqlite3, sys
+other = sqlite3.connect(sys.argv[1])
+other.execute("PRAGMA journal_mode = WAL").fetchone()
+other.execute("SELECT count(*) FROM charge").fetchone()
+other.close()
+"""
+"""Another process: whoever closes as the last one writes the log back and takes it away."""
+
+
+@pytest.mark.parametrize("make_desk", ["sqlite"], indirect=True)
+def test_opening_a_ledger_twice_in_a_process_takes_no_lock_away(desk: Desk) -> None:
+    kept = desk.open(keep_open=True)
+    desk.charge(1, ledger=kept)
+    desk.open()  # in the same process; this closed a descriptor of the file once, and with it the locks of the kept connection
+    subprocess.run([sys.executable, "-c", _COMES_AND_GOES, str(desk.place)], check=True, timeout=60)
+    assert Path(f"{desk.place}-wal").exists()  # the other process saw that it was not alone
+    desk.charge(2, ledger=kept)
+    subprocess.run([sys.executable, "-c", _COMES_AND_GOES, str(desk.place)], check=True, timeout=60)
+    assert desk.open().check_anchor() is None
+    assert desk.spent()["north/cases", "2021"] == 3
+    kept.close()
 
 
 @pytest.mark.parametrize("make_desk", ["postgresql"], indirect=True)
