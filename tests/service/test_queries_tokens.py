@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
+import pytest
 
 from casehaven.intake.prepared_history import remember_prepared
 from casehaven.intake.sealed_upload import PreparedFile
 from casehaven.ledger import BudgetPolicy, IdempotencyKey, Ledger, LedgerPolicy
 from casehaven.queries import Queries
+from casehaven.releases import ReleaseDraft, release_vault_datasets
 from casehaven.vault.datasets import Dataset
 from casehaven.vault.store import Vault
+from casesynth.manifest import verify_bundle
+from casesynth.model import FitSettings
+from casesynth.signing import SigningKey, TrustStore
 
 if TYPE_CHECKING:
     from tests.conftest import MakePeople, SafeHouse
@@ -59,3 +64,32 @@ def test_datasets_of_one_organisation_under_two_linkage_keys_give_one_person_two
     stated = queries.ask(question, IdempotencyKey(text="two-tokens")).answer["guarantee"]
     assert stated["max_tokens_per_person"] == quote.plan.tokens == 2
     assert stated["epsilon_per_person"] == quote.plan.epsilon_per_person > stated["epsilon"]
+
+
+def test_a_release_states_a_token_for_each_linkage_key(
+    house: SafeHouse, people: MakePeople, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "casesynth.synthesis.FitSettings",
+        lambda: FitSettings(classes=10, steps=40, starts=1, pilot_classes=8, pilot_steps=20),
+    )
+    house.take_in(people(60))
+    vault = house.open()
+    first = vault.dataset("north", "cases")
+    later = vault.add_dataset("north", "later", first.schema, 100)
+    _prepared(vault, later, "SHA256:one")
+    ledger = Ledger.create(tmp_path / "ledger.sqlite", LedgerPolicy(account=BudgetPolicy.of("100", "1e-6")))
+    key = SigningKey.create()
+    draft = ReleaseDraft(
+        vault_datasets=(first.id, later.id),
+        schema=first.schema,
+        epsilon=1,
+        people_cap=20_000,
+        out=tmp_path / "bundle",
+        open_accounts=True,
+    )
+    release_vault_datasets(draft, vault, ledger, key, IdempotencyKey.create())
+    found = verify_bundle(tmp_path / "bundle", TrustStore().add("us", key.public_key)).manifest
+    assert found is not None
+    guarantee: Any = found.facts["guarantee"]
+    assert guarantee["max_tokens_per_person"] == 2 and guarantee["epsilon_per_person"] > guarantee["epsilon"]

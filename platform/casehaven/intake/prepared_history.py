@@ -12,6 +12,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -27,7 +28,7 @@ from casehaven.vault.mac import MacKey
 from casehaven.vault.sealed import seal, unseal
 from casehaven.vault.store import Vault
 
-__all__ = ["PreparedHistory", "check_prepared_order", "prepared_history", "remember_prepared"]
+__all__ = ["PreparedHistory", "check_prepared_order", "more_linkage_keys", "prepared_history", "remember_prepared"]
 
 _KEY: Final = "prepared-history"
 _SIZE: Final = 512
@@ -126,3 +127,17 @@ def _index(vault: Vault, dataset: Dataset) -> bytes:
 
 def _moment(text: str) -> datetime:
     return datetime.strptime(text, PREPARED_AT).replace(tzinfo=UTC)
+
+
+def more_linkage_keys(vault: Vault, datasets: Sequence[Dataset]) -> int:
+    """Return how many linkage keys there are beyond one of each organisation; that tokens were made under none counts as one.
+
+    Under each further key a person may have one token more (privacy rule 2).
+
+    Raises:
+        SealBrokenError: what a dataset remembers of its prepared files is not what was written.
+    """
+    organisations = [dataset.organisation for dataset in datasets]
+    several = [dataset for dataset in datasets if organisations.count(dataset.organisation) > 1]
+    keys = {(dataset.organisation, prepared_history(vault, dataset).linkage_key) for dataset in several}
+    return len(keys) - len({organisation for organisation, _ in keys})

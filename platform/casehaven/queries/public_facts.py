@@ -13,7 +13,6 @@ from casehaven.blocks import schema_blocks
 from casehaven.queries.pooled import Pool
 from casehaven.vault.datasets import Dataset
 from casehaven.vault.snapshots import Tokens
-from casehaven.vault.store import Vault
 from caseschemas import CaseSchema, SchemaAttribute
 from casesynth.answers.grammar import Levels, Numbers, parse_question
 from casesynth.answers.hiding import MINIMUM
@@ -128,22 +127,6 @@ class SnapshotFacts:
     def name(self) -> str:
         """What answers are stored under: two snapshots that differ in anything public have two names."""
         return f"snapshot-2:{hashlib.sha256(canonical_json(self.stated())).hexdigest()}"
-
-
-def more_linkage_keys(vault: Vault, datasets: Sequence[Dataset]) -> int:
-    """Return how many linkage keys there are beyond one of each organisation; that tokens were made under none counts as one.
-
-    Raises:
-        SealBrokenError: what a dataset remembers of its prepared files is not what was written.
-    """
-    organisations = [dataset.organisation for dataset in datasets]
-    several = [dataset for dataset in datasets if organisations.count(dataset.organisation) > 1]
-    if not several:
-        return 0
-    from casehaven.intake.prepared_history import prepared_history  # for datasets of one organisation alone
-
-    keys = {(dataset.organisation, prepared_history(vault, dataset).linkage_key) for dataset in several}
-    return len(keys) - len({organisation for organisation, _ in keys})
 
 
 def _day(seconds: int) -> str:

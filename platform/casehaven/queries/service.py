@@ -40,7 +40,7 @@ from casehaven.queries.attempts import Step, alone, no_failpoint
 from casehaven.queries.errors import AnswerNotYetError, ChargedFailureError, NoAnswerOfThatDayError
 from casehaven.queries.held import HeldPeople
 from casehaven.queries.pooled import Permit, Pool, always
-from casehaven.queries.public_facts import PURPOSE, SnapshotFacts, more_linkage_keys, parsed_question
+from casehaven.queries.public_facts import PURPOSE, SnapshotFacts, parsed_question
 from casehaven.queries.stored import Stored, Tables, accuracy_of, answers_it, shown
 from casehaven.queries.ticks import Ticks, job_class, schedule
 from casehaven.vault.datasets import Dataset
@@ -129,6 +129,8 @@ class Queries:
     def facts(self) -> SnapshotFacts:
         """What is asked about, as it is now."""
         current = [self.vault.dataset(dataset.organisation, dataset.name) for dataset in self.datasets]
+        from casehaven.intake.prepared_history import more_linkage_keys  # loads what reads files
+
         more_keys = more_linkage_keys(self.vault, current)
         vault, seconds = self.vault.vault_id, self.clock()
         return SnapshotFacts.of(

@@ -54,6 +54,8 @@ class ReleaseDraft:
     max_tokens_per_person: int | None = None
     """Default the number of organisations; lower only with a reason (privacy rule 2)."""
     tokens_reason: str | None = None
+    more_tokens: int = 0
+    """Of datasets of a vault: linkage keys beyond one of each organisation. Under each a person may have one token more, whatever is said of organisations."""
     open_accounts: bool = False
     """The steward says that datasets without an account are new, and opens accounts for them."""
     ignored_columns: tuple[str, ...] = ()
@@ -102,9 +104,9 @@ class ReleaseDraft:
             )
         if self.tokens_are is not None and self.row_is_person:
             raise PersonTokensError("where one row is one person no person token is read, shared or separate")
-        if self.tokens < self.default_tokens and not (self.tokens_reason or "").strip():
+        if self.lowered and not (self.tokens_reason or "").strip():
             raise DraftError(
-                f"max_tokens_per_person {self.tokens} is lower than the {self.default_tokens} organisations; "
+                f"max_tokens_per_person {self.max_tokens_per_person} is lower than the {self.default_tokens} organisations; "
                 "that needs a reason (--tokens-reason)"
             )
 
@@ -136,9 +138,15 @@ class ReleaseDraft:
         return len(set(self.contributors))
 
     @property
+    def lowered(self) -> bool:
+        """Whether the steward says that a person has fewer tokens than there are organisations."""
+        return self.max_tokens_per_person is not None and self.max_tokens_per_person < self.default_tokens
+
+    @property
     def tokens(self) -> int:
         """How many person tokens one person may have in this release."""
-        return self.default_tokens if self.max_tokens_per_person is None else self.max_tokens_per_person
+        of_organisations = self.default_tokens if self.max_tokens_per_person is None else self.max_tokens_per_person
+        return of_organisations + self.more_tokens
 
     @property
     def datasets(self) -> tuple[str, ...]:

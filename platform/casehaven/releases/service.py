@@ -14,7 +14,7 @@ import difflib
 import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
@@ -130,10 +130,14 @@ def release_vault_datasets(
         SnapshotChangedError: a dataset changed after the charge; the charge stands, one more attempt is free.
         BudgetExhaustedError, UnknownDatasetError, DrawRefusedError, AlreadyRevealedError, OSError: as for case files.
     """
+    from casehaven.intake.prepared_history import more_linkage_keys
     from casehaven.vault.datasets import parse_dataset_id  # a release of files needs no vault
     from casehaven.vault.ledger_binding import bind_ledger
     from casehaven.vault.snapshots import snapshot as vault_snapshot
     from casehaven.vault.unbounded import refuse_marked
+
+    named = [vault.dataset(*parse_dataset_id(dataset)) for dataset in draft.vault_datasets]
+    draft = replace(draft, more_tokens=more_linkage_keys(vault, named))
 
     def bound() -> None:
         datasets = [vault.dataset(*parse_dataset_id(dataset)) for dataset in draft.vault_datasets]
@@ -313,7 +317,6 @@ def _open_accounts(draft: ReleaseDraft, ledger: Ledger, vault_id: str | None) ->
 
 
 def _notes(draft: ReleaseDraft, source: Source) -> ReleaseNotes:
-    lowered = draft.tokens < draft.default_tokens
     of = f", people first registered in {registered_words(draft.registered)}" if draft.registered else ""
     return ReleaseNotes(
         title=draft.title or f"Protected release of case records ({draft.schema.id} {draft.schema.version}){of}",
@@ -323,7 +326,7 @@ def _notes(draft: ReleaseDraft, source: Source) -> ReleaseNotes:
         consent_applied=source.consent_applied,
         legal_basis=(draft.legal_basis or "").strip() or None,
         person_tokens=draft.tokens_are if draft.default_tokens > 1 else None,
-        tokens_reason=draft.tokens_reason if lowered else None,
+        tokens_reason=draft.tokens_reason if draft.lowered else None,
         decision_used_private_data=draft.decision_used_private_data,
         registered=draft.registered,
     )
