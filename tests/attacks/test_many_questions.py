@@ -152,7 +152,7 @@ def test_ten_accounts_of_one_attacker_share_one_budget(queries: Queries) -> None
     names = [f"analyst-{number}" for number in range(10)]
     assert _asked_until_refused(queries, _differencing()[::3], names) > 0
     spent, cap = _spent(queries.ledger), queries.ledger.statement().rows[0].cap_nano_rho
-    assert _told(queries) * NANO / 2 <= spent * (1 + 1e-9) <= cap * (1 + 1e-9)
+    assert spent <= cap * (1 + 1e-9)
     for name in (*names, "the-next"):  # nobody is left anything, whoever asks
         queries.analyst = AnalystId(text=name)
         with pytest.raises(BudgetExhaustedError):
@@ -160,3 +160,6 @@ def test_ten_accounts_of_one_attacker_share_one_budget(queries: Queries) -> None
                 queries.parse({"by": ["age"], "accuracy": {"epsilon": 0.9}}), IdempotencyKey(text=f"more-{name}")
             )
     assert _spent(queries.ledger) == spent
+    assert _told(queries) * NANO / 2 <= spent * (
+        1 + 1e-9
+    )  # the judge opens the vault under no charge: nobody asks after it

@@ -11,7 +11,7 @@ import click
 from casehaven.blocks import parse_blocks
 from casehaven.cli._registered import parse_registered, registered_option
 from casehaven.errors import CasehavenError
-from casehaven.releases.plan_document import plan_document
+from casehaven.plan_document import plan_document
 from caseschemas import load_schema
 from casesynth._files import write_whole
 from casesynth.domain import Domain

@@ -66,6 +66,7 @@ class Keystore(OpenKeystore):
     """All keys of a vault, opened with its root key.
 
     >>> import tempfile
+    >>> from casehaven.vault.context import SealContext
     >>> from casehaven.vault.rootkeys import HeldKey
     >>> folder = Path(tempfile.mkdtemp()) / "keys"
     >>> root = HeldKey(key=new_key())

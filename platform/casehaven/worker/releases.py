@@ -24,11 +24,11 @@ from casehaven.blocks import schema_blocks
 from casehaven.core.release_rows import add_release, release_of, set_state
 from casehaven.ledger import DecisionKind, IdempotencyKey, LedgerError
 from casehaven.organisations.access import Operation
+from casehaven.plan_document import plan_document
 from casehaven.queries.errors import ChargedFailureError
 from casehaven.queries.ticks import FACTOR, STEPS, Ticks
 from casehaven.releases.decision import decide_release
 from casehaven.releases.draft import ReleaseDraft
-from casehaven.releases.plan_document import plan_document
 from casehaven.releases.service import PURPOSE, release_vault_datasets
 from casehaven.worker.pooling import Permission, nameless, permission, signed_in_log
 from casehaven.worker.work import Done, Work, plain

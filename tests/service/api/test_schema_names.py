@@ -82,4 +82,4 @@ def test_the_worker_opens_no_path_even_where_a_job_names_one(house: House, name:
         found = jobs.view(connection, new.job_id, member_id=member_id, now=int(time.time()))
     assert found.problem is not None and found.problem["code"] == "unknown-schema"
     quote = {"datasets": ["north/cases"], "question": {"by": ["gender"], "accuracy": {"within_people": 60}}}
-    assert house.researcher.done("/v1/quotes", quote)["nano_rho"] > 0  # the short lane goes on
+    assert "nano_rho" in house.researcher.done("/v1/quotes", quote)  # the short lane goes on
