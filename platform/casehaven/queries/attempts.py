@@ -8,13 +8,13 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
+
+from casehaven.ledger.one_holder import one_holder
 
 Step = Literal["charged", "drawing", "opened", "counted", "answered", "stored"]
 """After the charge, after the permission to draw, after the snapshot opened, after the noise, before the answer is stored, and after."""
@@ -36,26 +36,5 @@ def alone(beside: Path, what: str) -> Iterator[None]:
         OSError: no file can be made beside the ledger.
     """
     path = beside.with_name(f".{beside.name}.{hashlib.sha256(what.encode()).hexdigest()[:16]}.asking")
-    while True:
-        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            if _is_at(file, path):
-                break
-        except BaseException:
-            os.close(file)
-            raise
-        os.close(file)  # whoever held it has removed it since: the name is another file's now
-    try:
+    with one_holder(path, wait=True):
         yield
-    finally:
-        path.unlink(missing_ok=True)  # while it is held: a file that somebody waits for is looked at again
-        os.close(file)
-
-
-def _is_at(file: int, path: Path) -> bool:
-    """Whether an open file is still the one that its name leads to."""
-    try:
-        return os.path.samestat(os.fstat(file), os.stat(path))
-    except FileNotFoundError:
-        return False
