@@ -9,7 +9,8 @@ from casehaven.queries.errors import (
     SavedQuestionError,
 )
 from casehaven.queries.held import HeldPeople
-from casehaven.queries.service import Asked, Queries, Quote
+from casehaven.queries.priced import Asked, Quote
+from casehaven.queries.service import Queries
 from casehaven.queries.stored import shown as shown_answer
 
 __all__ = [

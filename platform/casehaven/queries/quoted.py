@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from casehaven.queries.service import Queries, Quote
+    from casehaven.queries.priced import Quote
+    from casehaven.queries.service import Queries
     from casesynth.answers import Question
 
 FORMAT = "casehaven-quote/1"

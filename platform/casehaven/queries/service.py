@@ -28,7 +28,6 @@ from typing import Any, Final, Protocol
 from casehaven.errors import CasehavenError
 from casehaven.ledger import (
     ANSWER_PURPOSE,
-    AllowanceState,
     AlreadyRevealedError,
     AnalystId,
     IdempotencyKey,
@@ -40,6 +39,7 @@ from casehaven.queries.attempts import Step, alone, no_failpoint
 from casehaven.queries.errors import AnswerNotYetError, ChargedFailureError, NoAnswerOfThatDayError
 from casehaven.queries.held import HeldPeople
 from casehaven.queries.pooled import Permit, Pool, always
+from casehaven.queries.priced import Asked, Quote
 from casehaven.queries.public_facts import PURPOSE, SnapshotFacts, parsed_question
 from casehaven.queries.stored import Stored, Tables, accuracy_of, answers_it, shown
 from casehaven.queries.ticks import Ticks, job_class, schedule
@@ -73,36 +73,6 @@ class OpenPeople(Protocol):
     def __call__(self, receipt: Receipt, /) -> PersonTable | RecordTable:
         """Return the rows to count."""
         ...
-
-
-@dataclass(frozen=True, kw_only=True)
-class Quote:
-    """What a question would cost and how exact its answer would be. Reads public facts alone; fixes price and accuracy, and reserves nothing."""
-
-    plan: AnswerPlan
-    free: str | None
-    """Why it costs nothing: `stored` or `from earlier answers`; None where it costs the plan's loss."""
-    earlier_tables: int
-    """Noisy tables that are paid for and help."""
-    alone_nano_rho: int
-    """What it would cost if nothing were paid for."""
-    asked_on: tuple[str, ...] = ()
-    """Earlier days, the latest first, on which it was answered as exactly: those answers cost nothing, as of their days."""
-    allowances: tuple[AllowanceState, ...] = ()
-    """Of whoever asks, in each dataset: what is left of a fair share. Nobody else's, and no account's balance."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Asked:
-    """An answer as it is stored."""
-
-    answer: Mapping[str, Any]
-    """`casehaven-answer/1`."""
-    charged: PrivacyLoss | None
-    """None where it cost nothing."""
-    free: str | None
-    visible_at: int
-    """Seconds since 1970; a service shows nothing of it before."""
 
 
 @dataclass(kw_only=True)
