@@ -350,8 +350,10 @@ def test_no_flipped_byte_changes_a_balance_or_a_cap_unseen(ledger: Ledger, tmp_p
     whole = ledger.path.read_bytes()
     truth = [(row.dataset, row.block, row.spent_nano_rho, row.cap_nano_rho) for row in ledger.statement().rows]
     used = [position for position in range(len(whole)) if whole[position]]
+    rules = whole.index(b"CREATE TRIGGER")  # damaged words of the database get into its messages
+    words = [position for position in used if rules <= position < rules + 400]
     refused = 0
-    for number, position in enumerate(random.Random(7).sample(used, 400)):
+    for number, position in enumerate([*random.Random(7).sample(used, 400), *random.Random(8).sample(words, 200)]):
         copy = tmp_path / f"copy{number}.sqlite"
         damaged = bytearray(whole)
         damaged[position] ^= 1 << number % 8

@@ -235,6 +235,8 @@ def _check_readable(path: Path) -> None:
     except sqlite3.Error as error:
         if not error.sqlite_errorname.startswith(("SQLITE_NOTADB", "SQLITE_CANTOPEN", "SQLITE_CORRUPT")):
             return  # in use, or the disk fails: the check that follows says so
+    except UnicodeError:  # the database's own message names what is damaged, and that is no text
+        raise DamagedLedgerError(f"{path} is damaged: the database cannot read it") from None
     check_header(path)
 
 

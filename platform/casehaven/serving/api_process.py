@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from socket import socket
 from types import FrameType
 
 import uvicorn
@@ -114,8 +115,6 @@ def service_of(
 def serve_api(service: Service, site: Site, listening: Listening) -> None:
     """Serve until a signal ends the process."""
     metrics = Metrics()
-    status = _status_server(service.store, metrics, listening.status_port)
-    threading.Thread(target=status.run, name="status", daemon=True).start()
     config = uvicorn.Config(
         bounded(create_app(service, site), metrics),
         host=listening.host,
@@ -138,8 +137,20 @@ def serve_api(service: Service, site: Site, listening: Listening) -> None:
         signal.signal(number, _end)  # uvicorn ends in order, then raises the signal again: what follows here has to run
     log_line("api.started")
     with contextlib.suppress(SystemExit):
-        uvicorn.Server(config).run()
+        _Api(config, _status_server(service.store, metrics, listening.status_port)).run()
     log_line("api.ended")
+
+
+class _Api(uvicorn.Server):
+    """A server whose health is told from when it listens, not before."""
+
+    def __init__(self, config: uvicorn.Config, status: uvicorn.Server) -> None:
+        super().__init__(config)
+        self._status = status
+
+    async def startup(self, sockets: list[socket] | None = None) -> None:
+        await super().startup(sockets)
+        threading.Thread(target=self._status.run, name="status", daemon=True).start()
 
 
 def _end(_: int, __: FrameType | None) -> None:
