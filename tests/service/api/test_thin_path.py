@@ -58,7 +58,10 @@ def test_the_same_key_with_another_question_is_refused(house: House) -> None:
 
 
 def test_an_answer_is_running_until_its_tick_and_nothing_of_it_is_shown(house: House) -> None:
-    question = {"by": ["typeOfSexPornography"], "accuracy": {"within_people": 75}}  # that no other test of this house asks
+    question = {
+        "by": ["typeOfSexPornography"],
+        "accuracy": {"within_people": 75},
+    }  # that no other test of this house asks
     started = house.researcher.post("/v1/answers", asking(question), key=uuid4().hex, wait=0)
     assert started.status_code == 202
     place = started.headers["Location"]
