@@ -56,12 +56,16 @@ documents = json.loads(sys.argv[4])
 if step in ("gain", "frame"):
     import numpy as np
     import pandas as pd
+    from casehaven.ledger import ANSWER_PURPOSE
     from casehaven.queries.public_facts import PURPOSE
     from casehaven.vault.snapshots import snapshot
     from casesynth.answers import answer_rows, helping, measure_answer, parse_question, plan_answer
     from casesynth.privacy import PrivacyLoss, Receipt
 
-    table = snapshot(vault, queries.datasets, PURPOSE).open(Receipt(charge_id="benchmark", loss=PrivacyLoss(nano_rho=1)))
+    paid = queries.ledger.charge(  # the vault refuses a ledger that misses a charge it was opened under
+        key=IdempotencyKey.create(), body={"opened": step}, datasets=["north/cases"], blocks=[""], loss=PrivacyLoss(nano_rho=1), purpose=ANSWER_PURPOSE
+    )
+    table = snapshot(vault, queries.datasets, PURPOSE).open(paid)
     domain = queries.datasets[0].domain
     if step == "frame":
         columns = {c.name: np.array(c.values, object)[codes] for c, codes in zip(domain.columns, table.columns) if c.name in documents}
