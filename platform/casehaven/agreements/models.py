@@ -62,6 +62,16 @@ agreement_revocation = Table(
 )
 """One row per agreement that was revoked, for good."""
 
+agreement_decline = Table(
+    "agreement_decline",
+    metadata,
+    Column("digest", Text, ForeignKey("agreement_document.digest"), primary_key=True),
+    Column("organisation", Text, primary_key=True),
+    Column("handle", Text, nullable=False),
+    Column("declined_at", Identifier, nullable=False),
+)
+"""One row per document and contributor who declined it, for good."""
+
 agreement_use = Table(
     "agreement_use",
     metadata,

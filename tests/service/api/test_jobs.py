@@ -12,6 +12,7 @@ import pytest
 from sqlalchemy import inspect, select
 
 import casehaven.agreements.models
+import casehaven.budgets.models
 import casehaven.organisations.models
 import casehaven.signin.models
 from casehaven.core import jobs
