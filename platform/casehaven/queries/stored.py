@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any, Final
 
 from casehaven.ledger import AnswerKey, Ledger, StoredAnswer
@@ -29,7 +29,7 @@ Tables = tuple[tuple[CountTable, Integers], ...]
 
 @dataclass(frozen=True, kw_only=True)
 class Stored:
-    """The stored answers about one snapshot, as they are visible at one moment."""
+    """The stored answers about one snapshot, as they are visible at one moment; read once, but for `seen`."""
 
     ledger: Ledger
     facts: SnapshotFacts
@@ -38,7 +38,7 @@ class Stored:
 
     def visible(self) -> tuple[StoredAnswer, ...]:
         """Return the answers of this snapshot, oldest first."""
-        return self._after_their_tick(self.ledger.answers(snapshot=self.facts.name))
+        return self._after_their_tick(self._of_snapshot)
 
     def of_every_day(self) -> tuple[StoredAnswer, ...]:
         """Return the answers about these datasets on any day, oldest first."""
@@ -52,8 +52,9 @@ class Stored:
         return tuple(helping(question, tables))
 
     def seen(self) -> tuple[SeenGrid, ...]:
-        """Return what the answers of this snapshot show of their counts (privacy rule 25)."""
-        return tuple(grid for found in self.visible() for grid in _seen(found.sha256, found.document))
+        """Return what the answers of this snapshot show of their counts, those too that were stored while people were counted (privacy rule 25)."""
+        present = self._after_their_tick(self.ledger.answers(snapshot=self.facts.name))
+        return tuple(grid for found in present for grid in _seen(found.sha256, found.document))
 
     def key(self, plan: AnswerPlan) -> AnswerKey:
         """Return what the answer of a plan is stored under."""
@@ -78,8 +79,8 @@ class Stored:
         Args:
             alone: as for `cached`.
         """
-        found = self.ledger.answers(snapshot=self.facts.name)
-        return self._most_exact(alone, tuple(stored for stored in found if stored.visible_at > self.now))
+        later = tuple(stored for stored in self._of_snapshot if stored.visible_at > self.now)
+        return self._most_exact(alone, later)
 
     def tick_of(self, question: Question, document: str) -> int:
         """Return when an answer that was served is seen: not before the stored answer that it is.
@@ -104,6 +105,10 @@ class Stored:
             if _serves(stored, key) and is_about(stored, self.facts):
                 days.add(str(shown(stored)["snapshot"]["day"]))
         return tuple(sorted((day for day in days if day < self.facts.day), reverse=True))
+
+    @cached_property
+    def _of_snapshot(self) -> tuple[StoredAnswer, ...]:
+        return self.ledger.answers(snapshot=self.facts.name)
 
     def _after_their_tick(self, found: tuple[StoredAnswer, ...]) -> tuple[StoredAnswer, ...]:
         return tuple(stored for stored in found if stored.visible_at <= self.now)
