@@ -38,8 +38,11 @@ ROUTERS: Final = (
     "casehaven.routes.agreements",
     "casehaven.routes.people",
     "casehaven.routes.releases",
+    "casehaven.routes.retention",
+    "casehaven.routes.own_statistics",
     "casehaven.routes.budgets",
     "casehaven.routes.audit",
+    "casehaven.routes.raises",
 )
 """Modules with a `router`."""
 

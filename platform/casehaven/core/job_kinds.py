@@ -50,6 +50,15 @@ _ALL: Final = (
     JobKind(name="person.consent", attempts=1, tick_seconds=1, private=True),
     JobKind(name="person.export", tick_seconds=1, private=True),
     JobKind(name="person.erase", attempts=1, tick_seconds=1, private=True),
+    JobKind(name="person.receipt", tick_seconds=1, private=True),
+    JobKind(name="person.retain", tick_seconds=1, private=True),
+    JobKind(name="person.retain-all", attempts=1, tick_seconds=1, private=True),
+    JobKind(name="person.due", lane="long", tick_seconds=1, private=True),
+    JobKind(name="person.erase-due", lane="long", attempts=1, tick_seconds=1, private=True),
+    JobKind(name="person.duplicates", lane="long", tick_seconds=1, private=True),
+    JobKind(name="dataset.status", tick_seconds=1, private=True),
+    JobKind(name="dataset.intakes", tick_seconds=1, private=True),
+    JobKind(name="statistics.tables", lane="long", tick_seconds=1, private=True),
     JobKind(name="question.quote"),
     JobKind(name="question.ask", lane="questions"),
     JobKind(name="answer.list"),
@@ -62,7 +71,11 @@ _ALL: Final = (
     JobKind(name="audit.verify", lane="long"),
     JobKind(name="audit.report", lane="long", private=True),
 )
+    JobKind(name="budget.ledger"),
+    JobKind(name="budget.propose-raise"),
+    JobKind(name="budget.approve-raise"),
 
+    JobKind(name="audit.checkpoint"),
 KINDS: Final = {kind.name: kind for kind in _ALL}
 """By name."""
 

@@ -102,7 +102,7 @@ def public_statement(ledger: Ledger, *, today: date | None = None) -> dict[str, 
             if stated.policy.odometer_epsilon is None
             else str(stated.policy.odometer_epsilon),
         },
-        "accounts": [_account(row) for row in stated.rows],
+        "accounts": [account_in_steps(row) for row in stated.rows],
         "odometer": {
             "tokens": worst.tokens,
             "nano_rho_at_most": None if worst.unbounded else at_most,
@@ -136,7 +136,7 @@ def public_statement(ledger: Ledger, *, today: date | None = None) -> dict[str, 
     }
 
 
-def _account(row: StatementRow) -> JsonValue:
+def account_in_steps(row: StatementRow) -> dict[str, JsonValue]:
     """An account in sixteenths of the cap that it began with, rounded up; how much of the present cap that is, follows from them alone."""
     part = -(-row.spent_nano_rho * STEPS // row.first_cap_nano_rho)
     at_most = min(-(-part * row.first_cap_nano_rho // STEPS), row.cap_nano_rho)

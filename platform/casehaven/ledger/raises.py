@@ -110,6 +110,12 @@ class RaiseApproval(TwoPersonApproval[RaiseRequest]):
         verify_raise(self.public_key, self.signature, self.request.to_bytes())
 
 
+def was_applied(connection: Connection, request_sha256: str) -> bool:
+    """Tell whether a cap was raised by a request."""
+    table = models.budget_raise.c
+    return connection.scalar(select(table.epsilon).where(table.request_sha256 == request_sha256)) is not None
+
+
 def apply(connection: Connection, anchor: LedgerAnchor, approvals: Sequence[RaiseApproval], now: str) -> RaiseRequest:
     """Raise a cap as two people approved, in the ledger and in its anchor.
 

@@ -54,6 +54,7 @@ from casehaven.ledger.kept import Step, no_failpoint
 from casehaven.ledger.paying import write_charge
 from casehaven.ledger.policy import BudgetPolicy, IdempotencyKey, LedgerPolicy, parse_block, parse_dataset_id
 from casehaven.ledger.results import ResultLedger
+from casehaven.ledger.spending import OrganisationSpending, stored_spending
 from casehaven.ledger.statement import Statement, charged_before, stored_statement
 from casehaven.ledger.unbounded import UnboundedMark
 from casehaven.ledger.vaults import bind_opened, parse_vault_id, vault_of
@@ -314,6 +315,12 @@ class Ledger(ResultLedger):
         with self._spending() as (connection, anchor):
             return raises.apply(connection, anchor, approvals, self._clock())
 
+    def raised(self, request_digest: str) -> bool:
+        """Tell whether a cap was raised by the request with this SHA-256."""
+        check_digest(request_digest)
+        with self._store.transaction(writes=False) as connection:
+            return raises.was_applied(connection, request_digest)
+
     def name_approvers(self, approvals: Sequence[ApproverApproval]) -> ApproverRequest:
         """Name other people who may approve raises, as two of the present ones approved; visible for good (privacy rule 19).
 
@@ -384,6 +391,11 @@ class Ledger(ResultLedger):
         """What has been spent, per dataset and block, and the worst total for one person; exact, for the people who keep the ledger."""
         with self._store.transaction(writes=False) as connection:
             return stored_statement(connection)
+
+    def spending_of(self, organisation: str, *, day: str, today: str) -> OrganisationSpending:
+        """What an organisation's datasets spent before the beginning of a day, month by month and by purpose, and the allowances on them; exact, for those who keep the ledger."""
+        with self._store.transaction(writes=False) as connection:
+            return stored_spending(connection, organisation, day=day, today=today)
 
     def statement_before(self, day: str, *, today: str) -> Statement:
         """The same, of what was charged before the beginning of a day (ISO 8601, UTC); for the public statement."""

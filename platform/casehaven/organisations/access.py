@@ -43,6 +43,7 @@ class Operation(StrEnum):
     KEY_ROTATE = "key.rotate"
     DATASET_LIST = "dataset.list"
     DATASET_CREATE = "dataset.create"
+    DATASET_STATUS = "dataset.status"
     GRANT_LIST = "grant.list"
     DATASET_GRANT = "dataset.grant"
     UPLOAD_CREATE = "upload.create"
@@ -54,6 +55,8 @@ class Operation(StrEnum):
     PERSON_CONSENT = "person.consent"
     PERSON_EXPORT = "person.export"
     PERSON_ERASE = "person.erase"
+    PERSON_RETAIN = "person.retain"
+    PERSON_COMPARE = "person.compare"
     STATISTICS_READ = "statistics.read"
     QUESTION_QUOTE = "question.quote"
     QUESTION_ASK = "question.ask"
@@ -61,10 +64,13 @@ class Operation(StrEnum):
     RELEASE_LIST = "release.list"
     RELEASE_DOWNLOAD = "release.download"
     RELEASE_PLAN = "release.plan"
+    RELEASE_REVIEW = "release.review"
+    RELEASE_SIGN = "release.sign"
     RELEASE_RUN = "release.run"
     RELEASE_APPROVE = "release.approve"
     BUDGET_READ = "budget.read"
     BUDGET_ALLOW = "budget.allow"
+    BUDGET_PROPOSE = "budget.propose"
     BUDGET_APPROVE = "budget.approve"
     AGREEMENT_LIST = "agreement.list"
     AGREEMENT_PROPOSE = "agreement.propose"
@@ -101,6 +107,10 @@ STEP_UP: Final = frozenset(
         Operation.PERSON_EXPORT,
         Operation.PERSON_ERASE,
         Operation.RELEASE_RUN,
+        Operation.PERSON_RETAIN,
+        Operation.PERSON_COMPARE,
+        Operation.STATISTICS_READ,
+        Operation.RELEASE_SIGN,
         Operation.RELEASE_APPROVE,
         Operation.BUDGET_ALLOW,
         Operation.BUDGET_APPROVE,

@@ -232,13 +232,13 @@ class People:
             set_retention_for_all(connection, self.dataset, months)
             self._note(connection, "person.retain", None, reason)
 
-    def due(self, *, reason: str) -> tuple[PersonView, ...]:
-        """Open the people whose last day is past, the longest overdue first; each reading is logged."""
+    def due(self, *, reason: str, most: int | None = None) -> tuple[PersonView, ...]:
+        """Open the people whose last day is past, the longest overdue first, and at most so many; each reading is logged."""
         reason = check_reason(reason)
         with self.vault.writing() as connection:
             found = due_people(connection, self.dataset, today=datetime.now(UTC).date())
             self._note(connection, "person.due", None, reason)
-        return tuple(self._view(self.vault.person(person_id), reason, "person.read") for person_id in found)
+        return tuple(self._view(self.vault.person(person_id), reason, "person.read") for person_id in found[:most])
 
     def erase_due(self, *, reason: str) -> Iterator[ErasureReceipt]:
         """Erase everybody whose last day is past, one after the other; yields each receipt when it is done.

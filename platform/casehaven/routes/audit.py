@@ -45,6 +45,12 @@ async def verify(request: Request, body: Verifying, here: Here, who: Who) -> Res
     return await ask_worker(request, here, who, asked)
 
 
+@router.get("/v1/audit/checkpoint", operation=Operation.AUDIT_VERIFY, problems=JOB_PROBLEMS, status_code=202)
+async def checkpoint(request: Request, here: Here, who: Who) -> Response:
+    """Return the signed checkpoint of the last day that is over; null before the first. Keep it outside: a log that is set back does not fit it."""
+    return await ask_worker(request, here, who, Asked(kind="audit.checkpoint"))
+
+
 @router.post(
     "/v1/organisations/{organisation}/audit-report",
     operation=Operation.AUDIT_REPORT,

@@ -1,4 +1,4 @@
-"""Routes of budgets: the public statement of cumulative loss, and what is left of your own fair share."""
+"""Routes of budgets: the public statement of cumulative loss, an organisation's own ledger in the same steps, and what is left of your own fair share."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from casehaven.core.routing import GuardedRouter
 from casehaven.core.web import Here, Service, Who
 from casehaven.organisations.access import Operation, Principal
 from casehaven.routes.asking import JOB_PROBLEMS, Asked, ask_worker
+from casehaven.routes.datasets import Organisation
 from casehaven.routes.reach import reached_datasets
 
 router = GuardedRouter(tags=["budgets"])
@@ -26,6 +27,14 @@ async def allowances(request: Request, here: Here, who: Who) -> Response:
     """Return what is left of your own fair share in each dataset that you may ask about."""
     names = await run_in_threadpool(_mine, here, who)
     return await ask_worker(request, here, who, Asked(kind="budget.allowances", dataset=names))
+
+
+@router.get(
+    "/v1/organisations/{organisation}/ledger", operation=Operation.BUDGET_READ, problems=JOB_PROBLEMS, status_code=202
+)
+async def ledger(request: Request, organisation: Organisation, here: Here, who: Who) -> Response:
+    """Return your organisation's own ledger: what its datasets spent by month and by purpose, in sixteenths as of the beginning of this month, and its allowances."""
+    return await ask_worker(request, here, who, Asked(kind="budget.ledger", organisation=organisation))
 
 
 def _mine(here: Service, who: Principal) -> str:

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from casehaven.core.audit import timestamp
-from casehaven.core.audit_checkpoint import LogSettings, NoteKey, parse_checkpoint
+from casehaven.core.audit_checkpoint import LogSettings, NoteKey, close_periods, parse_checkpoint
 from casehaven.core.audit_report import AuditQuestion
 from casehaven.core.audit_report import report as entries_of
 from casehaven.core.audit_verify import verify_log
@@ -44,6 +44,22 @@ def verify(work: Work) -> Done:
 
 def report(work: Work) -> Done:
     """List who did what to an organisation's records, when and why."""
+def checkpoint(work: Work) -> Done:
+    """Return the signed checkpoint of the last day that is over, and the public key that it is signed with; partners keep both."""
+    vault = work.bench.vault
+    with vault.writing() as connection:
+        closed = close_periods(connection, vault.audit, vault.keystore.signing_key())
+        settings = LogSettings.read(connection)
+    key = NoteKey(name=settings.origin, public_key=vault.keystore.verify_key)
+    return Done(
+        result={
+            "key": key.text,
+            "checkpoint": None if closed is None else closed.note,
+            "until": settings.end_of(0 if closed is None else closed.period),
+        }
+    )
+
+
     vault, asked = work.bench.vault, work.private_request()
     reason, organisation = check_reason(str(asked["reason"])), work.job.organisation
     question = AuditQuestion(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from casehaven.ledger import AnalystId
+from casehaven.ledger.own import own_ledger as ledger_of
 from casehaven.ledger.public import in_words, public_statement, sign
 from casehaven.worker.work import Done, Work
 from casesynth.signing import SigningKey
@@ -12,6 +13,15 @@ def statement(work: Work) -> Done:
     """The signed public statement of cumulative loss: the state at the beginning of this month, in sixteenths."""
     signed = sign(public_statement(work.bench.ledger), SigningKey.load(work.bench.signing_key))
     return Done(result={"signed": signed.to_bytes().decode(), "words": in_words(signed.document)})
+
+
+def own_ledger(work: Work) -> Done:
+    """What the organisation's datasets spent, in the steps of the public statement, by month and by purpose, its allowances, and who may approve a raise."""
+    ledger = work.bench.ledger
+    present = ledger.approvers()
+    people = () if present is None else present.people.signers
+    approvers = [{"name": signer.name, "fingerprint": signer.public_key.fingerprint} for signer in people]
+    return Done(result={**ledger_of(ledger, work.job.organisation), "approvers": approvers})
 
 
 def set_allowance(work: Work) -> Done:

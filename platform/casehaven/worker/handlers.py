@@ -22,6 +22,15 @@ _HANDLERS: Final = {
     "person.consent": "casehaven.worker.people:consent",
     "person.export": "casehaven.worker.people:export",
     "person.erase": "casehaven.worker.people:erase",
+    "person.receipt": "casehaven.worker.people:receipt",
+    "person.retain": "casehaven.worker.retention:retain",
+    "person.retain-all": "casehaven.worker.retention:retain_all",
+    "person.due": "casehaven.worker.retention:due",
+    "person.erase-due": "casehaven.worker.retention:erase_due",
+    "person.duplicates": "casehaven.worker.retention:duplicates",
+    "dataset.status": "casehaven.worker.own_statistics:status",
+    "dataset.intakes": "casehaven.worker.own_statistics:intakes",
+    "statistics.tables": "casehaven.worker.own_statistics:tables",
     "question.quote": "casehaven.worker.questions:quote",
     "question.ask": "casehaven.worker.questions:ask",
     "answer.list": "casehaven.worker.questions:answers",
@@ -34,7 +43,11 @@ _HANDLERS: Final = {
     "audit.verify": "casehaven.worker.audit:verify",
     "audit.report": "casehaven.worker.audit:report",
 }
+    "budget.ledger": "casehaven.worker.budgets:own_ledger",
+    "budget.propose-raise": "casehaven.worker.raises:propose",
+    "budget.approve-raise": "casehaven.worker.raises:approve",
 """Kind of a job: module and function."""
+    "audit.checkpoint": "casehaven.worker.audit:checkpoint",
 
 
 def handler_of(kind: str) -> Handler:

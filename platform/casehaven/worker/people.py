@@ -1,4 +1,4 @@
-"""Jobs about one person: find, show, correct, record consent, export, erase.
+"""Jobs about one person: find, show, correct, record consent, export, erase, and the receipt of an earlier erasure.
 
 1. What is asked (a reference, a reason, values) comes sealed to the organisation, and what is told goes sealed to whoever asked.
 2. The rules are those of `casehaven.people`: every look has a reason, which is in the audit log under the member's handle, found or not.
@@ -16,6 +16,7 @@ from casehaven.people.consent import parse_purpose
 from casehaven.people.errors import ConsentFactError
 from casehaven.people.export import SUFFIXES, export_text
 from casehaven.people.view import PersonView
+from casehaven.vault.erasure import signed_receipt
 from casehaven.vault.errors import UnknownPersonError
 from casehaven.worker.work import Done, Work
 
@@ -101,10 +102,22 @@ def erase(work: Work) -> Done:
     """Erase a person for good, and return the signed receipt's text."""
     asked = work.private_request()
     try:
-        receipt = _people(work).erase(str(asked["reference"]), reason=str(asked["reason"]))
+        made = _people(work).erase(str(asked["reference"]), reason=str(asked["reason"]))
     except UnknownPersonError:
         return _NOBODY
-    return Done(result={"found": True, "receipt": json.loads(receipt.body())})
+    signed = signed_receipt(work.bench.vault, made).decode("utf-8")
+    return Done(result={"found": True, "receipt": json.loads(made.body()), "signed": signed})
+
+
+def receipt(work: Work) -> Done:
+    """Return the signed receipt of an earlier erasure again."""
+    asked = work.private_request()
+    try:
+        made = _people(work).receipt_again(int(str(asked["number"])), reason=str(asked["reason"]))
+    except UnknownPersonError:
+        return _NOBODY
+    signed = signed_receipt(work.bench.vault, made).decode("utf-8")
+    return Done(result={"found": True, "receipt": json.loads(made.body()), "signed": signed})
 
 
 def _people(work: Work) -> People:

@@ -30,6 +30,15 @@ OPERATIONS: Final = {
     "person.consent": Operation.PERSON_CONSENT,
     "person.export": Operation.PERSON_EXPORT,
     "person.erase": Operation.PERSON_ERASE,
+    "person.receipt": Operation.PERSON_ERASE,
+    "person.retain": Operation.PERSON_RETAIN,
+    "person.retain-all": Operation.PERSON_RETAIN,
+    "person.due": Operation.PERSON_RETAIN,
+    "person.erase-due": Operation.PERSON_ERASE,
+    "person.duplicates": Operation.PERSON_COMPARE,
+    "dataset.status": Operation.DATASET_STATUS,
+    "dataset.intakes": Operation.DATASET_STATUS,
+    "statistics.tables": Operation.STATISTICS_READ,
     "question.quote": Operation.QUESTION_QUOTE,
     "question.ask": Operation.QUESTION_ASK,
     "answer.list": Operation.ANSWER_LIST,
@@ -42,7 +51,11 @@ OPERATIONS: Final = {
     "audit.verify": Operation.AUDIT_VERIFY,
     "audit.report": Operation.AUDIT_REPORT,
 }
+    "budget.ledger": Operation.BUDGET_READ,
+    "budget.propose-raise": Operation.BUDGET_PROPOSE,
+    "budget.approve-raise": Operation.BUDGET_APPROVE,
 """What a member does by a kind of job."""
+    "audit.checkpoint": Operation.AUDIT_VERIFY,
 
 
 def require_standing(connection: Connection, job: TakenJob) -> None:

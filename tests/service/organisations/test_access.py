@@ -33,6 +33,9 @@ CASES = {
 
 
 def principal(
+    Operation.PERSON_RETAIN,
+    Operation.PERSON_COMPARE,
+    Operation.DATASET_STATUS,
     *rights: Right, organisation: str = "north", datasets: tuple[str, ...] = (), stepped_up: bool = True
 ) -> Principal:
     return Principal(
@@ -133,6 +136,9 @@ def test_decrypting_exporting_approving_and_changing_keys_and_roles_need_a_secon
         Operation.DATASET_GRANT,
         Operation.ORGANISATION_CREATE,
     } <= STEP_UP
+        Operation.PERSON_RETAIN,
+        Operation.PERSON_COMPARE,
+        Operation.STATISTICS_READ,
 
 
 # --- roles --------------------------------------------------------------------------------------------------------------------
