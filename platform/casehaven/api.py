@@ -37,12 +37,12 @@ ROUTERS: Final = (
     "casehaven.routes.questions",
     "casehaven.routes.agreements",
     "casehaven.routes.people",
-    "casehaven.routes.releases",
     "casehaven.routes.retention",
     "casehaven.routes.own_statistics",
+    "casehaven.routes.releases",
     "casehaven.routes.budgets",
-    "casehaven.routes.audit",
     "casehaven.routes.raises",
+    "casehaven.routes.audit",
 )
 """Modules with a `router`."""
 

@@ -68,14 +68,14 @@ _ALL: Final = (
     JobKind(name="agreement.sign"),
     JobKind(name="budget.statement"),
     JobKind(name="budget.allowances"),
-    JobKind(name="audit.verify", lane="long"),
-    JobKind(name="audit.report", lane="long", private=True),
-)
     JobKind(name="budget.ledger"),
     JobKind(name="budget.propose-raise"),
     JobKind(name="budget.approve-raise"),
-
+    JobKind(name="audit.verify", lane="long"),
     JobKind(name="audit.checkpoint"),
+    JobKind(name="audit.report", lane="long", private=True),
+)
+
 KINDS: Final = {kind.name: kind for kind in _ALL}
 """By name."""
 

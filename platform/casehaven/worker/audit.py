@@ -42,8 +42,6 @@ def verify(work: Work) -> Done:
     return Done(result={"whole": found.whole, "first_bad": found.first_bad, "checkpoints": len(checkpoints)})
 
 
-def report(work: Work) -> Done:
-    """List who did what to an organisation's records, when and why."""
 def checkpoint(work: Work) -> Done:
     """Return the signed checkpoint of the last day that is over, and the public key that it is signed with; partners keep both."""
     vault = work.bench.vault
@@ -60,6 +58,8 @@ def checkpoint(work: Work) -> Done:
     )
 
 
+def report(work: Work) -> Done:
+    """List who did what to an organisation's records, when and why."""
     vault, asked = work.bench.vault, work.private_request()
     reason, organisation = check_reason(str(asked["reason"])), work.job.organisation
     question = AuditQuestion(

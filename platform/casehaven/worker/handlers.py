@@ -40,14 +40,14 @@ _HANDLERS: Final = {
     "agreement.sign": "casehaven.worker.agreements:sign",
     "budget.statement": "casehaven.worker.budgets:statement",
     "budget.allowances": "casehaven.worker.budgets:allowances",
-    "audit.verify": "casehaven.worker.audit:verify",
-    "audit.report": "casehaven.worker.audit:report",
-}
     "budget.ledger": "casehaven.worker.budgets:own_ledger",
     "budget.propose-raise": "casehaven.worker.raises:propose",
     "budget.approve-raise": "casehaven.worker.raises:approve",
-"""Kind of a job: module and function."""
+    "audit.verify": "casehaven.worker.audit:verify",
     "audit.checkpoint": "casehaven.worker.audit:checkpoint",
+    "audit.report": "casehaven.worker.audit:report",
+}
+"""Kind of a job: module and function."""
 
 
 def handler_of(kind: str) -> Handler:

@@ -48,14 +48,14 @@ OPERATIONS: Final = {
     "agreement.sign": Operation.AGREEMENT_SIGN,
     "budget.statement": Operation.BUDGET_READ,
     "budget.allowances": Operation.BUDGET_READ,
-    "audit.verify": Operation.AUDIT_VERIFY,
-    "audit.report": Operation.AUDIT_REPORT,
-}
     "budget.ledger": Operation.BUDGET_READ,
     "budget.propose-raise": Operation.BUDGET_PROPOSE,
     "budget.approve-raise": Operation.BUDGET_APPROVE,
-"""What a member does by a kind of job."""
+    "audit.verify": Operation.AUDIT_VERIFY,
     "audit.checkpoint": Operation.AUDIT_VERIFY,
+    "audit.report": Operation.AUDIT_REPORT,
+}
+"""What a member does by a kind of job."""
 
 
 def require_standing(connection: Connection, job: TakenJob) -> None:
