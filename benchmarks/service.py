@@ -36,7 +36,7 @@ from casehaven.client import Client, ClientError, Patience, TooManyRequestsError
 from casehaven.core.jobs import NewJob, enqueue
 from casehaven.core.service_store import ServiceStore
 from casehaven.organisations import members
-from casehaven.organisations.roles import Kind
+from casehaven.organisations.roles import Kind, Role
 from casehaven.signin.principal import PAGE_HEADER, SESSION_COOKIE
 from casehaven.signin.sessions import page_value, start_session, step_up_session
 
@@ -281,9 +281,10 @@ class House:
             upload = client.uploads.send(path, self.dataset)
             client.uploads.commit(upload, mapping=client.uploads.propose(upload).mapping)
         for number in range(researchers):
-            self._found(f"lab{number}", Kind.RESEARCH)
-            self._send(north, "PUT", f"/v1/datasets/north/cases/grants/lab{number}-first", {"allowance_nano_rho": None})
-            self.askers.append(self._token(self._session(f"lab{number}-first"), ASKS))
+            handle = f"researcher{number}"
+            self._researcher("north", handle)
+            self._send(north, "PUT", f"/v1/datasets/north/cases/grants/{handle}", {"allowance_nano_rho": None})
+            self.askers.append(self._token(self._session(handle), ASKS))
         for number in range(uploads):
             name = f"shelter{number}"
             self._dataset(self._found(name, Kind.NGO), name)
@@ -313,6 +314,14 @@ class House:
             if kind is Kind.NGO:
                 enqueue(connection, NewJob(kind="organisation.keys", now=now, organisation=name))
         return self._session(f"{name}-first")
+
+    def _researcher(self, organisation: str, handle: str) -> None:
+        """Add a researcher to an organisation: one of its own asks without an agreement."""
+        with self._store.writing() as connection:
+            now = int(time.time())
+            member_id = members._add(connection, now, organisation, handle, "")
+            members._give(connection, now, member_id, organisation, handle, Role.RESEARCHER, "")
+            members.activate(connection, now, members.member_by_id(connection, member_id))
 
     def _session(self, handle: str) -> str:
         with self._store.writing() as connection:

@@ -49,8 +49,17 @@ class ReportLine:
     """The reason is there and cannot be opened: `casehaven audit verify` says more."""
 
 
-def report(connection: Connection, log: AuditLog, question: AuditQuestion) -> Iterator[ReportLine]:
-    """Read the entries that a question asks for."""
+def report(
+    connection: Connection, log: AuditLog, question: AuditQuestion, *, reasons: bool = True
+) -> Iterator[ReportLine]:
+    """Read the entries that a question asks for.
+
+    Args:
+        connection: reads.
+        log: with the keys of the reasons.
+        question: which entries.
+        reasons: whether reasons are opened; otherwise each is empty.
+    """
     query = select(audit).order_by(audit.c.position)
     if question.person:
         about = (audit.c.object_kind == "person") & (audit.c.object_id == question.person)
@@ -67,6 +76,6 @@ def report(connection: Connection, log: AuditLog, question: AuditQuestion) -> It
     for entry in read_entries(connection, query):
         gone = entry.reason is None and entry.reason_sha256 is not None
         try:
-            yield ReportLine(entry=entry, reason=log.reason(entry) or "", reason_gone=gone)
+            yield ReportLine(entry=entry, reason=(log.reason(entry) or "") if reasons else "", reason_gone=gone)
         except BrokenReasonError:
             yield ReportLine(entry=entry, reason="", reason_gone=gone, reason_broken=True)

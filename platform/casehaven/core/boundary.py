@@ -20,6 +20,7 @@ from typing import Any, Final
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from casehaven.core.addresses import network_of
 from casehaven.core.limits import Limits
 from casehaven.core.logs import log_line, step
 from casehaven.core.problems import MEDIA_TYPE, problem_of
@@ -104,7 +105,7 @@ class Boundary:
 
         try:
             client = scope.get("client")
-            self.limits.spend("address", client[0] if client else "", self.clock())
+            self.limits.spend("address", network_of(client[0] if client else ""), self.clock())
             await self.app(scope, self._bounded(scope, receive), sending)
         except RateLimitedError as error:
             await self._refuse(error, scope, receive, sending)

@@ -2,7 +2,8 @@
 
 1. A bucket holds so many requests and fills again evenly. An empty one answers 429 with the seconds until the next request.
 2. The counts live in one process and end with it. Guesses of passwords and codes are counted in the store (`casehaven.signin`), where a restart changes nothing.
-3. At most `KEPT` buckets are remembered; beyond that the oldest go first, so that no flood of addresses fills the memory.
+3. At most `KEPT` buckets of a kind are remembered; beyond that the oldest of the kind go first, so that no flood of addresses fills the memory or empties the buckets of members.
+4. An address of IPv6 is its network of 64 bits (`casehaven.core.addresses`): one customer of a provider has them all.
 """
 
 from __future__ import annotations
@@ -42,7 +43,8 @@ class Limits:
     """The buckets of one process."""
 
     limits: dict[str, Limit] = field(default_factory=lambda: dict(LIMITS))
-    _buckets: OrderedDict[tuple[str, str], tuple[float, float]] = field(default_factory=OrderedDict, repr=False)
+    _buckets: dict[str, OrderedDict[str, tuple[float, float]]] = field(default_factory=dict, repr=False)
+    """By kind, then by whose."""
     _lock: Lock = field(default_factory=Lock, repr=False)
 
     def spend(self, name: str, key: str, now: float) -> None:
@@ -58,11 +60,12 @@ class Limits:
         """
         limit = self.limits[name]
         with self._lock:
-            left, at = self._buckets.pop((name, key), (float(limit.burst), now))
+            buckets = self._buckets.setdefault(name, OrderedDict())
+            left, at = buckets.pop(key, (float(limit.burst), now))
             left = min(float(limit.burst), left + max(0.0, now - at) * limit.per_minute / 60)
             enough = left >= 1
-            self._buckets[name, key] = (left - 1 if enough else left, now)
-            if len(self._buckets) > KEPT:
-                self._buckets.popitem(last=False)
+            buckets[key] = (left - 1 if enough else left, now)
+            if len(buckets) > KEPT:
+                buckets.popitem(last=False)
         if not enough:
             raise RateLimitedError(max(1, -int(-(1 - left) * 60 // limit.per_minute)))

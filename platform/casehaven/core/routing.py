@@ -15,6 +15,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.routing import APIRoute
 
+from casehaven.core.addresses import network_of
 from casehaven.core.web import service_of
 from casehaven.organisations.access import DEPLOYMENT, Operation, Principal, require
 from casehaven.organisations.errors import NotSignedInError
@@ -54,7 +55,7 @@ def _guard(request: Request, operation: Operation, reach: RouteReach) -> Princip
     from casehaven.signin.principal import current_principal
 
     service = service_of(request)
-    address = request.client.host if request.client is not None else ""
+    address = network_of(request.client.host if request.client is not None else "")
     now = float(service.clock())
     try:
         principal = current_principal(request)

@@ -79,6 +79,7 @@ class Operation(StrEnum):
     AGREEMENT_USAGE = "agreement.usage"
     AUDIT_VERIFY = "audit.verify"
     AUDIT_REPORT = "audit.report"
+    EVENT_READ = "event.read"
     JOB_READ = "job.read"
     JOB_CANCEL = "job.cancel"
     SERVICE_STATUS = "service.status"
@@ -117,9 +118,27 @@ STEP_UP: Final = frozenset(
         Operation.ORGANISATION_CREATE,
         Operation.AGREEMENT_SIGN,
         Operation.AGREEMENT_REVOKE,
+        Operation.AUDIT_REPORT,
     }
 )
 """Operations of rule 4."""
+
+NO_STEP_UP: Final = {
+    Operation.DATASET_CREATE: "makes an empty dataset and opens no record",
+    Operation.DATASET_STATUS: "counts rows for the organisation itself and opens no record",
+    Operation.UPLOAD_READ: "opens a file that came in within the last day, for whoever sent it; for a colleague's file the route asks for a second factor",
+    Operation.UPLOAD_COMMIT: "seals a file's rows and tells of them as above; opens no stored record",
+    Operation.PERSON_FIND: "says whether somebody is there, under a reference that the asker knows, with a reason in the audit log",
+    Operation.PERSON_CONSENT: "adds what a person said and shows nothing of the person",
+    Operation.QUESTION_QUOTE: "reads public facts and the ledger",
+    Operation.QUESTION_ASK: "shows protected numbers alone, charged first",
+    Operation.ANSWER_LIST: "shows protected numbers that were shown before",
+    Operation.RELEASE_PLAN: "reads public facts",
+    Operation.BUDGET_READ: "reads the ledger",
+    Operation.BUDGET_PROPOSE: "draws up a request that raises nothing",
+    Operation.AUDIT_VERIFY: "says whether the log is whole, and opens no reason",
+}
+"""Operations that the worker does with the keys and that ask for no second factor, each with its reason. Every job's operation is here or in `STEP_UP`."""
 
 
 class Reach(StrEnum):

@@ -151,7 +151,7 @@ def list_grants(organisation: str, site: Here) -> list[bodies.GrantShown]:
         return [bodies.GrantShown(**vars(found)) for found in grants.grants_of(connection, organisation)]
 
 
-@router.get("/v1/organisations/{organisation}/events", operation=Operation.AUDIT_REPORT)
+@router.get("/v1/organisations/{organisation}/events", operation=Operation.EVENT_READ)
 def list_events(
     organisation: str,
     site: Here,

@@ -2,8 +2,8 @@
 
 1. Each class of jobs has a schedule: ticks at whole multiples of a period since 1970. The period is four times the longest time that was measured for the class at
    so many people and columns, rounded up to a step of `STEPS`. It follows from people cap, domain and the size of the question alone, never from records.
-2. A job's tick is named when the job is accepted: the first one that leaves it a whole period, and another period after the tick of the job before it. So a job that waits
-   its turn starts after public times, too, however long the one before it took.
+2. A job's tick is named when the job is accepted: the first one that leaves it a whole period. A job that waits its turn starts after public times, too, however long the one before it took: a
+   caller who does one after the other begins the next a slot later, and a slot is a share of the period that holds the longest measured time. One that took longer takes whole slots.
 3. What a job came to is shown at its tick, not before: an answer, a failure, and an answer that was ready too late, which is a failure like any other. The charge stands.
 4. What is served without counting (a stored answer, one that follows from what is paid for, a refusal before the charge) depends on no record and waits for no tick.
 """
@@ -55,6 +55,15 @@ class Ticks:
 
     period: int
     """Seconds between two ticks."""
+
+    @property
+    def slot(self) -> float:
+        """Seconds between the beginnings of two jobs of a lane: at least the longest measured time (rule 2).
+
+        >>> Ticks(period=5).slot
+        1.25
+        """
+        return self.period / FACTOR
 
     def next_tick(self, accepted_at: int, *, after: int | None = None) -> int:
         """Return the tick of a job, in seconds since 1970.

@@ -54,10 +54,10 @@ async def checkpoint(request: Request, here: Here, who: Who) -> Response:
 @router.post(
     "/v1/organisations/{organisation}/audit-report",
     operation=Operation.AUDIT_REPORT,
-    problems=(*JOB_PROBLEMS, "reason-needed"),
+    problems=(*JOB_PROBLEMS, "reason-needed", "step-up-needed"),
     status_code=202,
 )
 async def report(request: Request, organisation: Organisation, body: Reporting, here: Here, who: Who) -> Response:
-    """List who did what to the organisation's records, when and why. The report stands in the log itself."""
+    """List who did what to the organisation's records, when, and for the own organisation why. The report stands in the log itself."""
     asked = Asked(kind="audit.report", organisation=organisation, private=body.model_dump(exclude_none=True))
     return await ask_worker(request, here, who, asked)

@@ -2,7 +2,8 @@
 
 1. The file is the body, as it is. It is sealed to the organisation's public key while it arrives: no more than 4 MiB of it is ever plain here, and nothing plain is written.
 2. What came whole gets a row; what broke off is removed at once. More than the limit is refused, whatever the header says.
-3. No upload takes more of the disk than `casehaven.core.upload_room` leaves to its organisation, and to everybody.
+3. A raw upload is opened for whoever sent it. A colleague who takes uploads in may have it opened with a fresh second factor.
+4. No upload takes more of the disk than `casehaven.core.upload_room` leaves to its organisation, and to everybody.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ from casehaven.core.upload_files import (
 from casehaven.core.upload_room import Arrival
 from casehaven.core.web import Body, Here, Service, Who
 from casehaven.organisations.access import Operation, Principal
+from casehaven.organisations.errors import ForbiddenError, StepUpNeededError
 from casehaven.routes.asking import JOB_PROBLEMS, Asked, ask_worker
 from casehaven.routes.datasets import Dataset, Organisation
 from casehaven.routes.jobs import Cursor, Limit
@@ -174,7 +176,10 @@ def destroy_upload(organisation: Organisation, dataset: Dataset, upload: UploadI
 
 
 @router.post(
-    _PLACE + "/{upload}/proposal", operation=Operation.UPLOAD_READ, problems=(*JOB_PROBLEMS, *_FILE), status_code=202
+    _PLACE + "/{upload}/proposal",
+    operation=Operation.UPLOAD_READ,
+    problems=(*JOB_PROBLEMS, *_FILE, "step-up-needed"),
+    status_code=202,
 )
 async def propose(
     request: Request,
@@ -195,6 +200,7 @@ async def propose(
     problems=(
         *JOB_PROBLEMS,
         *_FILE,
+        "step-up-needed",
         "unconfirmed-mapping",
         "person-undecided",
         "refused-rows",
@@ -230,7 +236,7 @@ async def _ask(
     *,
     keyed: bool = False,
 ) -> Response:
-    await run_in_threadpool(_there, here, organisation, dataset, upload)
+    await run_in_threadpool(_openable, here, who, organisation, dataset, upload)
     asked = Asked(
         kind=kind,
         organisation=organisation,
@@ -241,9 +247,22 @@ async def _ask(
     return await ask_worker(request, here, who, asked, keyed=keyed)
 
 
-def _there(here: Service, organisation: str, dataset: str, upload: str) -> None:
+def _openable(here: Service, who: Principal, organisation: str, dataset: str, upload: str) -> None:
+    """Return when somebody may have a raw upload opened: whoever sent it; with a fresh second factor also whoever takes uploads in.
+
+    Raises:
+        NotFoundError: there is none.
+        ForbiddenError: somebody else sent it, and only those who take uploads in look at files of others.
+        StepUpNeededError: a second factor is missing for that.
+    """
     with here.store.reading() as connection:
-        upload_of(connection, organisation, dataset, upload)
+        found = upload_of(connection, organisation, dataset, upload)
+    if found.member_id == who.member_id:
+        return
+    if not who.reaches(Operation.UPLOAD_COMMIT, organisation, dataset):
+        raise ForbiddenError
+    if not who.stepped_up:
+        raise StepUpNeededError
 
 
 def _public_key(here: Service, organisation: str, dataset: str) -> bytes:

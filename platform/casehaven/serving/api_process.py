@@ -2,7 +2,8 @@
 
 1. It listens on localhost. Another address is refused without a certificate or a declared proxy: nobody signs in over a plain network.
 2. Health and metrics have a port of their own on loopback; the public port does not answer them.
-3. Nothing is logged but `casehaven.core.logs`: uvicorn's own lines would quote paths.
+3. How many connections an address may hold, and how long one may be silent: `casehaven.serving.connections`. Behind a proxy, nobody else is let in.
+4. Nothing is logged but `casehaven.core.logs`: uvicorn's own lines would quote paths.
 """
 
 from __future__ import annotations
@@ -36,7 +37,9 @@ from casehaven.core.service_store import ServiceStore
 from casehaven.core.service_tables import job
 from casehaven.core.web import UPLOAD_BYTES, ApiSettings, Service
 from casehaven.organisations.models import member
-from casehaven.serving.errors import OpenAddressError
+from casehaven.serving.connections import Connections, bounded_protocol
+from casehaven.serving.connections import listening as open_sockets
+from casehaven.serving.errors import AddressTakenError, OpenAddressError
 from casehaven.serving.folder import api_key
 from casehaven.signin.sign_in_key import SignInKey
 from casehaven.signin.site import Site
@@ -57,9 +60,16 @@ class Listening:
     proxy: str | None = None
     """Address of the proxy in front, which speaks HTTPS and says whom it speaks for."""
     upload_bytes: int = UPLOAD_BYTES
+    registry_public: bool = True
+    """Whether the registry is for everybody."""
 
     def __post_init__(self) -> None:
-        """Check the address (rule 1)."""
+        """Check the address and the proxy's (rule 1).
+
+        Raises:
+            OpenAddressError: others would reach the service without HTTPS, or the proxy has no address.
+        """
+        Connections(proxy=self.proxy)
         if not is_loopback(self.host) and self.certificate is None and self.proxy is None:
             raise OpenAddressError(
                 f"{self.host} can be reached by others: it needs --certificate and --private-key, or --behind-proxy"
@@ -100,7 +110,9 @@ def service_of(
         key=SignInKey.load_or_create(store.folder / "signin.key", create=empty),
         origin=listening.origin,
     )
-    settings = ApiSettings(origin=listening.origin, upload_bytes=listening.upload_bytes)
+    settings = ApiSettings(
+        origin=listening.origin, upload_bytes=listening.upload_bytes, registry_public=listening.registry_public
+    )
     service = Service(
         store=store,
         settings=settings,
@@ -114,9 +126,11 @@ def service_of(
 
 def serve_api(service: Service, site: Site, listening: Listening) -> None:
     """Serve until a signal ends the process."""
-    metrics = Metrics()
+    metrics, connections = Metrics(), Connections(proxy=listening.proxy)
     config = uvicorn.Config(
         bounded(create_app(service, site), metrics),
+        loop="asyncio",
+        http=bounded_protocol(connections),
         host=listening.host,
         port=listening.port,
         log_config=None,
@@ -131,13 +145,16 @@ def serve_api(service: Service, site: Site, listening: Listening) -> None:
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=10,
         h11_max_incomplete_event_size=64 * 1024,
-        limit_concurrency=1_000,
     )
+    try:
+        sockets = open_sockets(listening.host, listening.port, connections)
+    except OSError:
+        raise AddressTakenError(f"{listening.host} port {listening.port} cannot be listened on") from None
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _end)  # uvicorn ends in order, then raises the signal again: what follows here has to run
     log_line("api.started")
     with contextlib.suppress(SystemExit):
-        _Api(config, _status_server(service.store, metrics, listening.status_port)).run()
+        _Api(config, _status_server(service.store, metrics, listening.status_port)).run(sockets)
     log_line("api.ended")
 
 

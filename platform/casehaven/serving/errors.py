@@ -13,5 +13,9 @@ class OpenAddressError(ServeError):
     """An address that others reach, without a certificate and without a declared proxy."""
 
 
+class AddressTakenError(ServeError):
+    """An address or port that cannot be listened on: another program has it, or it is not of this computer."""
+
+
 class UnfinishedFolderError(ServeError):
     """A part of the service's folder is missing, and was there before."""

@@ -13,12 +13,12 @@
 
 from __future__ import annotations
 
-import ipaddress
 from dataclasses import dataclass
 from typing import Final
 
 from sqlalchemy import Connection, delete, insert, select, update
 
+from casehaven.core.addresses import network_of
 from casehaven.organisations.models import member as member_table
 from casehaven.signin.errors import TooManyGuessesError
 from casehaven.signin.models import device, guess
@@ -74,7 +74,7 @@ def counted(
     """
     if account is not None and device_value is not None and _knows(connection, now, account, device_value):
         return Counted(keys=((key.digest("device", device_value), DEVICE),))
-    keys = [(key.digest("address", _network(address)), ADDRESS)]
+    keys = [(key.digest("address", network_of(address)), ADDRESS)]
     if account is not None:
         keys.append((key.digest("account", account), ACCOUNT))
     return Counted(keys=tuple(keys))
@@ -149,16 +149,3 @@ def _knows(connection: Connection, now: int, account: str, device_value: str) ->
         ).first()
         is not None
     )
-
-
-def _network(address: str) -> str:
-    """The part of an address that one person has: all of IPv4, half of IPv6; what is no address counts as one."""
-    try:
-        found = ipaddress.ip_address(address)
-    except ValueError:
-        return "unknown"
-    if isinstance(found, ipaddress.IPv6Address):
-        if found.ipv4_mapped is not None:
-            return str(found.ipv4_mapped)
-        return str(ipaddress.ip_network((int(found) >> 64 << 64, 64)))
-    return str(found)

@@ -1,7 +1,8 @@
 """Jobs on the audit log: is it whole, and who did what to whose records.
 
 1. A verification tells whether the log is whole and where it is not; positions are of the whole deployment, so only the first bad one is told, and no number of entries.
-2. A report lists the entries about one organisation, with their reasons. It stands in the log itself before it is shown.
+2. A report lists the entries about one organisation. It stands in the log itself before it is shown.
+3. Reasons are what people of an organisation wrote about persons: they are opened for its own members alone. The privacy officer of the deployment gets the entries without them.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from casehaven.core.audit_checkpoint import LogSettings, NoteKey, close_periods,
 from casehaven.core.audit_report import AuditQuestion
 from casehaven.core.audit_report import report as entries_of
 from casehaven.core.audit_verify import verify_log
+from casehaven.organisations.members import member_by_id
 from casehaven.people.service import check_reason
 from casehaven.worker.work import Done, Work
 
@@ -62,6 +64,8 @@ def report(work: Work) -> Done:
     """List who did what to an organisation's records, when and why."""
     vault, asked = work.bench.vault, work.private_request()
     reason, organisation = check_reason(str(asked["reason"])), work.job.organisation
+    with work.bench.store.reading() as connection:
+        own = member_by_id(connection, work.job.member_id).organisation == organisation  # rule 3
     question = AuditQuestion(
         organisation=organisation,
         actor=str(asked.get("actor") or ""),
@@ -79,10 +83,11 @@ def report(work: Work) -> Done:
             reason=reason,
         )
     with vault.database.transaction(writes=False) as connection:
-        lines = list(entries_of(connection, vault.audit, question))
+        lines = list(entries_of(connection, vault.audit, question, reasons=own))
     return Done(
         result={
             "format": "casehaven-audit-report/1",
+            "reasons": own,
             "cut": len(lines) > ENTRIES_SHOWN,
             "entries": [
                 {

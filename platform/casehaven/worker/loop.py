@@ -6,6 +6,8 @@
    the class and nothing else (privacy rule 23). That a job was taken is logged, its end is not: the moment may depend on records (privacy rule 24).
 4. A thread that fails for a reason of the process's own, such as a store that cannot be written, ends the process. Its jobs are taken again.
 5. Every job that runs is renewed from one thread, also while a handler sits in a long native call.
+6. A question that was counted waits for its tick as a row of the store and holds no lane. Its lane takes the next one a slot after it took this one: the slot follows from public caps and holds the longest
+   measured time, so when the next one begins does not tell how long this one took. One that took longer than a slot takes a whole number of them: that it did, and no more, can be told by whoever waits behind it.
 """
 
 from __future__ import annotations
@@ -45,7 +47,7 @@ from casesynth.signing import SigningKey
 
 LANES: Final[tuple[Lane, ...]] = ("short", "questions", "long", "releases")
 QUESTIONS_AT_ONCE: Final = 3
-"""Lanes of questions side by side. Each takes the next one at the tick of its last; a period leaves four times the longest measured time, so three fit on two cores."""
+"""Lanes of questions side by side. A period leaves four times the longest measured time, so three fit on two cores."""
 _LOOK_SECONDS: Final = (0.05, 0.5)
 """Between two looks for jobs: just after one was found, and when none has come for a while. Whoever can wake the worker need not wait for a look."""
 _BEAT_SECONDS: Final = 5.0
@@ -144,9 +146,9 @@ class Worker:
                 log_line("worker.store", kind=type(error).__name__)
                 taken = None
             if taken is not None:
-                work = Work(job=taken, bench=bench)
+                work, began = Work(job=taken, bench=bench), time.time()
                 self._do(work)
-                self.stopping.wait(max(work.due - time.time(), 0))
+                self.stopping.wait(work.lane_waits(began, time.time()))  # rule 6
                 self._waiting[lane].set()  # there may be another one
 
     def _do(self, work: Work) -> None:

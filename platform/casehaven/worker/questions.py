@@ -61,7 +61,8 @@ def _answer(work: Work, queries: Queries, question: Question, permit: Permit) ->
 def _attempt(work: Work, queries: Queries, question: Question, permit: Permit) -> Done:
     bench = work.bench
     key = IdempotencyKey(text=f"job-{work.job.job_id}")
-    due = queries.due(question, accepted_at=bench.clock())
+    ticks = queries.ticks(question)
+    due, work.slot = ticks.next_tick(bench.clock()), ticks.slot
 
     @contextmanager
     def charging(loss: PrivacyLoss) -> Iterator[None]:

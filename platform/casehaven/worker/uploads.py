@@ -3,7 +3,7 @@
 1. A file is proposed first: what it is, how each column would be understood, and what would become of each row. Nothing is taken in.
 2. It is taken in under a mapping that somebody looked at: one that comes with the request, or one that is certain in every part. Guesses that nobody saw are refused.
 3. Rows that cannot be taken in refuse the file, unless the request says that they may stay behind.
-4. What is told goes to whoever sent the file and nobody else: exact numbers stand in it (privacy rule 5).
+4. What is told goes to whoever asked, sealed: whoever sent the file, or a colleague who takes uploads in. Exact numbers stand in it (privacy rule 5).
 5. Taken in twice, a file adds nothing: a job that was cut short is simply done again.
 """
 
@@ -32,12 +32,19 @@ from casehaven.intake.remembered import marks, remember, remembered
 from casehaven.intake.sealed_upload import PreparedFile, is_prepared, open_prepared
 from casehaven.intake.upload import Upload
 from casehaven.intake.uploads import take_in
+from casehaven.organisations.access import Operation, Reach, Right
+from casehaven.organisations.errors import ForbiddenError
+from casehaven.organisations.members import member_by_id
+from casehaven.organisations.roles import rights_of
 from casehaven.vault.datasets import Dataset
 from casehaven.worker.raw_upload import opened_upload
 from casehaven.worker.work import Done, Work, plain
 
 ROWS_SHOWN: Final = 1_000
 """Refused rows that a report lists."""
+
+
+_TAKES_IN: Final = Right(operation=Operation.UPLOAD_COMMIT, reach=Reach.OWN)
 
 
 def propose(work: Work) -> Done:
@@ -122,7 +129,11 @@ def _commit_prepared(work: Work, dataset: Dataset, path: Path, asked: Mapping[st
 def _upload(work: Work) -> UploadRow:
     organisation, _, name = work.job.dataset.partition("/")
     with work.bench.store.reading() as connection:
-        return upload_of(connection, organisation, name, str(work.request["upload"]))
+        found = upload_of(connection, organisation, name, str(work.request["upload"]))
+        asker = member_by_id(connection, work.job.member_id)
+    if found.member_id != asker.id and _TAKES_IN not in rights_of(asker.kind, asker.roles):  # rule 4
+        raise ForbiddenError
+    return found
 
 
 def _held(work: Work, dataset: Dataset, path: Path, asked: Mapping[str, Any]) -> HeldSource:

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -62,7 +63,9 @@ class Work:
     total: int = 0
     cancelled: Event = field(default_factory=Event)
     due: int = 0
-    """Seconds since 1970: before this moment nothing of the job is seen, and its lane takes no other; 0: at once."""
+    """Seconds since 1970: before this moment nothing of the job is seen; 0: at once."""
+    slot: float = 0.0
+    """Seconds: its lane takes the next job whole slots after it took this one; 0: at `due`."""
 
     @property
     def request(self) -> Mapping[str, Any]:
@@ -109,6 +112,19 @@ class Work:
             held = fix_tick(connection, job.job_id, worker=job.worker, attempt=job.attempt, now=bench.clock(), due=due)
         if not held:
             raise JobCancelledError("another attempt has the job")
+
+    def lane_waits(self, began: float, now: float) -> float:
+        """Return for how many seconds the job's lane takes no other, so that the next one begins at a public moment (privacy rule 24).
+
+        Args:
+            began: when the lane took the job, in seconds since 1970.
+            now: when it was done with it.
+        """
+        if not self.due:
+            return 0.0
+        if not self.slot:
+            return max(self.due - now, 0.0)
+        return began + self.slot * max(math.ceil((now - began) / self.slot), 1) - now
 
     def tick(self, phase: str, done: int = 0, total: int = 0) -> None:
         """Say how far it is.

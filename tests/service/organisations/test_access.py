@@ -6,9 +6,21 @@ import itertools
 
 import pytest
 
-from casehaven.organisations.access import DEPLOYMENT, STEP_UP, Operation, Principal, Reach, Right, allowed, require
+from casehaven.core.job_kinds import KINDS
+from casehaven.organisations.access import (
+    DEPLOYMENT,
+    NO_STEP_UP,
+    STEP_UP,
+    Operation,
+    Principal,
+    Reach,
+    Right,
+    allowed,
+    require,
+)
 from casehaven.organisations.errors import ForbiddenError, NotFoundError, StepUpNeededError
 from casehaven.organisations.roles import RIGHTS, Kind, Role, founding_roles, may_give, rights_of
+from casehaven.worker.standing import OPERATIONS, SERVICE_KINDS
 
 ORGANISATIONS = ("north", "south", DEPLOYMENT)
 CASES = {
@@ -139,6 +151,31 @@ def test_decrypting_exporting_approving_and_changing_keys_and_roles_need_a_secon
         Operation.DATASET_GRANT,
         Operation.ORGANISATION_CREATE,
     } <= STEP_UP
+
+
+def test_every_job_with_the_keys_needs_a_second_factor_or_says_why_not() -> None:
+    assert set(OPERATIONS) | SERVICE_KINDS == set(KINDS)
+    assert set(OPERATIONS.values()) <= STEP_UP | set(NO_STEP_UP)
+    assert not STEP_UP & set(NO_STEP_UP)
+    assert all(len(reason) > 10 for reason in NO_STEP_UP.values())
+
+
+def test_what_shows_a_stored_record_or_what_was_written_about_one_needs_a_second_factor() -> None:
+    assert {
+        Operation.PERSON_SHOW,
+        Operation.PERSON_CORRECT,
+        Operation.PERSON_EXPORT,
+        Operation.STATISTICS_READ,
+        Operation.AUDIT_REPORT,
+    } <= STEP_UP
+    private = {OPERATIONS[name] for name, kind in KINDS.items() if kind.private}
+    assert private - STEP_UP <= {
+        Operation.UPLOAD_READ,
+        Operation.UPLOAD_COMMIT,
+        Operation.PERSON_FIND,
+        Operation.PERSON_CONSENT,
+        Operation.DATASET_STATUS,
+    }
 
 
 # --- roles --------------------------------------------------------------------------------------------------------------------
