@@ -7,9 +7,10 @@ import csv
 import json
 import os
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from click.testing import CliRunner, Result
@@ -22,6 +23,9 @@ from casehaven.vault.datasets import Dataset
 from casehaven.vault.rootkeys import create_file_key, file_key
 from casehaven.vault.store import Vault
 from caseschemas import parse_schema
+
+if TYPE_CHECKING:
+    from tests.service.api.conftest import House, RunningService
 
 collect_ignore = ["attacks/fuzz_readers.py"]
 """Runs in an environment of its own, with a package that the tests do not install."""
@@ -363,3 +367,20 @@ def make_house(tmp_path: Path, _empty_house: Path) -> Callable[[str], SafeHouse]
 def house(make_house: Callable[[str], SafeHouse]) -> SafeHouse:
     """One safe house."""
     return make_house("house")
+
+
+@pytest.fixture(scope="session")
+def running_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
+    """One service as two processes, for every test of this process that asks one: of the api and of pages."""
+    from tests.service.api.conftest import served
+
+    with served(tmp_path_factory.mktemp("service") / "house") as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def served_house(running_service: RunningService) -> House:
+    """The same with people in it; tests leave what they find."""
+    from tests.service.api.conftest import furnish
+
+    return furnish(running_service)

@@ -19,13 +19,14 @@ from starlette.types import ASGIApp
 
 from casehaven.core.boundary import TOO_LARGE, Boundary, Metrics
 from casehaven.core.openapi import document
-from casehaven.core.problems import MEDIA_TYPE, Problem, place_of, problem_of
+from casehaven.core.problems import MEDIA_TYPE, Problem, ProblemError, place_of, problem_of
 from casehaven.core.request_errors import BodyError, BodyTooLargeError
 from casehaven.core.routing import GuardedRouter, check_declared
 from casehaven.core.web import BODY_BYTES, Service
 from casehaven.errors import CasehavenError
 from casehaven.organisations.errors import NotFoundError
 from casehaven.signin.site import Site
+from casehaven.web.problem_page import problem_page, wants_page
 
 ROUTERS: Final = (
     "casehaven.signin.pages",
@@ -43,6 +44,9 @@ ROUTERS: Final = (
     "casehaven.routes.budgets",
     "casehaven.routes.raises",
     "casehaven.routes.audit",
+    "casehaven.web.assets",
+    "casehaven.web.home",
+    "casehaven.web.job_pages",
 )
 """Modules with a `router`."""
 
@@ -111,15 +115,17 @@ def root(request: Request) -> dict[str, Any]:
     return {"name": "casehaven", "api": "v1", "version": request.app.version}
 
 
-def _answer(problem: Problem) -> Response:
+def _answer(request: Request, problem: Problem) -> Response:
+    if wants_page(request):
+        return problem_page(request, problem)
     return JSONResponse(problem.document(), problem.status, dict(problem.headers()), media_type=MEDIA_TYPE)
 
 
-def _refused(_: Request, error: Exception) -> Response:
-    return _answer(problem_of(error))
+def _refused(request: Request, error: Exception) -> Response:
+    return _answer(request, error.problem if isinstance(error, ProblemError) else problem_of(error))
 
 
-def _invalid(_: Request, error: Exception) -> Response:
+def _invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     faults = []
     for fault in error.errors()[:_SHOWN]:
@@ -127,18 +133,18 @@ def _invalid(_: Request, error: Exception) -> Response:
         if fault["type"] == "extra_forbidden":  # a name that the sender made up
             location = (*location[:-1], "?")
         faults.append(f"{place_of(location)}: {fault['type'].replace('_', ' ')}")
-    return _answer(problem_of(BodyError("; ".join(faults))))
+    return _answer(request, problem_of(BodyError("; ".join(faults))))
 
 
 def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     if getattr(request.state, TOO_LARGE, False):
-        return _answer(problem_of(BodyTooLargeError(f"the body is larger than {BODY_BYTES} bytes")))
+        return _answer(request, problem_of(BodyTooLargeError(f"the body is larger than {BODY_BYTES} bytes")))
     if error.status_code == 404:
-        return _answer(problem_of(NotFoundError()))
+        return _answer(request, problem_of(NotFoundError()))
     code = {405: "method-not-allowed", 400: "request"}.get(error.status_code, "request")
     titles = {"method-not-allowed": "this route has no such method", "request": "the request cannot be used as it is"}
-    answer = _answer(Problem(status=error.status_code, code=code, title=titles[code]))
+    answer = _answer(request, Problem(status=error.status_code, code=code, title=titles[code]))
     allow = (error.headers or {}).get("Allow")
     if allow is not None:
         answer.headers["Allow"] = allow

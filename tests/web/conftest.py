@@ -5,15 +5,18 @@ from __future__ import annotations
 import dataclasses
 import importlib.resources
 import itertools
+import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
+from tests.web.pages import Reader, Window
 
 from casehaven.generate import generate_population
+from casehaven.signin.principal import SESSION_COOKIE
 from caseschemas import CaseSchema, load_schema
 from casesynth.aggregates import aggregate
 from casesynth.contrasts import Floats
@@ -27,6 +30,9 @@ from casesynth.plan import ReleasePlan
 from casesynth.privacy.loss import Receipt
 from casesynth.showcase import showcase_html
 from casesynth.synthesis import Synthesis
+
+if TYPE_CHECKING:
+    from tests.service.api.conftest import Caller, House
 
 CHROMIUM = Path("/usr/bin/chromium")
 FLAGS = [
@@ -210,3 +216,69 @@ def open_page(browser: Browser, showcase: Path) -> Iterator[OpenPage]:
 def axe() -> str:
     """The script that looks for barriers."""
     return importlib.resources.files("axe_playwright_python").joinpath("axe.min.js").read_text(encoding="utf-8")
+
+
+WindowAs = Callable[..., Window]
+"""Opens Chromium as a member: a `Caller` of the house; keyword arguments are those of a browser context, such as `color_scheme="dark"`, `locale="ar"`."""
+
+
+@pytest.fixture(scope="session")
+def house(served_house: House) -> House:
+    """The running service with people in it that the tests of the api use: one for the whole process. Leave what you find: found an organisation of your own to change things."""
+    return served_house
+
+
+@pytest.fixture
+def reader() -> Callable[..., Reader]:
+    """Read pages over HTTP as a member: `reader(house.north, language="ar").get("/home")`."""
+
+    def made(caller: Caller, language: str = "en") -> Reader:
+        return Reader(caller=caller, language=language)
+
+    return made
+
+
+@pytest.fixture
+def window_as(browser: Browser, axe: str) -> Iterator[WindowAs]:
+    """Open Chromium as a member; every window is closed and checked at the end."""
+    opened: list[Window] = []
+
+    def open_(caller: Caller | None, *, origin: str | None = None, **context: Any) -> Window:
+        wanted: dict[str, Any] = {
+            "locale": "en-GB",
+            "viewport": {"width": 1280, "height": 900},
+            "bypass_csp": True,
+        } | context
+        made = browser.new_context(**wanted)
+        if caller is not None:
+            origin = caller.origin
+            secure = origin.replace("http:", "https:")  # or a cookie that is Secure could not be set from here
+            made.add_cookies([{"name": SESSION_COOKIE, "value": caller.session, "url": secure, "secure": True}])
+        assert origin is not None
+        page = made.new_page()
+        page.set_default_timeout(PATIENCE)
+        window = Window(page=page, context=made, origin=origin, axe_script=axe)
+        page.on("console", lambda message: window.said.append(message.text))
+        page.on("pageerror", lambda error: window.said.append(str(error)))
+        page.on(
+            "request",
+            lambda asked: None if asked.url.startswith(f"{window.origin}/") else window.elsewhere.append(asked.url),
+        )
+        opened.append(window)
+        return window
+
+    yield open_
+    for window in opened:
+        window.close()
+
+
+@pytest.fixture
+def screenshot() -> Callable[[Page, str], None]:
+    """Keep a picture of a page for the guides where GUIDE_SCREENSHOTS names a folder; nothing otherwise."""
+
+    def take(page: Page, name: str) -> None:
+        folder = os.environ.get("GUIDE_SCREENSHOTS")
+        if folder:
+            page.screenshot(path=str(Path(folder) / f"{name}.png"))
+
+    return take

@@ -160,6 +160,8 @@ def test_first_run_with_a_passkey_then_signing_in_with_it(visitor: Visitor) -> N
     assert (credential["rpId"], credential["isResidentCredential"]) == ("localhost", True)
     visitor.press("Sign out")
     visitor.press("Sign in with a passkey")
+    visitor.sees("Hello, ana")
+    visitor.go("/account")
     visitor.sees("ana, north (privacy officer, steward)")
     visitor.sees("This browser, since")
     assert visitor.passkeys()[0]["signCount"] > credential["signCount"]
@@ -177,7 +179,7 @@ def test_without_the_persons_finger_face_or_pin_nobody_gets_in(visitor: Visitor)
     assert visitor.page.url.endswith("/sign-in")
     visitor.verified(True)
     visitor.press("Sign in with a passkey")
-    visitor.sees("ana, north")
+    visitor.sees("Hello, ana")
 
 
 def test_password_with_app_then_a_recovery_code_then_step_up(visitor: Visitor) -> None:
@@ -197,11 +199,13 @@ def test_password_with_app_then_a_recovery_code_then_step_up(visitor: Visitor) -
     visitor.sees("This sign-in was not accepted. Check handle, password and code; a code works once.")
     visitor.fill(code=_code(visitor, secret))
     visitor.press("Sign in")
-    visitor.sees("ana, north")
+    visitor.sees("Hello, ana")
     assert visitor.cookie("__Host-casehaven-device")["secure"]
     visitor.press("Sign out")
     visitor.fill(handle="ana", password=PASSWORD, code=spare)
     visitor.press("Sign in")
+    visitor.sees("Hello, ana")
+    visitor.go("/account")
     visitor.sees("Recovery codes left: 9")
     visitor.served.door.clock.now += 300
     visitor.page.reload()
@@ -250,11 +254,33 @@ def test_whoever_is_not_signed_in_is_led_to_the_page_of_sign_in(visitor: Visitor
     visitor.sees("With a password and a code")
 
 
+def test_after_sign_in_the_visitor_comes_to_the_page_that_was_asked_for_and_to_no_other_site(visitor: Visitor) -> None:
+    _set_up(visitor)
+    _add_passkey(visitor)
+    visitor.press("Go on")
+    visitor.press("Sign out")
+    visitor.go("/jobs")
+    visitor.press("Sign in with a passkey")
+    visitor.page.get_by_role("heading", name="Your jobs").wait_for()
+    for elsewhere in (
+        "//elsewhere.example",
+        "https:%2F%2Felsewhere.example",
+        "/%5Celsewhere.example",
+        "javascript:alert(1)",
+    ):
+        visitor.page.get_by_role("button", name="Sign out", exact=True).click()
+        visitor.page.wait_for_url("**/sign-in")
+        visitor.go(f"/sign-in?next={elsewhere}")
+        visitor.press("Sign in with a passkey")
+        visitor.sees("Hello, ana")
+
+
 def test_another_page_cannot_act_in_the_visitors_name(visitor: Visitor, browser: Browser, served: Served) -> None:
     """A page of another origin asks with the visitor's browser: the cookie is not sent, and the service refuses."""
     _set_up(visitor)
     _add_passkey(visitor)
     visitor.press("Go on")
+    visitor.sees("Hello, ana")
     other = visitor.context.new_page()
     other.route("http://evil.localhost/", lambda route: route.fulfill(body="<p>hello</p>", content_type="text/html"))
     other.goto("http://evil.localhost/")
@@ -269,7 +295,7 @@ def test_another_page_cannot_act_in_the_visitors_name(visitor: Visitor, browser:
     )
     assert posted in ("sent", "refused")
     visitor.page.reload()
-    visitor.sees("ana, north")
+    visitor.sees("Hello, ana")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

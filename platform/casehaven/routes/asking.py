@@ -3,7 +3,8 @@
 1. The answer is `202` with the job and its place in `Location`. With `Prefer: wait=SECONDS` (at most 20) the answer is held until the job has ended: then it is `200` with the
    result, or the problem with its own status.
 2. A private result is opened with the session's secret, for this one answer, and deleted.
-3. What carries an Idempotency-Key is one job however often it is sent (`casehaven.core.idempotency`).
+3. Where api and worker are two users, a job that needs a second factor carries an assertion of a passkey over what is asked (`casehaven.signin.job_assertions`). Without it the answer is what has to be signed.
+4. What carries an Idempotency-Key is one job however often it is sent (`casehaven.core.idempotency`).
 """
 
 from __future__ import annotations
@@ -75,8 +76,8 @@ async def ask_worker(
     return await answer(request, service, who, job_id)
 
 
-async def answer(request: Request, service: Service, who: Principal, job_id: str) -> Response:
-    """Answer with a job: at once, or when it has ended where the sender waits for it."""
+async def answer(request: Request, service: Service, who: Principal, job_id: str, *, keep: bool = False) -> Response:
+    """Answer with a job: at once, or when it has ended where the sender waits for it. With `keep` a private result is left where it is."""
     until = time.monotonic() + wanted_wait(request.headers.get("prefer"))
     steps = iter(_STEPS)
     while True:
@@ -84,7 +85,7 @@ async def answer(request: Request, service: Service, who: Principal, job_id: str
         if found.ended or time.monotonic() >= until:
             break
         await asyncio.sleep(min(next(steps, _STEPS[-1]), max(until - time.monotonic(), 0.0)))
-    return await run_in_threadpool(_answered, service, who, found)
+    return await run_in_threadpool(_answered, service, who, found, keep)
 
 
 def wanted_wait(prefer: str | None) -> int:
@@ -162,7 +163,7 @@ def _view(service: Service, who: Principal, job_id: str) -> jobs.JobView:
         return jobs.view(connection, job_id, member_id=who.member_id, now=service.clock())
 
 
-def _answered(service: Service, who: Principal, found: jobs.JobView) -> Response:
+def _answered(service: Service, who: Principal, found: jobs.JobView, keep: bool) -> Response:
     place = {"Location": f"/v1/jobs/{found.job_id}"}
     if not found.ended:
         return JSONResponse(found.document(), status_code=202, headers=place)
@@ -171,6 +172,6 @@ def _answered(service: Service, who: Principal, found: jobs.JobView) -> Response
         problem = {**found.problem, **(detail or {}), "job": found.job_id}
         return Response(json.dumps(problem, ensure_ascii=False), int(problem["status"]), place, media_type=MEDIA_TYPE)
     shown = found.document()
-    if found.private and found.state == "done":
+    if found.private and found.state == "done" and not keep:
         shown["result"] = private_result(service, who, found.job_id)
     return JSONResponse(shown, headers=place)

@@ -40,9 +40,9 @@ def list_jobs(here: Here, who: Who, cursor: Cursor = None, limit: Limit = LIMIT)
 
 
 @router.get("/v1/jobs/{job}", operation=Operation.JOB_READ, problems=("body",))
-async def read_job(request: Request, job: JobId, here: Here, who: Who) -> Response:
-    """Return one of your jobs; with `Prefer: wait=SECONDS`, when it has ended."""
-    return await answer(request, here, who, job)
+async def read_job(request: Request, job: JobId, here: Here, who: Who, result: bool = True) -> Response:
+    """Return one of your jobs; with `Prefer: wait=SECONDS`, when it has ended. With `result=false` a private result is left where it is."""
+    return await answer(request, here, who, job, keep=not result)
 
 
 @router.get("/v1/jobs/{job}/result", operation=Operation.JOB_READ, problems=("body", "result-gone"))

@@ -225,10 +225,9 @@ def served(folder: Path, *options: str, database: str | None = None) -> Iterator
 
 
 @pytest.fixture(scope="session")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
+def service(running_service: RunningService) -> RunningService:
     """One service for the tests of a process that leave it as it is."""
-    with served(tmp_path_factory.mktemp("service") / "house") as running:
-        yield running
+    return running_service
 
 
 def code_of(running: RunningService) -> str:
@@ -329,6 +328,6 @@ def _has_keys(running: RunningService, organisation: str) -> bool:
 
 
 @pytest.fixture(scope="session")
-def house(service: RunningService) -> House:
+def house(served_house: House) -> House:
     """The furnished service; tests leave what they find."""
-    return furnish(service)
+    return served_house

@@ -115,15 +115,20 @@
     if (button) button.addEventListener("click", () => attempt(id, work));
   };
   const go = (path) => window.location.assign(path);
+  // Where the reader was on the way to: a page of this service, or home.
+  const onward = () => {
+    const wanted = new URLSearchParams(window.location.search).get("next") || "";
+    return /^(\/[A-Za-z0-9._-]+)+$/.test(wanted) && !wanted.startsWith("/v1") ? wanted : "/home";
+  };
 
   onSubmit("sign-in", async (fields) => {
     await ask("POST", "/v1/session", fields);
-    go("/account");
+    go(onward());
   });
   onClick("passkey", async () => {
     const credential = await assertion(await ask("POST", "/v1/session/passkey-options"));
     await ask("POST", "/v1/session/passkey", { credential });
-    go("/account");
+    go(onward());
   });
   for (const [id, path] of [["set-up", "/v1/setup"], ["join", "/v1/join"], ["recover", "/v1/recover"]]) {
     onSubmit(id, async (fields) => {
@@ -221,8 +226,8 @@
     await refresh();
   });
   onClick("finish", async () => {
-    show(await ask("POST", "/v1/enrolment/finish"));
-    await refresh();
+    await ask("POST", "/v1/enrolment/finish");
+    go("/home");
   });
   for (const [id, path] of [["sign-out", "/v1/session"], ["sign-out-everywhere", "/v1/session?everywhere=true"]]) {
     onClick(id, async () => {

@@ -1,0 +1,12 @@
+// On every page: a form is sent once, and the summary of what is wrong takes the focus.
+for (const form of document.querySelectorAll("form[method=post]")) {
+  let sent = false;
+  form.addEventListener("submit", (event) => {
+    if (sent) event.preventDefault();
+    sent = true;
+  });
+}
+window.addEventListener("pageshow", (event) => {
+  if (event.persisted) window.location.reload();
+});
+document.querySelector(".summary[autofocus]")?.focus();
