@@ -41,6 +41,8 @@ ROUTERS: Final = (
     "casehaven.routes.retention",
     "casehaven.routes.own_statistics",
     "casehaven.routes.releases",
+    "casehaven.routes.drafts",
+    "casehaven.routes.registry",
     "casehaven.routes.budgets",
     "casehaven.routes.raises",
     "casehaven.routes.audit",

@@ -36,6 +36,7 @@ DECISION_CONTEXT = b"casehaven-release-decision/1\n"
 APPROVAL_CONTEXT = b"casehaven-k-approval/1\n"
 RAISE_CONTEXT = b"casehaven-budget-raise/1\n"
 STATEMENT_CONTEXT = b"casehaven-budget-statement/1\n"
+REGISTRY_CONTEXT = b"casehaven-registry-log/1\n"
 ALGORITHM = "Ed25519"
 
 _KEY_BYTES = 32
@@ -211,6 +212,18 @@ def verify_statement(key: PublicKey, signature: bytes, unverified_statement: byt
         raise BadSignatureError(f"the signature of {key.fingerprint} does not fit the statement") from None
 
 
+def verify_registry_entry(key: PublicKey, signature: bytes, unverified_entry: bytes) -> None:
+    """Check that a key signed exactly these bytes of an entry of a registry's public log.
+
+    Raises:
+        BadSignatureError: it did not.
+    """
+    try:
+        Ed25519PublicKey.from_public_bytes(key.raw).verify(signature, _message(unverified_entry, REGISTRY_CONTEXT))
+    except (InvalidSignature, ValueError):
+        raise BadSignatureError(f"the signature of {key.fingerprint} does not fit the entry") from None
+
+
 class SigningKey:
     """An Ed25519 private key. Its `repr` shows the fingerprint, never the key.
 
@@ -237,6 +250,10 @@ class SigningKey:
     def sign_manifest(self, manifest: bytes) -> ManifestSignature:
         """Sign the bytes of a manifest, and nothing else (rule 3)."""
         return ManifestSignature(public_key=self.public_key, signature=self._private.sign(_message(manifest)))
+
+    def sign_registry_entry(self, entry: bytes) -> bytes:
+        """Sign the bytes of an entry of a registry's public log, and nothing else (rule 3); 64 bytes."""
+        return self._private.sign(_message(entry, REGISTRY_CONTEXT))
 
     def sign_decision(self, decision: bytes) -> bytes:
         """Sign the bytes of a decision about a release, and nothing else (rule 3); 64 bytes."""

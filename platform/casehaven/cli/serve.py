@@ -45,6 +45,13 @@ CODE_FILE = "set-up-code.txt"
 @click.option("--certificate", type=click.Path(path_type=Path, dir_okay=False), help="Certificate for HTTPS, PEM.")
 @click.option("--private-key", type=click.Path(path_type=Path, dir_okay=False), help="Its private key, PEM.")
 @click.option("--behind-proxy", metavar="ADDRESS", help="A proxy at this address speaks HTTPS for the service.")
+@click.option(
+    "--registry",
+    type=click.Choice(["public", "members"]),
+    default="public",
+    show_default=True,
+    help="Who reads the registry of published releases: everybody, or whoever is signed in.",
+)
 @click.option("--vault", type=click.Path(path_type=Path, file_okay=False), help="The vault.  [default: FOLDER/vault]")
 @click.option("--root-key", "root", metavar="WHERE", help="Where the root key is.  [default: file:FOLDER/root.key]")
 @click.option(
@@ -77,6 +84,7 @@ def command(
     certificate: Path | None,
     private_key: Path | None,
     behind_proxy: str | None,
+    registry: str,
     vault: Path | None,
     root: str | None,
     ledger: str | None,
@@ -115,6 +123,7 @@ def command(
         certificate=certificate,
         private_key=private_key,
         proxy=behind_proxy,
+        registry_public=registry == "public",
     )
     if part == "api":
         _serve(place, listening, worker=False, epsilon=epsilon, operator=operator_code)

@@ -1,7 +1,8 @@
-"""The registry's rows: what was released, by whom, and what may be downloaded.
+"""The rows of releases: what was drawn, by whom, what was decided, and what may be downloaded. The public registry is `casehaven.registry`.
 
-1. A release is *drawn*, then *published* or *withheld*, for good (privacy rule 33). A drawn or withheld one is for its own organisation; a published one is for everybody who is signed in. One
-   that was drawn under an agreement which was revoked before the decision is *hidden*, from everybody.
+1. A release is *drawn*, then *published* or *withheld*, for good (privacy rule 33); what was published can be *withdrawn* by a notice. A drawn or withheld one is for its own organisation; a published one, withdrawn
+   or not, is for everybody who is signed in. One that was drawn under an agreement which was revoked before the decision is *hidden*, from everybody. One about which nobody decided for 14 days is *expired*: its
+   organisation sees that it is there, and no file of it (privacy rule 35).
 2. A release is seen from its tick on (`released_at`), a moment that was fixed before anything was counted, and not when its bundle was there (privacy rule 24).
 3. Everything in a row is public: protected numbers, names of files, fingerprints.
 """
@@ -10,13 +11,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Connection, and_, insert, or_, select, update
 
 from casehaven.core.service_tables import release as table
 from casehaven.organisations.errors import NotFoundError
 from casesynth.canonical import canonical_json
+
+DRAFT_SECONDS: Final = 14 * 86_400
+"""How long a drawn release waits for a decision, and a draft for its approvals (privacy rule 35)."""
 
 
 def add_release(
@@ -63,7 +67,7 @@ def release_of(connection: Connection, release_id: str, *, reader: str, now: int
     row = connection.execute(select(table).where(table.c.release_id == release_id, _for(reader, now))).first()
     if row is None:
         raise NotFoundError
-    return _shown(row._mapping)
+    return _shown(row._mapping, now)
 
 
 def releases_for(
@@ -73,13 +77,18 @@ def releases_for(
     query = select(table).where(_for(reader, now)).order_by(table.c.sequence.desc()).limit(limit)
     if before is not None:
         query = query.where(table.c.sequence < before)
-    return [(row.sequence, _shown(row._mapping)) for row in connection.execute(query)]
+    return [(row.sequence, _shown(row._mapping, now)) for row in connection.execute(query)]
 
 
 def _for(reader: str, now: int) -> Any:
     own = and_(table.c.organisation == reader, table.c.state != "hidden")
-    return and_(or_(table.c.state == "published", own), table.c.released_at <= now)
+    return and_(or_(table.c.state.in_(("published", "withdrawn")), own), table.c.released_at <= now)
 
 
-def _shown(row: Mapping[Any, Any]) -> dict[str, Any]:
-    return {"id": row["release_id"], "state": row["state"], **json.loads(row["document"])}
+def _shown(row: Mapping[Any, Any], now: int) -> dict[str, Any]:
+    shown = {"id": row["release_id"], "state": row["state"], **json.loads(row["document"])}
+    if row["state"] == "drawn":
+        shown["decide_before"] = row["released_at"] + DRAFT_SECONDS
+        if now >= shown["decide_before"]:
+            shown.update(state="expired", files=[])
+    return shown

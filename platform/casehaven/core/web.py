@@ -29,6 +29,8 @@ class ApiSettings:
     upload_bytes: int = UPLOAD_BYTES
     log: bool = True
     """Whether a line is written for each request."""
+    registry_public: bool = True
+    """Whether the registry is for everybody; else for whoever is signed in."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,6 +1,6 @@
-"""Routes of releases: plan, draw, decide; and the registry, where everybody who is signed in finds what is published.
+"""Routes of releases: plan, draw what was approved, decide; and the list of what is published, for everybody who is signed in. The public registry is in `casehaven.routes.registry`.
 
-1. A release is of datasets of one organisation, which pays, or of those of an agreement, named in their place.
+1. A release is of datasets of one organisation, which pays, or of those of an agreement, named in their place. It is drawn from a draft that was approved (`casehaven.routes.drafts`).
 2. A drawn release is seen by its own organisation. It is published or withheld once, by a privacy officer, who decides from what it says of itself (privacy rule 33).
 3. A bundle is signed. `verification` says what this service finds; whoever downloads it checks it again without this service.
 """
@@ -20,6 +20,7 @@ from casehaven.core.release_rows import release_of, releases_for
 from casehaven.core.request_errors import BodyError
 from casehaven.core.routing import GuardedRouter
 from casehaven.core.web import Body, Here, Service, Who
+from casehaven.drafts.service import draft_for
 from casehaven.organisations.access import Operation, Principal, require
 from casehaven.organisations.errors import NotFoundError
 from casehaven.routes.asking import JOB_PROBLEMS, Asked, ask_worker
@@ -40,7 +41,11 @@ _CHARGED = (
     "already-revealed",
     "unbounded",
 )
-_PLANNED = (*_AGREED, "draft", "plan", "privacy-loss", "schema-differs", "unknown-account")
+DRAFTED: Final = (*_AGREED, "draft", "plan", "privacy-loss", "schema-differs", "unknown-account")
+"""What can be refused of any plan."""
+
+Text = Annotated[str, Field(pattern=r"^[^\s\x00-\x1f\x7f]([^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f])?$")]
+"""One line of text that does not begin or end with a space."""
 
 _TYPES: Final = {
     ".json": "application/json",
@@ -59,10 +64,18 @@ class Drafting(Body):
     """The agreement under which its datasets are released together."""
     epsilon: Annotated[float, Field(gt=0, le=100)]
     delta: Annotated[float, Field(gt=0, lt=1)] | None = None
-    title: Annotated[str, Field(max_length=200)] | None = None
+    title: Annotated[Text, Field(max_length=200)] | None = None
     registered: Annotated[
         tuple[Annotated[str, Field(pattern=r"^([0-9]{4})?$")], ...], Field(max_length=200, strict=False)
     ] = ()
+
+
+class Running(Body):
+    """Which approved draft is drawn."""
+
+    draft: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
+    digest: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    """Of the document that was approved."""
 
 
 class Deciding(Body):
@@ -74,12 +87,12 @@ class Deciding(Body):
 @router.post(
     "/v1/organisations/{organisation}/release-plans",
     operation=Operation.RELEASE_PLAN,
-    problems=(*JOB_PROBLEMS, *_PLANNED),
+    problems=(*JOB_PROBLEMS, *DRAFTED),
     status_code=202,
 )
 async def plan(request: Request, organisation: Organisation, body: Drafting, here: Here, who: Who) -> Response:
     """Say what a release would be worth, before anything is charged or opened."""
-    asked = await run_in_threadpool(_asked, here, who, organisation, body, "release.plan", Operation.RELEASE_PLAN)
+    asked = await run_in_threadpool(asked_for, here, who, organisation, body, "release.plan", Operation.RELEASE_PLAN)
     return await ask_worker(request, here, who, asked)
 
 
@@ -88,8 +101,11 @@ async def plan(request: Request, organisation: Organisation, body: Drafting, her
     operation=Operation.RELEASE_RUN,
     problems=(
         *JOB_PROBLEMS,
-        *_PLANNED,
+        *DRAFTED,
         *_CHARGED,
+        "approvals-missing",
+        "draft-changed",
+        "draft-over",
         "step-up-needed",
         "idempotency-key-needed",
         "idempotency-key-reused",
@@ -97,9 +113,9 @@ async def plan(request: Request, organisation: Organisation, body: Drafting, her
     ),
     status_code=202,
 )
-async def run(request: Request, organisation: Organisation, body: Drafting, here: Here, who: Who) -> Response:
-    """Charge the ledger and draw a release. It is in the registry as drawn until somebody decides about it."""
-    asked = await run_in_threadpool(_asked, here, who, organisation, body, "release.run", Operation.RELEASE_RUN)
+async def run(request: Request, organisation: Organisation, body: Running, here: Here, who: Who) -> Response:
+    """Charge the ledger and draw the release of an approved draft. It is listed as drawn until somebody decides about it."""
+    asked = await run_in_threadpool(_approved, here, who, organisation, body)
     return await ask_worker(request, here, who, asked, keyed=True)
 
 
@@ -123,7 +139,15 @@ def read_release(release: ReleaseId, here: Here, who: Who) -> dict[str, Any]:
 @router.post(
     "/v1/releases/{release}/decision",
     operation=Operation.RELEASE_APPROVE,
-    problems=(*JOB_PROBLEMS, "agreement-needed", "decision", "step-up-needed"),
+    problems=(
+        *JOB_PROBLEMS,
+        "agreement-needed",
+        "decision",
+        "decision-expired",
+        "published-already",
+        "registry-log",
+        "step-up-needed",
+    ),
     status_code=202,
 )
 async def decide(request: Request, release: ReleaseId, body: Deciding, here: Here, who: Who) -> Response:
@@ -177,7 +201,33 @@ def _release(here: Service, who: Principal, release: str) -> dict[str, Any]:
         return release_of(connection, release, reader=who.organisation, now=here.clock())
 
 
-def _asked(here: Service, who: Principal, organisation: str, body: Drafting, kind: str, operation: Operation) -> Asked:
+def _approved(here: Service, who: Principal, organisation: str, body: Running) -> Asked:
+    with here.store.reading() as connection:
+        found = draft_for(connection, who, body.draft, here.clock())[0].document
+    if found.organisation != organisation:
+        raise NotFoundError
+    request = {"draft": body.draft, "digest": body.digest}
+    if found.agreement is not None:
+        require(who, Operation.RELEASE_RUN, organisation)
+        return Asked(kind="release.run", organisation=organisation, request={**request, "agreement": found.agreement})
+    for name in found.datasets:
+        require(who, Operation.RELEASE_RUN, organisation, dataset=name.partition("/")[2])
+    tokens = {} if found.fields["person_tokens"] is None else {"person_tokens": found.fields["person_tokens"]}
+    return Asked(
+        kind="release.run", organisation=organisation, dataset=" ".join(found.datasets), request={**request, **tokens}
+    )
+
+
+def asked_for(
+    here: Service, who: Principal, organisation: str, body: Drafting, kind: str, operation: Operation
+) -> Asked:
+    """Return what is asked of the worker about a release that is planned or drafted.
+
+    Raises:
+        BodyError: it names neither datasets nor an agreement, or both.
+        NotFoundError: a dataset is not there, or out of reach.
+        ForbiddenError, StepUpNeededError: see `require`.
+    """
     if (body.agreement is None) != bool(body.datasets):
         raise BodyError("body.datasets: expected datasets, or an agreement")
     names = [f"{organisation}/{name}" for name in dict.fromkeys(body.datasets)]

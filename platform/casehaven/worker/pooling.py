@@ -15,7 +15,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
@@ -81,6 +81,8 @@ class Permission:
     """What the asker does."""
     counted: tuple[Dataset, ...] = ()
     """Those that can pay; set by `pool`."""
+    also: Callable[[Connection], object] | None = None
+    """A further look in the transaction that encloses the charge, where there is one; raises where nothing may be charged."""
 
     def check_question(self, question: Question) -> None:
         """Return when the agreement allows every attribute of a question (rule 2).
@@ -147,12 +149,19 @@ class Permission:
                 names = [dataset.id for dataset in self.datasets]
                 limits = granted_limits(connection, self._asker(connection), self.operation, names)
             set_limits(bench.ledger, self.analyst, limits)
-            yield
+            if self.also is None:
+                yield
+                return
+            with bench.store.writing() as connection:
+                self.also(connection)
+                yield
             return
         self._limit_payer(document)
         with bench.store.writing() as connection:
             if _in_force(connection, document.agreement, bench.clock(), self._asker(connection)) != document:
                 raise AgreementNeededError
+            if self.also is not None:
+                self.also(connection)
             charge_use(connection, self.key, loss.nano_rho)
             try:
                 yield

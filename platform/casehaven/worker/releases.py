@@ -1,12 +1,14 @@
 """Jobs of releases: what one would be worth, drawing it, and deciding about it.
 
 1. A release is of datasets of one organisation, or of those of an agreement that can pay. What may be counted is decided first (`casehaven.worker.pooling`), at the plan, at the charge, and
-   when the bundle comes into the registry: one whose agreement was revoked meanwhile is hidden there, and can be published no more (privacy rule 35).
-2. The job's id is the ledger's key: a job that was cut short finds its charge, and finishes the bundle that it had measured.
+   when the bundle comes into the list of releases: one whose agreement was revoked meanwhile is hidden there, and can be published no more (privacy rule 35).
+2. It is drawn from a draft that everybody who has to has approved (`casehaven.worker.drafts`), and from nothing else: without the approvals, or where what would be drawn is not what was approved, nothing
+   is charged. One draft is one release: the draft's digest is the ledger's key and the release's name, so a job that was cut short finds its charge and finishes the bundle that it had measured.
 3. When a release is seen is fixed before anything is charged, from its people cap alone (`release_ticks`): the end of its job, its row in the registry and the times of its files are of that
    tick, and until then the job is running, in one phase (privacy rule 24). One that takes longer is seen at a later tick of the same schedule, and not thrown away: it is paid for. What fails
    after the charge fails at a tick, with one sentence. After the charge a job is cancelled no more.
-4. A bundle is drawn first. Whether it is published is decided afterwards and for good, from what it says of itself (privacy rule 33).
+4. A bundle is drawn first. Whether it is published is decided afterwards and for good, from what it says of itself (privacy rule 33). After 14 days without a decision it can be withheld and
+   published no more (privacy rule 35). What was published is withdrawn by a notice (`casehaven.worker.registry`), never withheld.
 """
 
 from __future__ import annotations
@@ -20,17 +22,21 @@ from typing import Any
 from casehaven.agreements.document import LEFT_OUT
 from casehaven.agreements.errors import AgreementNeededError
 from casehaven.agreements.service import agreement_of
-from casehaven.blocks import schema_blocks
 from casehaven.core.release_rows import add_release, release_of, set_state
+from casehaven.drafts.document import DraftDocument
+from casehaven.drafts.service import document_of
 from casehaven.ledger import DecisionKind, IdempotencyKey, LedgerError
 from casehaven.organisations.access import Operation
 from casehaven.plan_document import plan_document
 from casehaven.queries.errors import ChargedFailureError
 from casehaven.queries.ticks import FACTOR, STEPS, Ticks
+from casehaven.registry.errors import DecisionExpiredError, PublishedAlreadyError
 from casehaven.releases.decision import decide_release
 from casehaven.releases.draft import ReleaseDraft
-from casehaven.releases.service import PURPOSE, release_vault_datasets
-from casehaven.worker.pooling import Permission, nameless, permission, signed_in_log
+from casehaven.releases.service import release_vault_datasets
+from casehaven.worker.drafts import approved_draft, permitted_release, release_draft, require_unchanged, stated
+from casehaven.worker.pooling import Permission, nameless, signed_in_log
+from casehaven.worker.registry import publish
 from casehaven.worker.work import Done, Work, plain
 from casesynth.feasibility import feasibility, suggestions
 from casesynth.manifest import MANIFEST_NAME, verify_bundle
@@ -40,16 +46,22 @@ from casesynth.signing import SigningKey, TrustStore
 
 def plan(work: Work) -> Done:
     """Say what a release would be worth, from public facts alone. Nothing is charged or opened."""
-    permitted = _permitted(work, Operation.RELEASE_PLAN)
+    permitted = permitted_release(work, Operation.RELEASE_PLAN)
     with nameless(permitted):
-        draft = _draft(work, permitted)
+        draft = release_draft(work, permitted, work.request, work.job.job_id)
         found = feasibility(draft.plan(), draft.people_cap)
     return Done(result=plain(plan_document(found, suggestions(found), None)))
 
 
 def run(work: Work) -> Done:
-    """Charge the ledger, draw a release, and put its bundle into the registry as drawn."""
-    bench, permitted = work.bench, _permitted(work, Operation.RELEASE_RUN)
+    """Charge the ledger, draw the release of an approved draft, and list its bundle as drawn."""
+    bench, asked = work.bench, work.request
+    name, digest = str(asked["draft"]), str(asked["digest"])
+    with bench.store.reading() as connection:
+        document = approved_draft(connection, work, name, digest).document
+    permitted = permitted_release(work, Operation.RELEASE_RUN)
+    release_id, permitted.key = document.release, f"draft-{digest}"
+    permitted.also = lambda connection: approved_draft(connection, work, name, digest)
     key = SigningKey.load(bench.signing_key)
     charged = False
 
@@ -65,11 +77,12 @@ def run(work: Work) -> Done:
         charged = True
 
     with nameless(permitted):
-        draft = _draft(work, permitted)
+        draft = release_draft(work, permitted, document.fields, release_id)
+        require_unchanged(document, stated(permitted, draft, draft.plan()))
         ticks = release_ticks(draft.people_cap)
         due = ticks.next_tick(bench.clock())
         try:
-            with permitted.using(work.job.job_id):
+            with permitted.using(release_id):
                 release_vault_datasets(
                     draft,
                     bench.vault,
@@ -80,7 +93,7 @@ def run(work: Work) -> Done:
                     payer=None if permitted.document is None else permitted.analyst,
                     permit=permit,
                 )
-            document = _document(work, permitted, draft, key)
+            listed = _document(permitted, draft, key, document)
         except LedgerError:
             if charged:
                 work.due = _not_before(due, bench.clock(), ticks.period)
@@ -92,12 +105,12 @@ def run(work: Work) -> Done:
             raise ChargedFailureError("the release failed after it was charged; the charge stands") from None
     with bench.store.writing() as connection:
         work.due = _not_before(due, bench.clock(), ticks.period)
-        add_release(connection, work.job.job_id, permitted.asker.organisation, document, now=work.due)
-        if not permitted.in_force_within(connection):
-            set_state(connection, work.job.job_id, "hidden")
+        add_release(connection, release_id, permitted.asker.organisation, listed, now=work.due)
+        if not permitted.in_force_within(connection) or document_of(connection, digest, bench.clock()).ended_at:
+            set_state(connection, release_id, "hidden")
     for path in (*draft.out.iterdir(), draft.out):  # a download tells the time of its file
         os.utime(path, (work.due, work.due))
-    return Done(result={"release": work.job.job_id}, visible_at=work.due)
+    return Done(result={"release": release_id}, visible_at=work.due)
 
 
 def release_ticks(people_cap: int) -> Ticks:
@@ -120,49 +133,39 @@ def _not_before(due: int, now: int, period: int) -> int:
 
 
 def decide(work: Work) -> Done:
-    """Publish or withhold a drawn release, for good."""
+    """Publish or withhold a drawn release, for good. What is published gets its record in the registry."""
     bench, release_id = work.bench, str(work.request["release"])
     kind = DecisionKind.PUBLISHED if work.request["decision"] == "publish" else DecisionKind.WITHHELD
     with bench.store.reading() as connection:
         found = release_of(connection, release_id, reader=work.job.organisation, now=bench.clock())
         agreement = found.get("agreement")
-        if agreement is not None and found["state"] == "drawn":
+        if agreement is not None and found["state"] in ("drawn", "expired"):
             document = agreement_of(connection, agreement).in_force(bench.clock())
             if kind is DecisionKind.PUBLISHED and (document is None or not signed_in_log(bench.vault, document)):
                 raise AgreementNeededError
+    if kind is DecisionKind.WITHHELD and found["state"] in ("published", "withdrawn"):
+        raise PublishedAlreadyError
+    if kind is DecisionKind.PUBLISHED and found["state"] == "expired":
+        raise DecisionExpiredError
     made = decide_release(bench.store.releases / release_id, bench.ledger, SigningKey.load(bench.signing_key), kind)
-    with bench.store.writing() as connection:
-        set_state(connection, release_id, kind.value)
-    return Done(result={"release": release_id, "state": kind.value, "used_private_data": made.used_private_data})
-
-
-def _permitted(work: Work, operation: Operation) -> Permission:
-    found = permission(work, PURPOSE, operation)
-    found.check_release()
-    return found
-
-
-def _draft(work: Work, found: Permission) -> ReleaseDraft:
-    asked, schema = work.request, found.datasets[0].schema
-    pool = found.pool(tuple(asked.get("registered") or ()) or schema_blocks(schema))
-    datasets = found.counted
-    lowered = pool is not None and pool.tokens < len({dataset.organisation for dataset in datasets})
-    return ReleaseDraft(
-        vault_datasets=tuple(dataset.id for dataset in datasets),
-        schema=schema,
-        epsilon=float(asked["epsilon"]),
-        delta=None if asked.get("delta") is None else float(asked["delta"]),
-        people_cap=sum(dataset.people_cap for dataset in datasets) if pool is None else pool.people_cap,
-        out=work.bench.store.releases / work.job.job_id,
-        tokens_are=found.tokens_are if len(datasets) > 1 else None,
-        max_tokens_per_person=None if pool is None else pool.tokens,
-        tokens_reason=found.document.tokens_reason if found.document is not None and lowered else None,
-        title=asked.get("title"),
-        registered=tuple(asked.get("registered") or ()),
+    record = None
+    if kind is DecisionKind.PUBLISHED:
+        if found["state"] != "withdrawn":
+            record = publish(work, release_id, found.get("digest"))
+    else:
+        with bench.store.writing() as connection:
+            set_state(connection, release_id, kind.value)
+    return Done(
+        result={
+            "release": release_id,
+            "state": kind.value,
+            "record": record,
+            "used_private_data": made.used_private_data,
+        }
     )
 
 
-def _document(work: Work, found: Permission, draft: ReleaseDraft, key: SigningKey) -> dict[str, Any]:
+def _document(found: Permission, draft: ReleaseDraft, key: SigningKey, document: DraftDocument) -> dict[str, Any]:
     verified = verify_bundle(draft.out, TrustStore().add("service", key.public_key))
     assert verified.manifest is not None
     facts = verified.manifest.facts
@@ -172,6 +175,8 @@ def _document(work: Work, found: Permission, draft: ReleaseDraft, key: SigningKe
         whose = {"agreement": found.document.agreement, "left_out": left_out, "left_out_rule": LEFT_OUT}
     return {
         **whose,
+        "draft": document.draft,
+        "digest": document.digest,
         "title": facts.get("title"),
         "created": facts.get("created"),
         "schema": f"{draft.schema.id} {draft.schema.version}",

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from sqlalchemy import select
-from tests.round_table import CAP, EVERYTHING, RoundTable, laid_table
+from tests.publishing import PressRoom
+from tests.round_table import CAP, RoundTable
 
 from casehaven.agreements import uses
 from casehaven.agreements.errors import AgreementNeededError
@@ -19,20 +21,12 @@ from casehaven.worker import releases
 
 @pytest.fixture(scope="module")
 def drawn(tmp_path_factory: pytest.TempPathFactory) -> tuple[RoundTable, str, str]:
-    """A table at which a release was drawn: the table, the agreement and the release."""
-    base = tmp_path_factory.getbasetemp()
-    table = laid_table(base).again(tmp_path_factory.mktemp("drawn") / "table")
-    document = table.agree(
-        purposes=["synthetic_release"],
-        askers={"organisations": ["north"], "members": []},
-        people_cap=2 * CAP,
-        contributions=[
-            {"dataset": f"{name}/cases", "fields": dict.fromkeys(EVERYTHING, "as_is")} for name in ("north", "south")
-        ],
-    )
-    request = {"agreement": document.agreement, "epsilon": 4.0}
-    made = releases.run(table.job("release.run", table.stewards["north"], request, organisation="north"))
-    return table, document.agreement, str(made.result["release"])
+    """A table at which a release was drafted, approved and drawn: the table, the agreement and the release."""
+    room = PressRoom.at(tmp_path_factory.mktemp("drawn") / "table", tmp_path_factory.getbasetemp())
+    last_day = datetime.fromtimestamp(room.now + 10 * 86_400, UTC).date().isoformat()
+    agreement = room.agree(expires=last_day)
+    done = releases.run(room.running(room.approve_all(room.draft(agreement))))
+    return room.table, agreement, str(done.result["release"])
 
 
 def test_every_contributor_is_charged_and_sees_the_use(drawn: tuple[RoundTable, str, str]) -> None:
@@ -63,7 +57,7 @@ def test_a_release_is_seen_at_a_tick_that_follows_from_its_people_cap_alone(draw
 def test_no_contributor_is_named_in_the_registry_or_in_the_bundle(drawn: tuple[RoundTable, str, str]) -> None:
     table, _, release = drawn
     with table.door.store.reading() as connection:
-        found = release_of(connection, release, reader="north", now=2**40)
+        found = release_of(connection, release, reader="north", now=table.door.clock() + 7_200)
     assert found["state"] == "drawn" and found["left_out"] == 0
     written = {path.name: path.read_bytes() for path in (table.door.store.releases / release).iterdir()}
     written["registry"] = json.dumps(found).encode()
@@ -85,7 +79,7 @@ def test_revoked_before_the_decision_it_is_hidden_and_published_no_more(
     with pytest.raises((AgreementNeededError, NotFoundError)):
         releases.decide(work)
     with again.door.store.reading() as connection, pytest.raises(NotFoundError):
-        release_of(connection, release, reader="north", now=2**40)
+        release_of(connection, release, reader="north", now=table.door.clock() + 7_200)
 
 
 def test_after_the_agreements_last_day_a_drawn_release_is_withheld_and_not_published(
@@ -93,7 +87,7 @@ def test_after_the_agreements_last_day_a_drawn_release_is_withheld_and_not_publi
 ) -> None:
     table, _, release = drawn
     again = table.again(tmp_path / "table")
-    again.door.clock.now += 31 * 86_400
+    again.door.clock.now += 11 * 86_400
     for decision in ("publish", "withhold"):
         asked = {"release": release, "decision": decision}
         work = again.job("release.decide", again.stewards["north"], asked, organisation="north")

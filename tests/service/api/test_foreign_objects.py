@@ -5,16 +5,24 @@ from __future__ import annotations
 import importlib
 import re
 import secrets
+import time
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import pytest
+from sqlalchemy import delete
+from tests.publishing import draft_document
 
 from casehaven.api import ROUTERS
 from casehaven.core.release_rows import add_release
 from casehaven.core.routing import OPEN, OPERATION, GuardedRouter
+from casehaven.drafts.service import add_draft
 from casehaven.organisations.access import Operation
 from casehaven.organisations.roles import Kind, Role, rights_of
+from casehaven.registry.identifiers import concept_name, record_name
+from casehaven.registry.models import registry_record
+from casehaven.registry.rows import add_record
 
 if TYPE_CHECKING:
     from tests.service.api.conftest import Caller, House
@@ -29,6 +37,8 @@ ROUTES = sorted(
 
 WITH_ORGANISATION = [found for found in ROUTES if "{organisation}" in found[1]]
 BODIES: dict[str, Any] = {
+    "/v1/release-drafts/{draft}/approvals": {"digest": "0" * 64, "part": "steward"},
+    "/v1/registry/{record}/withdrawal": {"reason": "a column was mapped wrongly"},
     "/v1/releases/{release}/decision": {"decision": "publish"},
     "/v1/datasets/{organisation}/{dataset}/uploads/{upload}/proposal": {},
     "/v1/datasets/{organisation}/{dataset}/uploads/{upload}/commit": {},
@@ -46,6 +56,7 @@ OPERATES_EVERYWHERE = {
 def filled(path: str, **values: str) -> str:
     """Return a path with its parameters."""
     rest = {"handle": "south-steward", "role": "caseworker", "dataset": "cases", "name": "manifest.json", **values}
+    rest.setdefault("record", "CHV-0000-0000-0000.v1")
     return re.sub(r"\{(\w+)\}", lambda found: rest.get(found[1], secrets.token_hex(16)), path)
 
 
@@ -58,7 +69,7 @@ def send(who: Caller, method: str, path: str, template: str) -> tuple[int, bytes
 
 def test_the_table_holds_every_kind_of_object() -> None:
     assert len(ROUTES) > 45
-    assert {"{job}", "{upload}", "{release}", "{organisation}", "{dataset}"} <= {
+    assert {"{job}", "{upload}", "{release}", "{draft}", "{record}", "{organisation}", "{dataset}"} <= {
         name for _, path, _ in ROUTES for name in re.findall(r"\{\w+\}", path)
     }
 
@@ -77,7 +88,7 @@ def test_an_object_of_another_organisation_is_answered_as_one_that_is_not_there(
 
 
 @pytest.fixture(scope="module")
-def of_south(house: House) -> dict[str, str]:
+def of_south(house: House) -> Iterator[dict[str, str]]:
     """Make an upload, a job and a drawn release of south's, and return their ids."""
     place = "/v1/datasets/south/cases/uploads"
     sent = house.south.call("POST", place, content=b"a,b\n1,2\n", key=uuid4().hex)
@@ -86,11 +97,32 @@ def of_south(house: House) -> dict[str, str]:
     release_id = secrets.token_hex(16)
     with house.running.store.writing() as connection:
         document = {"organisation": "south", "title": "South", "files": ["manifest.json"]}
-        add_release(connection, release_id, "south", document, now=1)
-    return {"upload": sent.json()["id"], "job": asked.json()["id"], "release": release_id}
+        add_release(connection, release_id, "south", document, now=int(time.time()))
+        draft = secrets.token_hex(16)
+        add_draft(connection, draft_document("south/cases", organisation="south", draft=draft), 1)
+        name = record_name(concept_name(secrets.token_hex(32)), 1)
+        add_record(
+            connection,
+            name=name,
+            concept=name.partition(".")[0],
+            version=1,
+            release_id=secrets.token_hex(16),
+            organisation="south",
+            document={"id": name},
+            now=1,
+        )
+    yield {
+        "upload": sent.json()["id"],
+        "job": asked.json()["id"],
+        "release": release_id,
+        "draft": draft,
+        "record": name,
+    }
+    with house.running.store.writing() as connection:  # everybody reads the registry
+        connection.execute(delete(registry_record).where(registry_record.c.record == name))
 
 
-BY_ID = [found for found in ROUTES if re.search(r"\{(job|upload|release)\}", found[1])]
+BY_ID = [found for found in ROUTES if re.search(r"\{(job|upload|release|draft|record)\}", found[1])]
 
 
 @pytest.mark.parametrize(("method", "path", "operation"), BY_ID, ids=lambda value: str(value))

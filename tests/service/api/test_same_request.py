@@ -8,13 +8,16 @@ from uuid import uuid4
 
 import pytest
 from sqlalchemy import delete, func, select
+from tests.publishing import draft_document
 from tests.raw_request import Answered, send_raw
 from tests.service.api.test_upload_room import MIB, Sender
 
 from casehaven.core.projection import publish
 from casehaven.core.service_tables import job
+from casehaven.drafts.service import add_draft
+from casehaven.routes.drafts import DraftingRelease
 from casehaven.routes.questions import Asking
-from casehaven.routes.releases import Drafting
+from casehaven.routes.releases import Running
 from casehaven.routes.uploads import Committing
 
 AGREEMENT = "0" * 32
@@ -28,6 +31,7 @@ QUESTIONS: list[tuple[str, dict[str, Any]]] = [
     ("as_of", {"as_of": "2026-01-02"}),
     ("agreement", {"datasets": [], "agreement": AGREEMENT}),
 ]
+DRAFTS = "/v1/organisations/north/release-drafts"
 DRAFT: dict[str, Any] = {"datasets": ["cases"], "epsilon": 1.0}
 RELEASES: list[tuple[str, dict[str, Any]]] = [
     ("datasets", {"datasets": ["other"]}),
@@ -37,6 +41,10 @@ RELEASES: list[tuple[str, dict[str, Any]]] = [
     ("title", {"title": "another"}),
     ("registered", {"registered": ["2021"]}),
     ("agreement", {"datasets": [], "agreement": AGREEMENT}),
+    ("credit", {"credit": "Shelter North"}),
+    ("changelog", {"changelog": "one more year"}),
+    ("succeeds", {"succeeds": "CHV-0000-0000-0000.v1"}),
+    ("draft", {"draft": "1" * 32}),
 ]
 COMMITS: list[tuple[str, dict[str, Any]]] = [
     ("password", {"password": "x"}),
@@ -99,7 +107,7 @@ def check(sender: Sender, path: str, body: dict[str, Any], changed: dict[str, An
 
 
 def test_every_field_of_every_body_with_a_key_is_changed_here() -> None:
-    for model, changes in ((Asking, QUESTIONS), (Drafting, RELEASES), (Committing, COMMITS)):
+    for model, changes in ((Asking, QUESTIONS), (DraftingRelease, RELEASES), (Committing, COMMITS)):
         assert {name for name, _ in changes} == set(model.model_fields), model.__name__
 
 
@@ -110,9 +118,18 @@ def test_a_key_of_a_question_is_of_no_other(sender: Sender, field: str, changed:
 
 
 @pytest.mark.parametrize(("field", "changed"), RELEASES, ids=str)
-def test_a_key_of_a_release_is_of_no_other(sender: Sender, field: str, changed: dict[str, Any]) -> None:
+def test_a_key_of_a_draft_is_of_no_other(sender: Sender, field: str, changed: dict[str, Any]) -> None:
     assert field in changed
-    check(sender, "/v1/organisations/north/releases", DRAFT, changed)
+    check(sender, DRAFTS, DRAFT, changed)
+
+
+@pytest.mark.parametrize("field", list(Running.model_fields))
+def test_a_key_of_a_release_is_of_no_other(sender: Sender, field: str) -> None:
+    with sender.door.store.writing() as connection:
+        for digit in "12":
+            add_draft(connection, draft_document("north/cases", draft=digit * 32), 1)
+    asked = {"draft": "1" * 32, "digest": "0" * 64}
+    check(sender, "/v1/organisations/north/releases", asked, {field: "2" * len(asked[field])})
 
 
 @pytest.mark.parametrize(("field", "changed"), COMMITS, ids=str)
@@ -125,7 +142,7 @@ def test_a_key_of_a_commit_is_of_no_other(sender: Sender, field: str, changed: d
 def test_a_key_is_of_one_address_too(sender: Sender) -> None:
     key, here, there = uuid4().hex, _upload(sender, "north"), _upload(sender, "north")
     assert post(sender, f"{here}/commit", {}, key).status == 202
-    for path, body in ((f"{there}/commit", {}), ("/v1/answers", ASKED), ("/v1/organisations/north/releases", DRAFT)):
+    for path, body in ((f"{there}/commit", {}), ("/v1/answers", ASKED), (DRAFTS, DRAFT)):
         other = post(sender, path, body, key)
         assert (other.status, other.code) == (409, "idempotency-key-reused"), path
 

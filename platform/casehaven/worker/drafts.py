@@ -1,0 +1,322 @@
+"""Jobs of drafts: making one from public facts, and approving it; and the look that the worker takes before it draws.
+
+1. A draft is made here, because only here it is known which datasets can pay, under which agreement, and how many tokens a person may have. Nothing is charged or opened.
+2. An approval is checked here: the digest is of the latest document, hashed anew; the member is a steward of a contributor, or the privacy officer, at this moment; a passkey's assertion over
+   the digest holds, or a fresh second factor was given. Nobody approves in two parts.
+3. What counts is an entry of the vault's audit log, with a leaf under a key that the api never has. A row of the store alone approves nothing.
+4. Before it draws, the worker finds every needed approval in that log, finds that whoever approved may still approve, and finds out anew what would be drawn: it has to be what was approved.
+   The same is asked again in the transaction that encloses the charge: a withdrawal is before a charge, and refuses it, or after it.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from typing import Any, Final, cast
+from urllib.parse import urlsplit
+
+from sqlalchemy import Connection, select
+
+from casehaven.agreements.service import Method
+from casehaven.agreements.signing import check_assertion, check_second_factor, has_passkey
+from casehaven.blocks import schema_blocks
+from casehaven.core.audit import read_entries
+from casehaven.core.audit_models import audit
+from casehaven.core.request_errors import BodyError
+from casehaven.drafts import service
+from casehaven.drafts.approval import Part, approval_challenge
+from casehaven.drafts.document import DRAFT_SECONDS, FORMAT, DraftDocument
+from casehaven.drafts.errors import (
+    ApprovalError,
+    ApprovalsMissingError,
+    DraftChangedError,
+    DraftOverError,
+    SamePersonError,
+)
+from casehaven.drafts.service import Approval, StoredDraft
+from casehaven.intake.prepared_history import more_linkage_keys
+from casehaven.organisations.access import Operation
+from casehaven.organisations.errors import NotFoundError
+from casehaven.organisations.members import Member, member_by_id, member_named
+from casehaven.organisations.roles import Kind, Role
+from casehaven.plan_document import plan_document
+from casehaven.registry.rows import record_of
+from casehaven.releases.draft import ReleaseDraft
+from casehaven.releases.service import PURPOSE
+from casehaven.vault.store import Vault
+from casehaven.worker.pooling import Permission, nameless, permission
+from casehaven.worker.work import Done, Work, plain
+from casesynth.feasibility import feasibility, suggestions
+from casesynth.plan import ReleasePlan
+
+APPROVED: Final = "release.approve"
+"""The action of an approval in the vault's audit log; its object is the document's digest and the part."""
+
+
+def permitted_release(work: Work, operation: Operation) -> Permission:
+    """Return what a job may release (`casehaven.worker.pooling`)."""
+    found = permission(work, PURPOSE, operation)
+    found.check_release()
+    return found
+
+
+def release_draft(work: Work, found: Permission, asked: Mapping[str, Any], release_id: str) -> ReleaseDraft:
+    """Return the draft of a bundle, from what was asked and what is public.
+
+    Args:
+        work: the job.
+        found: what it may release.
+        asked: epsilon, delta, title and years of first registration.
+        release_id: the name of the bundle's folder.
+    """
+    schema = found.datasets[0].schema
+    pool = found.pool(tuple(asked.get("registered") or ()) or schema_blocks(schema))
+    datasets = found.counted
+    lowered = pool is not None and pool.tokens < len({dataset.organisation for dataset in datasets})
+    return ReleaseDraft(
+        vault_datasets=tuple(dataset.id for dataset in datasets),
+        schema=schema,
+        epsilon=float(asked["epsilon"]),
+        delta=None if asked.get("delta") is None else float(asked["delta"]),
+        people_cap=sum(dataset.people_cap for dataset in datasets) if pool is None else pool.people_cap,
+        out=work.bench.store.releases / release_id,
+        tokens_are=found.tokens_are if len(datasets) > 1 else None,
+        max_tokens_per_person=None if pool is None else pool.tokens,
+        tokens_reason=found.document.tokens_reason if found.document is not None and lowered else None,
+        more_tokens=more_linkage_keys(work.bench.vault, datasets),
+        title=asked.get("title"),
+        registered=tuple(asked.get("registered") or ()),
+    )
+
+
+def stated(found: Permission, made: ReleaseDraft, plan: ReleasePlan) -> dict[str, Any]:
+    """Return what is drawn, and at what price: the binding part of a document."""
+    agreement = found.document
+    return {
+        "agreement": None if agreement is None else agreement.agreement,
+        "agreement_digest": None if agreement is None else agreement.digest,
+        "datasets": list(made.vault_datasets),
+        "left_out": len(found.datasets) - len(found.counted),
+        "schema": f"{made.schema.id} {made.schema.version}",
+        "schema_sha256": made.schema.digest(),
+        "attributes": [attribute.name for attribute in made.schema.analysis],
+        "registered": list(made.registered),
+        "epsilon": plan.epsilon,
+        "delta": plan.delta,
+        "people_cap": plan.people_cap,
+        "max_tokens_per_person": plan.max_tokens_per_person,
+        "tokens_reason": made.tokens_reason,
+        "person_tokens": made.tokens_are,
+        "nano_rho": plan.loss.nano_rho,
+        "epsilon_per_person": plan.epsilon_per_person,
+    }
+
+
+def draft(work: Work) -> Done:
+    """Make a draft, or a later document of one: what would be drawn, the price, and the expected error. Nothing is charged or opened."""
+    bench, asked = work.bench, work.request
+    permitted = permitted_release(work, Operation.RELEASE_PLAN)
+    with nameless(permitted):
+        made = release_draft(work, permitted, asked, "0" * 32)
+        plan = made.plan()
+        found = feasibility(plan, made.people_cap)
+    organisation = permitted.asker.organisation
+    now, name, number = bench.clock(), secrets.token_hex(16), 1
+    if asked.get("credit") is not None and permitted.document is not None:
+        raise BodyError("body.credit: expected none under an agreement")
+    with bench.store.writing() as connection:
+        if asked.get("draft") is not None:
+            before = service.latest_of(connection, str(asked["draft"]), now)
+            if before.document.organisation != organisation:
+                raise NotFoundError
+            before.require_open(now)
+            name, number = before.document.draft, before.document.number + 1
+        if asked.get("succeeds") is not None:
+            record_of(connection, str(asked["succeeds"]), organisation=organisation)
+        document = DraftDocument(
+            fields=plain(
+                {
+                    "format": FORMAT,
+                    "draft": name,
+                    "number": number,
+                    "nonce": secrets.token_hex(16),
+                    "organisation": organisation,
+                    "proposed_by": permitted.asker.handle,
+                    "title": asked.get("title"),
+                    "credit": asked.get("credit"),
+                    "changelog": asked.get("changelog"),
+                    "succeeds": asked.get("succeeds"),
+                    "expected": plan_document(found, suggestions(found), None),
+                    "drafted_at": now,
+                    "expires_at": now + DRAFT_SECONDS,
+                    **stated(permitted, made, plan),
+                }
+            )
+        )
+        service.add_draft(connection, document, now)
+    return Done(result={"draft": name, "number": number, "digest": document.digest})
+
+
+def approve(work: Work) -> Done:
+    """Approve the latest document of a draft, in one part.
+
+    Raises:
+        NotFoundError: there is no such draft for them.
+        DraftOverError, DrawnAlreadyError: it is over, or another document took its place.
+        ApprovalError: the approval does not hold, or they may not approve in this part.
+        SamePersonError: they approved in the other part.
+    """
+    bench, asked = work.bench, work.request
+    part = cast(Part, str(asked["part"]))
+    with bench.store.reading() as connection:
+        found = service.latest_of(connection, str(asked["draft"]), bench.clock())
+        member = _member(connection, work)
+        if not _sees(member, found):
+            raise NotFoundError
+        found.require_open(bench.clock())
+        if found.document.digest != asked["digest"]:
+            raise DraftOverError
+        if not may_approve(member, found.document, part):
+            raise ApprovalError
+        approval = _checked(connection, work, member, found.document, part)
+    vault, document = bench.vault, found.document
+    with vault.writing() as connection:
+        logged = logged_approvals(vault, connection, document.digest)
+        if any(handle == member.handle and there != part for there, _, handle in logged):
+            raise SamePersonError
+        with bench.store.reading() as reading:
+            gone = {each[2] for each in logged if not _still_may(reading, each, document)}
+        slot = (part, member.organisation if part == "steward" else "")
+        known = {(there, name if there == "steward" else "") for there, name, handle in logged if handle not in gone}
+        if slot not in known:
+            vault.audit.append(
+                connection,
+                action=APPROVED,
+                object_kind="release-draft",
+                object_id=f"{document.digest}:{part}",
+                organisation=member.organisation if member.organisation in vault.keystore.organisations else "",
+                actor=member.handle,
+            )
+    with bench.store.writing() as connection:
+        service.add_approval(connection, document, approval, instead_of=gone)
+    return Done(result={"draft": document.draft, "digest": document.digest, "part": part})
+
+
+def approved_draft(connection: Connection, work: Work, draft: str, digest: str) -> StoredDraft:
+    """Return a draft that may be drawn now, as the store and the vault's audit log know it (rule 4).
+
+    Raises:
+        NotFoundError: there is none under this digest for whoever asks.
+        DraftOverError: it is over.
+        ApprovalsMissingError: an approval that is needed is not there, or whoever gave it may not approve any more.
+    """
+    bench = work.bench
+    found = service.document_of(connection, digest, bench.clock())
+    document = found.document
+    if document.draft != draft or document.organisation != _member(connection, work).organisation:
+        raise NotFoundError
+    if not found.latest or found.ended_at is not None or bench.clock() >= document.expires_at:
+        raise DraftOverError
+    with bench.vault.database.transaction(writes=False) as reading:
+        if _withdrawn_in_log(reading, draft):
+            raise DraftOverError
+        logged = logged_approvals(bench.vault, reading, digest)
+    standing = [each for each in logged if _still_may(connection, each, document)]
+    stewards = {organisation: handle for part, organisation, handle in standing if part == "steward"}
+    officers = {handle for part, _, handle in standing if part == "privacy_officer"}
+    if not set(document.contributors) <= set(stewards) or not officers - set(stewards.values()):
+        raise ApprovalsMissingError
+    return found
+
+
+def require_unchanged(document: DraftDocument, now: Mapping[str, Any]) -> None:
+    """Return when what would be drawn now is what was approved (rule 4).
+
+    Raises:
+        DraftChangedError: it is not.
+    """
+    if document.binding() != plain(dict(now)):
+        raise DraftChangedError
+
+
+def may_approve(member: Member, document: DraftDocument, part: str) -> bool:
+    """Whether an active member may approve a draft in a part."""
+    if not member.active:
+        return False
+    if part == "steward":
+        return Role.STEWARD in member.roles and member.organisation in document.contributors
+    watches = member.kind is Kind.DEPLOYMENT or member.organisation == document.organisation
+    return part == "privacy_officer" and Role.PRIVACY_OFFICER in member.roles and watches
+
+
+def logged_approvals(vault: Vault, connection: Connection, digest: str) -> list[tuple[str, str, str]]:
+    """Return part, organisation and handle of every approval of a digest that the keystore's holder wrote. Of an organisation without keys the name is empty."""
+    query = select(audit).where(
+        audit.c.action == APPROVED,
+        audit.c.object_kind == "release-draft",
+        audit.c.object_id.startswith(f"{digest}:", autoescape=True),
+    )
+    return [
+        (entry.object_id.partition(":")[2], entry.organisation, entry.actor)
+        for entry in read_entries(connection, query.order_by(audit.c.position))
+        if entry.expected_leaf(vault.audit.key) == entry.leaf
+    ]
+
+
+def _still_may(connection: Connection, logged: tuple[str, str, str], document: DraftDocument) -> bool:
+    part, organisation, handle = logged
+    try:
+        member = member_named(connection, handle)
+    except NotFoundError:
+        return False
+    return may_approve(member, document, part) and (part != "steward" or member.organisation == organisation)
+
+
+def _withdrawn_in_log(connection: Connection, draft: str) -> bool:
+    query = select(audit.c.position).where(
+        audit.c.action == service.WITHDRAWN, audit.c.object_id.startswith(f"{draft}#", autoescape=True)
+    )
+    return connection.execute(query).first() is not None
+
+
+def _sees(member: Member, found: StoredDraft) -> bool:
+    document = found.document
+    return member.kind is Kind.DEPLOYMENT or member.organisation in (document.organisation, *document.contributors)
+
+
+def _member(connection: Connection, work: Work) -> Member:
+    try:
+        return member_by_id(connection, work.job.member_id)
+    except NotFoundError:
+        raise ApprovalError from None
+
+
+def _checked(connection: Connection, work: Work, member: Member, document: DraftDocument, part: Part) -> Approval:
+    """Return the approval when what it was given with holds (rule 2)."""
+    given, origin = work.request.get("assertion"), str(work.request["origin"])
+    method: Method = "passkey"
+    assertion = None
+    if isinstance(given, dict):
+        assertion = check_assertion(
+            connection,
+            given,
+            member=member.id,
+            challenge=approval_challenge(document.digest, member.organisation, member.handle, part),
+            origin=origin,
+            rp_id=urlsplit(origin).hostname or "",
+        )
+    elif has_passkey(connection, member.id):
+        raise ApprovalError
+    else:
+        method = "second_factor"
+        check_second_factor(
+            connection, member=member.id, session_id=work.request.get("session"), asked_at=work.job.queued_at
+        )
+    return Approval(
+        part=part,
+        organisation=member.organisation,
+        handle=member.handle,
+        approved_at=work.bench.clock(),
+        method=method,
+        assertion=assertion,
+    )
