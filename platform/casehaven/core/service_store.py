@@ -24,7 +24,7 @@ from sqlalchemy import Connection
 from casehaven.core.db import SERVICE_WRITER_LOCK, Database
 from casehaven.core.migrate import Migrations
 
-SERVICE_HEAD: Final = "0004"
+SERVICE_HEAD: Final = "0005"
 """Version of the tables that this software reads and writes."""
 
 STORE: Final = Migrations(folder=Path(__file__).with_name("service_migrations"), head=SERVICE_HEAD)

@@ -12,6 +12,8 @@ import pytest
 from sqlalchemy import inspect, select
 
 import casehaven.agreements.models
+import casehaven.drafts.models
+import casehaven.registry.models
 import casehaven.budgets.models
 import casehaven.organisations.models
 import casehaven.signin.models
