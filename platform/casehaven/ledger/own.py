@@ -3,7 +3,8 @@
 1. It tells the state at the beginning of the present month, in sixteenths of the cap that an account began with, rounded up. Its last month is the public statement's row, number for number: a
    steward sees no charge of anybody earlier or finer than the public does.
 2. A month shows the cumulative steps at its end. What was spent for one purpose is a number of steps of its own, rounded up: purposes may sum to more than the whole.
-3. An allowance shows its limit, which a steward set, and what was used of it before this month in sixteenths of the limit, rounded up; without a limit, only whether anything was used.
+3. An allowance shows its limit, which a steward set, and what was used of it before this month in sixteenths of the limit, rounded up; without a limit, only whether anything was used. A row that no
+   steward gave (an agreement's, or an analyst's without a limit) is there once something was used before this month.
 4. An agreement pays as itself: it stands under its id, and no name of whoever asked stands beside it.
 """
 
@@ -42,7 +43,7 @@ def own_ledger(ledger: Ledger, organisation: str, *, today: date | None = None) 
         "before": first,
         "steps": STEPS,
         "accounts": [_account(account) for account in found.accounts],
-        "allowances": [_allowance(state) for state in found.allowances],
+        "allowances": [_allowance(state) for state in found.allowances if _is_told(state)],
     }
 
 
@@ -67,6 +68,12 @@ def _account(account: AccountSpending) -> JsonValue:
             for purpose, nano_rho in sorted(purposes.items())
         },
     }
+
+
+def _is_told(state: AllowanceState) -> bool:
+    """Whether a row says nothing of this month: one that a first charge made is told when that charge is (rule 3)."""
+    given = state.limit_nano_rho is not None and not state.analyst.text.startswith(_AGREEMENT)
+    return given or state.spent_nano_rho > 0
 
 
 def _allowance(state: AllowanceState) -> JsonValue:
