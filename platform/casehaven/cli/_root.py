@@ -44,6 +44,7 @@ SUBCOMMANDS: dict[str, tuple[str, str]] = {
     "prepare": ("casehaven.cli.prepare", "Seal records at the organisation, without names and free text."),
     "quote": ("casehaven.cli.quote", "Say what a question would cost, before it is asked."),
     "refused": ("casehaven.cli.refused", "Show the rows that an intake refused, with a reason."),
+    "registry": ("casehaven.cli.registry", "Check the public log of what a server published."),
     "release": ("casehaven.cli.release", "Turn case files, or the vault's, into a protected, signed bundle."),
     "releases": ("casehaven.cli.releases", "List the bundles that a server published, and fetch them."),
     "restore": ("casehaven.cli.restore", "Make a vault from a backup, with every erasure done again."),
