@@ -123,6 +123,7 @@ def command(
         certificate=certificate,
         private_key=private_key,
         proxy=behind_proxy,
+        assertions=part == "api",
         registry_public=registry == "public",
     )
     if part == "api":

@@ -25,6 +25,10 @@ _PROBLEM: Final = {
         "detail": {"type": "string"},
         "advice": {"type": "string"},
         "job": {"type": "string", "description": "Of a job that failed while the sender waited."},
+        "challenge": {"type": "string", "description": "Of `assertion-needed`: what a passkey signs, base64url."},
+        "nonce": {"type": "string", "description": "Of `assertion-needed`: comes back with the assertion."},
+        "at": {"type": "integer", "description": "Of `assertion-needed`: comes back with the assertion."},
+        "header": {"type": "string", "description": "Of `assertion-needed`: in which the assertion comes."},
     },
 }
 _SECURITY: Final = {

@@ -13,7 +13,7 @@ import importlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Final
 
@@ -38,6 +38,8 @@ class Problem:
     """Empty where the message is not public."""
     advice: str = ""
     retry_after_seconds: int | None = None
+    members: Mapping[str, str | int] = field(default_factory=dict)
+    """Beside those that every problem has: what whoever asked needs for the next step."""
 
     def document(self) -> dict[str, Any]:
         """Return it as RFC 9457 writes it."""
@@ -46,7 +48,7 @@ class Problem:
             made["detail"] = self.detail
         if self.advice:
             made["advice"] = self.advice
-        return made
+        return {**made, **self.members}
 
     def body(self) -> bytes:
         """Return it as JSON."""
@@ -79,6 +81,7 @@ def problem_of(error: BaseException) -> Problem:
         detail=detail,
         advice=found.advice,
         retry_after_seconds=seconds if isinstance(seconds, int) else None,
+        members=getattr(error, "members", {}),
     )
 
 

@@ -132,10 +132,11 @@ def declare(
     own = "path" if "{organisation}" in path else "any"
     guarded = () if open_to_all else _GUARDED
     found = () if "{" not in path else ("not-found",)
+    signed = ("assertion-needed", "job-assertion") if {"too-many-jobs", "step-up-needed"} <= {*problems} else ()
     said = {
         OPERATION: OPEN if operation is None else operation.value,
         REACH: own if reach is None else reach,
-        PROBLEMS: sorted({*problems, *_ALWAYS, *guarded, *found}),
+        PROBLEMS: sorted({*problems, *_ALWAYS, *guarded, *found, *signed}),
     }
     return {**options, "openapi_extra": {**options.get("openapi_extra", {}), **said}}
 

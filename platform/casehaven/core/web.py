@@ -31,6 +31,8 @@ class ApiSettings:
     """Whether a line is written for each request."""
     registry_public: bool = True
     """Whether the registry is for everybody; else for whoever is signed in."""
+    assertions: bool = False
+    """Whether members with a passkey sign jobs that need a second factor: where the worker is another user."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,6 +20,7 @@ from typing import Any, Final
 from fastapi import Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, Response
+from sqlalchemy import Connection
 
 from casehaven.core import jobs
 from casehaven.core.idempotency import HEADER, known_job, parse_key, remember_job, request_digest
@@ -134,7 +135,7 @@ def _enqueue(request: Request, service: Service, who: Principal, asked: Asked, k
         dataset=asked.dataset,
         member_id=who.member_id,
         member_organisation=who.organisation,
-        request={**asked.request, "actor": who.handle},
+        request={**asked.request, **_brought_by(who)},
         result_key=result_key(who.session_key) if kind.private else None,
     )
     about = {"kind": asked.kind, "organisation": asked.organisation, "datasets": asked.dataset}
@@ -148,14 +149,52 @@ def _enqueue(request: Request, service: Service, who: Principal, asked: Asked, k
             known = known_job(connection, member_id=who.member_id, key=key, digest=digest)
             if known is not None:
                 return known
-        if asked.private is not None:
+        carried = _carried(request, connection, service, who, asked, new)
+        if asked.private is None:
+            new = jobs.NewJob(**{**vars(new), "request": {**new.request, **carried}})
+        else:
             public = public_key_of(connection, asked.organisation)
-            sealed = seal_request(public, asked.organisation, new.job_id, dict(asked.private))
+            sealed = seal_request(public, asked.organisation, new.job_id, {**asked.private, **carried})
             new = jobs.NewJob(**{**vars(new), "sealed_request": sealed})
         jobs.enqueue(connection, new)
         if key is not None:
             remember_job(connection, member_id=who.member_id, key=key, digest=digest, job_id=new.job_id, now=now)
     return new.job_id
+
+
+def _brought_by(who: Principal) -> dict[str, str]:
+    """Return who asks, for the worker, which looks them up again: the member's handle, and the session or token that brought the request."""
+    made = {"actor": who.handle, "session": who.session_id, "token": who.token_id}
+    return {name: value for name, value in made.items() if value is not None}
+
+
+def _carried(
+    request: Request, connection: Connection, service: Service, who: Principal, asked: Asked, new: jobs.NewJob
+) -> dict[str, Any]:
+    """Return the assertion that came with a request that has to be signed; nothing for any other (rule 3).
+
+    Raises:
+        AssertionNeededError: it has to be signed, and is not.
+        JobAssertionError: what came is no assertion.
+    """
+    from casehaven.signin.job_assertions import FIELD, HEADER, Signed, new_challenge, parse_header, signs
+    from casehaven.worker.standing import is_signed
+
+    if not service.settings.assertions or not is_signed(asked.kind) or not signs(connection, who.member_id):
+        return {}
+    given = request.headers.get(HEADER)
+    if given is not None:
+        return {FIELD: {**parse_header(given), "origin": service.settings.origin}}
+    signed = Signed(
+        kind=asked.kind,
+        organisation=asked.organisation,
+        dataset=asked.dataset,
+        handle=who.handle,
+        request=asked.request,
+        private=asked.private,
+        result_key=new.result_key,
+    )
+    raise new_challenge(signed, new.now)
 
 
 def _view(service: Service, who: Principal, job_id: str) -> jobs.JobView:

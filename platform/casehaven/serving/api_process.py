@@ -60,6 +60,8 @@ class Listening:
     proxy: str | None = None
     """Address of the proxy in front, which speaks HTTPS and says whom it speaks for."""
     upload_bytes: int = UPLOAD_BYTES
+    assertions: bool = False
+    """Whether the worker, another user, asks for signatures of members with a passkey."""
     registry_public: bool = True
     """Whether the registry is for everybody."""
 
@@ -111,7 +113,10 @@ def service_of(
         origin=listening.origin,
     )
     settings = ApiSettings(
-        origin=listening.origin, upload_bytes=listening.upload_bytes, registry_public=listening.registry_public
+        origin=listening.origin,
+        upload_bytes=listening.upload_bytes,
+        assertions=listening.assertions,
+        registry_public=listening.registry_public,
     )
     service = Service(
         store=store,

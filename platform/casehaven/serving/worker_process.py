@@ -40,7 +40,11 @@ def serve_worker(folder: ServiceFolder, *, supervised: bool = False) -> None:
     worker = Worker(
         store=_store(folder),
         settings=WorkerSettings(
-            vault=folder.vault, root=parse_root(folder.root), ledger=folder.ledger, signing_key=folder.signing_key
+            vault=folder.vault,
+            root=parse_root(folder.root),
+            ledger=folder.ledger,
+            signing_key=folder.signing_key,
+            assertions=not supervised,  # the api that started this one is the same user, and can do all that it can
         ),
     )
 

@@ -57,6 +57,27 @@ class BrokenPasskeyError(SignInError):
         super().__init__("the passkey's answer was not accepted")
 
 
+class AssertionNeededError(SignInError):
+    """A passkey has to sign what is asked, and the request came without its assertion."""
+
+    def __init__(self, members: dict[str, str | int]) -> None:
+        """Carry what the passkey signs.
+
+        Args:
+            members: of the problem that is answered: `challenge`, `nonce`, `at`, and the `header` in which the assertion comes.
+        """
+        super().__init__("sign this request with your passkey, and send it again with the assertion")
+        self.members = members
+
+
+class JobAssertionError(SignInError):
+    """The signature under a request does not hold: another request, another member, too old, used before, or no fresh second factor in its place."""
+
+    def __init__(self) -> None:
+        """Say what has to be done, and not which."""
+        super().__init__("the signature of the request does not hold; nothing was done")
+
+
 class NoWayInError(SignInError):
     """A member would be left without a complete way to sign in: a passkey, or a password with a code."""
 

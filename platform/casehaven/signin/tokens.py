@@ -110,6 +110,12 @@ def find_token(connection: Connection, now: int, value: str) -> tuple[Token, boo
     return _token(row._mapping), row.used_day != now // _DAY
 
 
+def token_named(connection: Connection, token_id: str, member: str, *, now: int) -> frozenset[Operation]:
+    """Return what a member's token may do now, by its public name; nothing where it ended or never was."""
+    row = connection.execute(select(token).where(token.c.id == token_id, token.c.member == member)).first()
+    return frozenset() if row is None or now >= row.ends_at else _token(row._mapping).operations
+
+
 def touch_token(connection: Connection, now: int, found: Token) -> None:
     """Keep the day of the last use (rule 4)."""
     connection.execute(update(token).where(token.c.id == found.id).values(used_day=now // _DAY))

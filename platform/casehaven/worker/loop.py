@@ -35,8 +35,10 @@ from casehaven.core.service_store import ServiceStore
 from casehaven.core.upload_files import destroy_expired, forget_uploads
 from casehaven.ledger import Ledger
 from casehaven.queries.held import HeldPeople
+from casehaven.signin.job_assertions import Taken
 from casehaven.vault.rootkeys import RootKey
 from casehaven.vault.store import Vault
+from casehaven.worker.assertions import require_signed
 from casehaven.worker.errors import WorkerRunsError
 from casehaven.worker.events import move_events
 from casehaven.worker.handlers import handler_of
@@ -64,6 +66,8 @@ class WorkerSettings:
     root: RootKey
     ledger: Path | str
     signing_key: Path
+    assertions: bool = False
+    """Whether members with a passkey sign jobs that need a second factor: where the api is another user."""
 
 
 @dataclass(kw_only=True)
@@ -78,6 +82,7 @@ class Worker:
     """Set by whoever knows that there is a job: it is looked for at once."""
     _current: dict[str, Work] = field(default_factory=dict)
     _lock: Lock = field(default_factory=Lock)
+    _signed: Taken = field(default_factory=Taken)
     _held: HeldPeople = field(default_factory=HeldPeople)
     _waiting: dict[Lane, Event] = field(default_factory=lambda: {lane: Event() for lane in LANES})
 
@@ -158,7 +163,8 @@ class Worker:
             self._current[job.job_id] = work
         try:
             with self.store.reading() as connection:
-                require_standing(connection, job)
+                require_standing(connection, job, now=self._now())
+            require_signed(work, self._signed, demanded=self.settings.assertions)
             done = handler_of(job.kind.name)(work)
         except JobCancelledError:
             with self.store.writing(alone=False) as connection:

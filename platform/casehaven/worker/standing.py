@@ -3,6 +3,7 @@
 1. They are an active member, hold the operation of the job's kind, and reach every dataset of the job, or else its organisation. This is asked before every handler, at every attempt.
 2. What the service asks of itself has no asker: `SERVICE_KINDS`, and no other kind.
 3. A second factor is asked for when the job is queued. Whoever takes credentials away cancels what waits in the same transaction (`casehaven.core.job_cancelling`).
+4. What a token asked for is done while the token is there, has not ended, and names the operation: one that was revoked meanwhile has nothing more done.
 """
 
 from __future__ import annotations
@@ -12,10 +13,12 @@ from typing import Final
 from sqlalchemy import Connection
 
 from casehaven.core.jobs import TakenJob
-from casehaven.organisations.access import Operation, Principal, allowed
+from casehaven.organisations.access import STEP_UP, Operation, Principal, allowed
 from casehaven.organisations.errors import ForbiddenError, NotFoundError, NotSignedInError
 from casehaven.organisations.members import granted_datasets, member_by_id
 from casehaven.organisations.roles import rights_of
+from casehaven.signin.job_assertions import OWN_SIGNATURE
+from casehaven.signin.tokens import token_named
 
 SERVICE_KINDS: Final = frozenset({"organisation.keys", "allowance.set"})
 """Kinds that follow from what was decided in the store already."""
@@ -61,12 +64,22 @@ OPERATIONS: Final = {
 """What a member does by a kind of job."""
 
 
-def require_standing(connection: Connection, job: TakenJob) -> None:
-    """Return when whoever asked may still have a job done (rules 1 and 2).
+def is_signed(kind: str) -> bool:
+    """Whether a kind needs a second factor, and so a signature where api and worker are two users (`casehaven.signin.job_assertions`).
+
+    >>> is_signed("person.show"), is_signed("person.find"), is_signed("organisation.keys"), is_signed("agreement.sign")
+    (True, False, False, False)
+    """
+    return kind in OPERATIONS and kind not in OWN_SIGNATURE and OPERATIONS[kind] in STEP_UP
+
+
+def require_standing(connection: Connection, job: TakenJob, *, now: int) -> None:
+    """Return when whoever asked may still have a job done (rules 1, 2 and 4).
 
     Args:
         connection: reads the service store.
         job: about to be done.
+        now: seconds since 1970.
 
     Raises:
         NotSignedInError: nobody asked, or they are no active member.
@@ -81,6 +94,9 @@ def require_standing(connection: Connection, job: TakenJob) -> None:
     except NotFoundError:
         raise NotSignedInError from None
     if not found.active:
+        raise NotSignedInError
+    by_token = job.request.get("token")
+    if by_token is not None and operation not in token_named(connection, str(by_token), found.id, now=now):  # rule 4
         raise NotSignedInError
     asker = Principal(
         member_id=found.id,

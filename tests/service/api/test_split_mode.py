@@ -5,6 +5,8 @@ As root the test becomes the two users. Elsewhere it shows the permissions that 
 
 from __future__ import annotations
 
+import base64
+import json
 import os
 import shutil
 import site
@@ -18,11 +20,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from tests.service.api.conftest import RunningService, free_ports, furnish
+from tests.front_door import SoftPasskey
+from tests.service.api.conftest import House, RunningService, free_ports, furnish
 from tests.service.api.test_thin_path import asking
 
 from casehaven.core.service_store import ServiceStore
+from casehaven.organisations.members import member_named
 from casehaven.serving.folder import ServiceFolder
+from casehaven.signin.passkeys import add_passkey, registration_options
+from casehaven.signin.sign_in_key import SignInKey
+from casehaven.signin.site import Site
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -122,6 +129,7 @@ def _split(base: Path) -> None:
         house = furnish(running, people=60)
         answer = house.researcher.done("/v1/answers", asking())
         assert answer["charged_nano_rho"] > 0
+        _signs(house)
         for client in running._clients:
             client.close()
         for path in [keep, *keep.rglob("*")]:
@@ -129,6 +137,32 @@ def _split(base: Path) -> None:
         assert _may_read(folder / "service.sqlite")
         for path in (folder / "api.key", folder / "signin.key"):
             assert stat.S_IMODE(path.stat().st_mode) == 0o600 and path.stat().st_uid == API
+
+
+def _signs(house: House) -> None:
+    """A steward with a passkey signs what decrypts: the worker takes that once, for what was signed, and nothing without it."""
+    north, store = house.north, house.running.store
+    path, body = "/v1/datasets/north/cases/people/show", {"reference": house.person, "reason": "a call"}
+    assert north.post(path, body).status_code == 200  # no passkey yet: the session's second factor counts
+    passkey = SoftPasskey(origin=house.running.origin)
+    front = Site(database=store.database, key=SignInKey.create(), origin=house.running.origin)
+    with store.writing() as connection:
+        steward = member_named(connection, north.handle)
+        add_passkey(
+            connection, front, steward, passkey.register(registration_options(connection, front, steward)), name="own"
+        )
+    needed = north.post(path, body)
+    assert (needed.status_code, needed.json()["code"]) == (428, "assertion-needed")
+    found = needed.json()
+    answer = passkey.sign({"challenge": found["challenge"]})
+    text = json.dumps({"nonce": found["nonce"], "at": found["at"], "assertion": answer}).encode()
+    signed = {found["header"]: base64.urlsafe_b64encode(text).decode().rstrip("=")}
+    shown = north.post(path, body, headers=signed)
+    assert shown.status_code == 200 and shown.json()["result"]["found"] is True, shown.text
+    for other in (body, {**body, "reason": "another"}):  # used before; another request
+        refused = north.post(path, other, headers=signed)
+        assert (refused.status_code, refused.json()["code"]) == (403, "job-assertion"), refused.text
+    assert north.post(path.replace("show", "find"), body).status_code == 200
 
 
 def _may_read(path: Path) -> bool:

@@ -53,7 +53,7 @@ def _taken(door: FrontDoor, kind: str) -> TakenJob:
 
 def _check(door: FrontDoor, taken: TakenJob) -> None:
     with door.site.reading() as connection:
-        require_standing(connection, taken)
+        require_standing(connection, taken, now=door.clock())
 
 
 def test_every_kind_of_job_has_an_operation_or_is_the_services_own() -> None:
