@@ -6,8 +6,10 @@
 4. The holders of an agreement are the contributors of the document that everybody signed last, or of the latest one as long as none has every signature. They alone propose a change, see all of
    it, and revoke at once and for good. Whoever is named in another document sees that document, and signs it if it is the latest, or does not: nothing else
    is theirs. After a revocation new charges stop; drawn releases that nobody decided about are hidden; what was published, and answers that were given, stand (privacy rule 35).
-5. What is not there, and what is not the reader's, are refused alike.
-6. The rows here are what the api knows. The worker believes none of them alone: it hashes the document itself, and looks into the vault's audit log for who signed (`casehaven.worker.pooling`).
+5. Whoever is named as a contributor may decline a document that not everybody has signed. That ends this document for good, for everybody: it is never in force, and nobody signs it any more. What was in force before stays so, and
+   the holders may propose another one. The holders see who declined.
+6. What is not there, and what is not the reader's, are refused alike.
+7. The rows here are what the api knows. The worker believes none of them alone: it hashes the document itself, and looks into the vault's audit log for who signed (`casehaven.worker.pooling`).
 """
 
 from __future__ import annotations
@@ -33,10 +35,11 @@ from casehaven.organisations.access import Operation, Principal, require
 from casehaven.organisations.errors import NotFoundError
 from caseschemas import CaseSchema
 
-State = Literal["proposed", "in_force", "replaced", "expired", "revoked"]
+State = Literal["proposed", "declined", "in_force", "replaced", "expired", "revoked"]
 Method = Literal["passkey", "second_factor"]
 
 REVOKED: Final = "agreement.revoked"
+DECLINED: Final = "agreement.declined"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +57,16 @@ class Signature:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Decline:
+    """A contributor who declined a document."""
+
+    organisation: str
+    handle: str
+    declined_at: int
+    """Seconds since 1970, UTC."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class StoredDocument:
     """A document with what became of it."""
 
@@ -65,11 +78,13 @@ class StoredDocument:
     proposed_at: int
     signatures: tuple[Signature, ...]
     """By organisation."""
+    declines: tuple[Decline, ...] = ()
+    """By organisation; one is enough to end it (rule 5)."""
 
     @property
     def signed(self) -> bool:
-        """Whether every contributor signed it."""
-        return {each.organisation for each in self.signatures} >= set(self.document.contributors)
+        """Whether every contributor signed it, and none declined."""
+        return not self.declines and {each.organisation for each in self.signatures} >= set(self.document.contributors)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,6 +120,8 @@ class Agreement:
         standing = self.standing
         if standing is not None and of.document.number < standing.document.number:
             return "replaced"
+        if of.declines:
+            return "declined"
         if of.document.expired(now):
             return "expired"
         return "in_force" if of is standing else "proposed" if of is self.latest else "replaced"
@@ -191,7 +208,7 @@ def to_sign(connection: Connection, now: int, agreement: str, digest: str, organ
     """
     found = agreement_for(connection, agreement, organisation)
     document = found.latest.document
-    if document.digest != digest or found.revoked_at is not None or document.expired(now):
+    if document.digest != digest or found.revoked_at is not None or document.expired(now) or found.latest.declines:
         raise AgreementChangedError
     if organisation not in document.contributors:
         raise NotFoundError
@@ -212,6 +229,33 @@ def add_signature(connection: Connection, document: AgreementDocument, signature
             signature.organisation,
             document.agreement,
         )
+
+
+def decline(connection: Connection, now: int, principal: Principal, agreement: str, digest: str) -> None:
+    """Decline the latest document for the principal's organisation, for good (rule 5). Done twice, it is done.
+
+    Raises:
+        NotFoundError: there is no such agreement for the principal, or the document does not name their organisation as a contributor.
+        AgreementChangedError: the digest is not of the latest document, that is over, or everybody has signed it: then it is revoked instead.
+        ForbiddenError, StepUpNeededError: see `require`.
+    """
+    require(principal, Operation.AGREEMENT_SIGN, principal.organisation)
+    found = agreement_for(connection, agreement, principal.organisation)
+    latest = found.latest
+    if (
+        any(each.organisation == principal.organisation for each in latest.declines)
+        and latest.document.digest == digest
+    ):
+        return
+    to_sign(connection, now, agreement, digest, principal.organisation)
+    if latest.signed:
+        raise AgreementChangedError
+    connection.execute(
+        insert(models.agreement_decline).values(
+            digest=digest, organisation=principal.organisation, handle=principal.handle, declined_at=now
+        )
+    )
+    _tell(connection, now, principal.handle, DECLINED, principal.organisation, agreement)
 
 
 def revoke(connection: Connection, now: int, principal: Principal, agreement: str) -> None:
@@ -257,7 +301,7 @@ def agreement_of(connection: Connection, agreement: str) -> Agreement:
 
 
 def agreement_for(connection: Connection, agreement: str, organisation: str) -> Agreement:
-    """Return an agreement to an organisation that is, or is to be, a contributor of any of its documents (rule 5).
+    """Return an agreement to an organisation that is, or is to be, a contributor of any of its documents (rule 6).
 
     Raises:
         NotFoundError: see `agreement_of`, or it is not.
@@ -317,6 +361,8 @@ def _stored(connection: Connection, row: Any) -> StoredDocument:
         raise NotFoundError  # somebody changed the row: this document was never proposed
     table = models.agreement_signature
     signed = select(table).where(table.c.digest == row.digest).order_by(table.c.organisation)
+    no = models.agreement_decline
+    declined = select(no).where(no.c.digest == row.digest).order_by(no.c.organisation)
     return StoredDocument(
         document=document,
         proposed_by=row.proposed_by,
@@ -331,6 +377,10 @@ def _stored(connection: Connection, row: Any) -> StoredDocument:
                 assertion=each.assertion,
             )
             for each in connection.execute(signed)
+        ),
+        declines=tuple(
+            Decline(organisation=each.organisation, handle=each.handle, declined_at=each.declined_at)
+            for each in connection.execute(declined)
         ),
     )
 

@@ -74,6 +74,13 @@ class Signing(Body):
     """Of the steward's passkey over the challenge; none where the steward has no passkey."""
 
 
+class Declining(Body):
+    """Which document a steward declines."""
+
+    digest: Digest
+    """Of the document that was read."""
+
+
 @router.get("/v1/agreements", operation=Operation.AGREEMENT_LIST)
 def list_agreements(here: Here, who: Who) -> dict[str, Any]:
     """List the agreements that your organisation is a contributor of."""
@@ -152,6 +159,18 @@ async def sign(request: Request, agreement: AgreementId, body: Signing, here: He
         },
     )
     return await ask_worker(request, here, who, asked)
+
+
+@router.post(
+    _ONE + "/decline",
+    operation=Operation.AGREEMENT_SIGN,
+    problems=("body", "step-up-needed", "agreement-changed"),
+    status_code=204,
+)
+def decline(agreement: AgreementId, body: Declining, here: Here, who: Who) -> None:
+    """Decline the latest document for your organisation: it will never be in force. What is in force stays so, and the holders see who declined."""
+    with here.store.writing() as connection:
+        service.decline(connection, here.clock(), who, agreement, body.digest)
 
 
 @router.post(
@@ -243,6 +262,7 @@ def _shown(found: service.Agreement, now: int, organisation: str) -> dict[str, A
                     }
                     for signed in each.signatures
                 ],
+                "declines": [vars(no) for no in each.declines],
             }
             for each in shown
         ],

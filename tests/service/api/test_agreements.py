@@ -101,6 +101,7 @@ def test_an_agreement_of_others_is_answered_as_one_that_is_not_there(
         ("GET", "/challenge", None),
         ("POST", "/documents", {"terms": terms}),
         ("POST", "/signatures", {"digest": digest}),
+        ("POST", "/decline", {"digest": digest}),
         ("POST", "/revocation", None),
     ):
         theirs = south.call(method, place + path, body=body, wait=0)
@@ -113,9 +114,22 @@ def test_signing_and_revoking_need_a_fresh_second_factor_and_a_role(house: House
     stale = house.running.caller("north-steward", "north", stepped_up=True)
     made = stale.post("/v1/agreements", {"terms": terms}).json()
     place = f"/v1/agreements/{made['document']['agreement']}"
-    for path, body in (("/signatures", {"digest": made["digest"]}), ("/revocation", None)):
+    signing = {"digest": made["digest"]}
+    for path, body in (("/signatures", signing), ("/decline", signing), ("/revocation", None)):
         assert house.caseworker.post(place + path, body).status_code == 403
         assert house.officer.post(place + path, body).status_code == 403
+
+
+def test_a_contributor_declines_a_proposal_and_its_proposer_sees_it(house: House, terms: dict[str, Any]) -> None:
+    north, south = (house.running.caller(f"{name}-steward", name) for name in ("north", "south"))
+    made = north.post("/v1/agreements", {"terms": terms}).json()
+    place, digest = f"/v1/agreements/{made['document']['agreement']}", made["digest"]
+    assert south.post(f"{place}/decline", {"digest": "0" * 64}).json()["code"] == "agreement-changed"
+    assert south.post(f"{place}/decline", {"digest": digest}).status_code == 204
+    (document,) = north.get(place).json()["documents"]
+    assert (document["state"], document["declines"][0]["organisation"]) == ("declined", "south")
+    refused = north.post(f"{place}/signatures", {"digest": digest})
+    assert (refused.status_code, refused.json()["code"]) == (409, "agreement-changed")
 
 
 def test_terms_that_do_not_fit_are_refused_by_their_place(house: House, terms: dict[str, Any]) -> None:
