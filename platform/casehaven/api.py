@@ -49,6 +49,8 @@ ROUTERS: Final = (
     "casehaven.web.assets",
     "casehaven.web.home",
     "casehaven.web.job_pages",
+    "casehaven.web.datasets_page",
+    "casehaven.web.uploading",
 )
 """Modules with a `router`."""
 

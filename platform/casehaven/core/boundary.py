@@ -1,7 +1,7 @@
 """The outermost layer of the api: every request is numbered, bounded, answered with safe headers, counted and logged; no exception leaves it.
 
 1. Each answer has the security headers of `HEADERS`, unless a route set its own. An answer that is a page may set its own content policy.
-2. A body of more than `BODY_BYTES` is refused before it is read, whatever it calls itself; the one route that streams a file has its own bound.
+2. A body of more than `BODY_BYTES` is refused before it is read, whatever it calls itself; the one route that streams a file, and its page, have its own bound.
 3. Whatever is raised is answered with a problem. The log gets the name of the class, never its message or a traceback (privacy rule 23).
 4. The log and the metrics know the template of the route, the method, the status and the duration in steps.
 """
@@ -160,6 +160,6 @@ class Boundary:
             log_line("request", route=route, method=method, status=status, milliseconds=milliseconds, request=number)
 
 
-_STREAMED: Final = re.compile(r"/v1/datasets/[^/]+/[^/]+/uploads")
-"""Where a file is sent: the route reads it in pieces, and stops at its own bound."""
+_STREAMED: Final = re.compile(r"(/v1)?/datasets/[^/]+/[^/]+/uploads")
+"""Where a file is sent: the route reads it in pieces, and stops at its own bound; so does the page whose form leads there, which passes the pieces on."""
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})

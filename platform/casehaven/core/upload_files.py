@@ -61,6 +61,11 @@ def upload_path(store: ServiceStore, upload_id: str) -> Path:
     return store.uploads / f"{upload_id}{_SUFFIX}"
 
 
+def answers_path(store: ServiceStore, upload_id: str) -> Path:
+    """Return where the worker keeps answers about a raw upload, sealed; they go with it."""
+    return store.uploads / f"{upload_id}.answers"
+
+
 def add_upload(
     connection: Connection, *, upload_id: str, organisation: str, dataset: str, member_id: str, now: int
 ) -> None:
@@ -108,8 +113,9 @@ def waiting_uploads(connection: Connection, organisation: str) -> Sequence[str]:
 
 
 def mark_upload(store: ServiceStore, upload_id: str, state: str) -> None:
-    """Destroy the file of an upload, and write down why."""
+    """Destroy the file of an upload and what is kept beside it, and write down why."""
     upload_path(store, upload_id).unlink(missing_ok=True)
+    answers_path(store, upload_id).unlink(missing_ok=True)
     with store.writing() as connection:
         connection.execute(update(table).where(table.c.upload_id == upload_id).values(state=state))
 

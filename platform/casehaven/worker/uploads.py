@@ -5,6 +5,7 @@
 3. Rows that cannot be taken in refuse the file, unless the request says that they may stay behind.
 4. What is told goes to whoever asked, sealed: whoever sent the file, or a colleague who takes uploads in. Exact numbers stand in it (privacy rule 5).
 5. Taken in twice, a file adds nothing: a job that was cut short is simply done again.
+6. The mapping of the last dry run is kept beside the upload (`casehaven.worker.kept_answers`): the next one without a mapping begins with it. Taking in never does.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ from casehaven.organisations.errors import ForbiddenError
 from casehaven.organisations.members import member_by_id
 from casehaven.organisations.roles import rights_of
 from casehaven.vault.datasets import Dataset
+from casehaven.worker.kept_answers import READING, keep_answers, kept_answers
 from casehaven.worker.raw_upload import opened_upload
 from casehaven.worker.work import Done, Work, plain
 
@@ -54,9 +56,13 @@ def propose(work: Work) -> Done:
         if is_prepared(path):
             prepared = open_prepared(path, work.bench.vault.keys_of(dataset), dataset.schema)
             return Done(result=_prepared(prepared, check_prepared(prepared, dataset.schema)))
-        held = _held(work, dataset, path, asked)
-        mapping, where = _mapping(work, dataset, held, asked)
-        return Done(result=_proposal(work, dataset, held, mapping, where))
+        kept = kept_answers(work.bench.store, work.bench.vault, dataset, upload)  # rule 6
+        told: dict[str, Any] = {**{name: kept[name] for name in READING if name in kept}, **asked}
+        held = _held(work, dataset, path, told)
+        mapping, where = _mapping(work, dataset, held, told, kept)
+        if asked.get("mapping") is not None:
+            keep_answers(work.bench.store, work.bench.vault, dataset, upload, told)
+        return Done(result=_proposal(work, dataset, held, mapping, where, told))
 
 
 def commit(work: Work) -> Done:
@@ -149,16 +155,29 @@ def _held(work: Work, dataset: Dataset, path: Path, asked: Mapping[str, Any]) ->
     return hold(source, check=lambda share: work.tick("read", int(100 * (share or 0.0)), 100))
 
 
-def _mapping(work: Work, dataset: Dataset, held: HeldSource, asked: Mapping[str, Any]) -> tuple[IntakeMapping, str]:
-    """Return a mapping and where it comes from: `sent`, `remembered` or `proposed`."""
+def _mapping(
+    work: Work,
+    dataset: Dataset,
+    held: HeldSource,
+    asked: Mapping[str, Any],
+    kept: Mapping[str, Any] | None = None,
+) -> tuple[IntakeMapping, str]:
+    """Return a mapping and where it comes from: `sent`, `kept` of the last dry run, `remembered` of an earlier file, or `proposed`."""
     work.tick("understand")
-    sent = asked.get("mapping")
-    if sent is not None:
-        return parse_intake_mapping(json.dumps(sent).encode(), dataset.schema, name="mapping"), "sent"
+    if asked.get("mapping") is not None:
+        return _parsed(asked["mapping"], dataset), "sent"
+    if kept and kept.get("mapping") is not None:
+        mine = _parsed(kept["mapping"], dataset)
+        if set(mine.read) <= {column.name for column in held.columns}:  # else it is read in another way this time
+            return mine, "kept"
     before = remembered(work.bench.vault, dataset, marks(held))
     if before is not None:
         return before, "remembered"
     return proposed_mapping(held, dataset.schema), "proposed"
+
+
+def _parsed(mapping: Any, dataset: Dataset) -> IntakeMapping:
+    return parse_intake_mapping(json.dumps(mapping).encode(), dataset.schema, name="mapping")
 
 
 def _person_known(mapping: IntakeMapping, dataset: Dataset) -> bool:
@@ -166,12 +185,15 @@ def _person_known(mapping: IntakeMapping, dataset: Dataset) -> bool:
     return key is None or mapping.row_is_person or mapping.attribute(key) is not None
 
 
-def _proposal(work: Work, dataset: Dataset, held: HeldSource, mapping: IntakeMapping, where: str) -> dict[str, Any]:
+def _proposal(
+    work: Work, dataset: Dataset, held: HeldSource, mapping: IntakeMapping, where: str, told: Mapping[str, Any]
+) -> dict[str, Any]:
     made: dict[str, Any] = {
         "kind": "mapped",
         "tool": held.source.tool.value,
         "mapping": mapping.document(),
         "mapping_from": where,
+        "reading": {name: told.get(name) for name in READING} | {"password": told.get("password") is not None},
         "guesses": [entry.to for entry in mapping.guesses],
         "person_known": _person_known(mapping, dataset),
     }

@@ -3,9 +3,9 @@ const box = document.getElementById("job");
 const state = () => document.getElementById("state")?.dataset.state;
 
 const look = async () => {
-  const answer = await fetch(box.dataset.again, { cache: "no-store", headers: { Accept: "text/html" } }).catch(() => null);
-  if (answer?.redirected) {
-    window.location.replace(answer.url);
+  const answer = await fetch(box.dataset.again, { cache: "no-store", redirect: "manual", headers: { Accept: "text/html" } }).catch(() => null);
+  if (answer?.type === "opaqueredirect") { // where it leads is read once: by the window, and not by this script
+    window.location.replace(box.dataset.again);
     return;
   }
   if (answer?.ok) {
