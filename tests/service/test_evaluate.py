@@ -455,3 +455,28 @@ def test_from_the_vault_the_audit_log_says_who_and_why_and_other_datasets_are_re
     assert "release.evaluate" in report.output
     assert "how good was it" in report.output
     assert os.path.exists(decision_path(house.folder / "bundle"))
+
+
+def test_attacks_for_an_impact_assessment_wait_for_the_decision_and_are_sealed(house_release: SafeHouse) -> None:
+    house, out = house_release, house_release.folder / "dpia"
+    schema = house.folder / "house.json"
+    schema.write_text(json.dumps(house.open().dataset("north", "cases").schema.document()), encoding="utf-8")
+    asked = ("dpia", "-o", out, "--schema", schema, "--attacks-on", house.folder / "bundle", "--reason", "assessment")
+    refused = house.run(*asked, *own(house))
+    assert refused.exit_code == 1
+    assert "nothing was decided" in refused.output
+    assert not out.exists()
+    decided = CliRunner().invoke(main, ["decide", "publish", str(house.folder / "bundle"), *map(str, own(house))])
+    assert decided.exit_code == 0, decided.output
+    made = house.run(*asked, *own(house))
+    assert made.exit_code == 0, made.output
+    assert {path.name for path in out.iterdir()} == {"evidence.json", "evidence.html", "annex-1.html"}
+    passphrase = re.search(r"passphrase (\S+)", made.output)
+    assert passphrase is not None
+    assert "singling out" in opened(out / "annex-1.html", passphrase[1])
+    assert all("singling out" not in (out / name).read_text(encoding="utf-8") for name in os.listdir(out))
+    assert "annex-1.html" in (out / "evidence.html").read_text(encoding="utf-8")
+    report = house.run("audit", "report", "--dataset", "north/cases", "--reason", "test")
+    assert "release.evaluate" in report.output
+    assert "assessment" in report.output
+    assert not is_marked(house.folder / "bundle")

@@ -30,6 +30,7 @@ SUBCOMMANDS: dict[str, tuple[str, str]] = {
     "compare": ("casehaven.cli.compare", "Set two releases side by side and say which changes are real."),
     "decide": ("casehaven.cli.decide", "Publish or withhold a drawn release, for good."),
     "demo": ("casehaven.cli.demo", "Show the whole way once, with made-up people."),
+    "dpia": ("casehaven.cli.dpia", "Write evidence for an impact assessment."),
     "drill": ("casehaven.cli.drill", "Try a backup: restore it for a moment, and check everything."),
     "evaluate": ("casehaven.cli.evaluate", "Compare a release with its real records; private."),
     "generate": ("casehaven.cli.generate", "Write made-up case records for a schema."),

@@ -6,12 +6,11 @@ import os
 import stat
 import sys
 from pathlib import Path
-from typing import Literal
 
 import click
 
 from casehaven.cli._ledger import ledger_option
-from casehaven.cli._vault import root_key_option, vault_option
+from casehaven.cli._vault import open_vault, root_key_option, vault_option
 from casehaven.cli.keys import key_option, load_signing_key
 from casehaven.errors import CasehavenError
 from casehaven.evaluation import (
@@ -23,15 +22,13 @@ from casehaven.evaluation import (
     report_lines,
     report_page,
     sealed_report,
-    vault_datasets,
 )
+from casehaven.evaluation.opening import datasets_of, own_signer, people_cap_of, receipt_of, tokens_of
 from casehaven.ledger import Ledger, check_report_may_open
 from casehaven.people.service import check_reason
 from casehaven.releases.decision import DrawnRelease, drawn_release, open_report
-from casehaven.releases.published import PublishedRelease, ReleaseFactsError, open_release, verified_facts
+from casehaven.releases.published import PublishedRelease, open_release, verified_facts
 from casesynth._files import write_whole
-from casesynth.privacy import PrivacyLoss, Receipt
-from casesynth.signing import SigningKey, TrustStore
 
 
 class ReportFileError(CasehavenError):
@@ -117,10 +114,10 @@ def command(
     ledger, key = Ledger.open(path), load_signing_key(key_path)
     drawn = drawn_release(bundle, ledger, key)
     check_report_may_open(drawn.decision, before_decision=before_decision)
-    release = open_release(verified_facts(bundle, _own(key)), schema_name)
+    release = open_release(verified_facts(bundle, own_signer(key)), schema_name)
     if sources:
         why = check_reason(reason if reason is not None else click.prompt("What for (no names)", err=True))
-        open_real = _from_vault(release, drawn, sources, vault_path, root_spec, why)
+        open_real = datasets_of(open_vault(vault_path, root_spec), release, drawn, sources, why)
     else:
         open_real = _from_files(release, drawn, files, organisations, person_key, ignored)
     passphrase = _passphrase(output, own_passphrase)
@@ -128,7 +125,7 @@ def command(
     decision = open_report(drawn, ledger, key, before_decision=before_decision)
     if decision.used_private_data:
         click.echo("mark       decision used private data: not covered; bundle and ledger say so for good", err=True)
-        release = open_release(verified_facts(bundle, _own(key)), schema_name)  # it was signed anew
+        release = open_release(verified_facts(bundle, own_signer(key)), schema_name)  # it was signed anew
     for charge in drawn.decision.undecided_beside:
         click.echo(
             f"mark       charge {charge}: decision used private data: not covered; the ledger says so for good, and its bundle once it is decided about",
@@ -144,10 +141,6 @@ def command(
     click.echo(f"wrote      {output}, sealed; open it in a browser")
     if not own_passphrase:
         click.echo(f"passphrase {passphrase}  (shown once; keep it apart from the file)")
-
-
-def _own(key: SigningKey) -> TrustStore:
-    return TrustStore().add("the key that was given", key.public_key)
 
 
 def _passphrase(output: Path | None, own: bool) -> str:
@@ -190,56 +183,6 @@ def _write(output: Path, content: str) -> None:
         raise ReportFileError(f"{output} is there already") from None
 
 
-def _receipt(drawn: DrawnRelease) -> Receipt:
-    """The receipt of the release's own charge: its records are opened once more, and nothing of them is released."""
-    guarantee = drawn.manifest.facts["guarantee"]
-    nano_rho = guarantee["nano_rho"] if isinstance(guarantee, dict) else None
-    if type(nano_rho) is not int:
-        raise ReleaseFactsError("the manifest does not state its rho as a release does")
-    return Receipt(charge_id=drawn.decision.charge_id, loss=PrivacyLoss(nano_rho=nano_rho))
-
-
-def _people_cap(drawn: DrawnRelease) -> int:
-    cap = drawn.manifest.facts["people_cap"]
-    if type(cap) is not int:
-        raise ReleaseFactsError("the manifest does not state its people cap as a release does")
-    return cap
-
-
-def _registered(drawn: DrawnRelease) -> tuple[str, ...]:
-    guarantee = drawn.manifest.facts.get("guarantee")
-    named = guarantee.get("registered", ()) if isinstance(guarantee, dict) else ()
-    return tuple(str(block) for block in named) if isinstance(named, list) else ()
-
-
-def _tokens_are(drawn: DrawnRelease) -> Literal["shared", "separate"]:
-    guarantee = drawn.manifest.facts["guarantee"]
-    return "shared" if isinstance(guarantee, dict) and guarantee.get("person_tokens") == "shared" else "separate"
-
-
-def _from_vault(
-    release: PublishedRelease,
-    drawn: DrawnRelease,
-    sources: tuple[str, ...],
-    vault_path: Path,
-    root_spec: str,
-    reason: str,
-) -> OpenReal:
-    from casehaven.cli._vault import open_vault  # a report on files opens no vault
-
-    return vault_datasets(
-        open_vault(vault_path, root_spec),
-        drawn.decision.datasets,
-        sources,
-        release.schema,
-        people_cap=_people_cap(drawn),
-        tokens_are=_tokens_are(drawn),
-        registered=_registered(drawn),
-        receipt=_receipt(drawn),
-        reason=reason,
-    )
-
-
 def _from_files(
     release: PublishedRelease,
     drawn: DrawnRelease,
@@ -248,7 +191,7 @@ def _from_files(
     person_key: str | None,
     ignored: tuple[str, ...],
 ) -> OpenReal:
-    separate = release.facts.organisations > 1 and _tokens_are(drawn) == "separate"
+    separate = release.facts.organisations > 1 and tokens_of(drawn) == "separate"
     if separate and len(organisations) != len(files):
         raise click.UsageError(
             "tokens are each organisation's own: name --organisation once per FILE, as for the release"
@@ -257,10 +200,10 @@ def _from_files(
     return case_files(
         files,
         release.schema,
-        people_cap=_people_cap(drawn),
+        people_cap=people_cap_of(drawn),
         person=None if release.facts.unit == "record" else (person_key or release.schema.person_key),
         organisations=organisations if separate else None,
         legal_basis=legal_basis if isinstance(legal_basis, str) else None,
         ignored=ignored,
-        receipt=_receipt(drawn),
+        receipt=receipt_of(drawn),
     )
