@@ -2,7 +2,8 @@
 
 A bare commit is the least that a charge could be: one durable transaction that inserts one row and changes another, with the ledger's own settings, which are WAL
 and `synchronous=FULL` on SQLite, and `synchronous_commit=on` and a server with fsync on Postgres. It is measured twice: through the client library that the ledger
-uses (SQLAlchemy, statements compiled once, a connection that is kept), and with the bare driver, which nothing in Python is below. Rounds of all take turns, so that
+uses (SQLAlchemy, statements compiled once, a connection that is kept), and with the bare driver, which nothing in Python is below. Beside each charge stands a bare commit of *the same rows*:
+as many rows in as many tables with the same columns and keys, in as few statements, without any rule of the database, and nothing read or checked before. Rounds of all take turns, so that
 what else the machine does hits all; a rate is the median over rounds, a share the median of the shares of each round. `--rounds` and `--seconds` say how long it measures.
 """
 
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import secrets
 import shutil
 import sqlite3
 import statistics
@@ -18,6 +20,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,11 +32,14 @@ from sqlalchemy import (
     MetaData,
     Table,
     Text,
+    UniqueConstraint,
     bindparam,
     create_engine,
     event,
     insert,
+    literal,
     make_url,
+    select,
     update,
 )
 from sqlalchemy.pool import QueuePool
@@ -46,7 +52,8 @@ BLOCKS = ["", *YEARS]
 DATASETS = ["north/cases", "south/cases"]
 ANALYST = AnalystId(text="analyst")
 BARE = "casehaven_bench_bare"
-BARE_LIBRARY, BARE_DRIVER = "bare commit", "bare commit by the driver alone"
+BARE_LIBRARY, BARE_DRIVER, SAME_ROWS = "bare commit", "bare commit by the driver alone", "the same rows"
+DRAWN = "charge and first draw, anchored"
 _TABLES = (
     f"CREATE TABLE {BARE} (id INTEGER PRIMARY KEY, body TEXT)",
     f"CREATE TABLE {BARE}_spent (id INTEGER PRIMARY KEY, spent INTEGER)",
@@ -63,8 +70,10 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--only", choices=["sqlite", "postgresql"])
     asked = parser.parse_args()
-    print("| database | what | per second | of the bare commits | of the bare driver's |")
-    print("| --- | --- | --- | --- | --- |")
+    print(
+        "| database | what | per second | of the bare commits | of bare commits of the same rows | of the bare driver's |"
+    )
+    print("| --- | --- | --- | --- | --- | --- |")
     with tempfile.TemporaryDirectory(dir=Path(__file__).parent) as folder:
         if asked.only != "postgresql":
             _measure("SQLite", Path(folder) / "ledger.sqlite", Path(folder), asked.rounds, asked.seconds)
@@ -75,13 +84,9 @@ def main() -> None:
 
 def _measure(name: str, place: Path | str, folder: Path, rounds: int, seconds: float) -> None:
     ledger = _ledger(place, folder / f"{name}.anchor")
-    if isinstance(place, Path):
-        commit, driver = (
-            _library_commit(_sqlite_engine(folder / "bare.sqlite")),
-            _sqlite_commit(folder / "driver.sqlite"),
-        )
-    else:
-        commit, driver = _library_commit(_postgres_engine(place)), _postgres_commit(place)
+    engine = _sqlite_engine(folder / "bare.sqlite") if isinstance(place, Path) else _postgres_engine(place)
+    driver = _sqlite_commit(folder / "driver.sqlite") if isinstance(place, Path) else _postgres_commit(place)
+    rows = _same_rows(engine)
 
     def charge(datasets: list[str], blocks: list[str], analyst: AnalystId | None) -> Any:
         return ledger.charge(
@@ -94,25 +99,36 @@ def _measure(name: str, place: Path | str, folder: Path, rounds: int, seconds: f
             analyst=analyst,
         )
 
-    steps: dict[str, Step] = {
-        BARE_LIBRARY: commit,
-        BARE_DRIVER: driver,
-        "charge, one block": lambda: charge(DATASETS[:1], BLOCKS[:1], None),
-        "charge by an analyst, one block": lambda: charge(DATASETS[:1], BLOCKS[:1], ANALYST),
-        "charge, one dataset of 26 blocks": lambda: charge(DATASETS[:1], BLOCKS, None),
-        "charge by an analyst, two datasets of 26 blocks": lambda: charge(DATASETS, BLOCKS, ANALYST),
-        "charge, two datasets of 26 blocks": lambda: charge(DATASETS, BLOCKS, None),
-        "charge and first draw, anchored": lambda: ledger.begin_draw(charge(DATASETS[:1], BLOCKS[:1], None)),
-    }
+    charges: dict[str, tuple[Step, Step]] = {}
+    for title, datasets, blocks, analyst in (
+        ("charge, one block", DATASETS[:1], BLOCKS[:1], None),
+        ("charge by an analyst, one block", DATASETS[:1], BLOCKS[:1], ANALYST),
+        ("charge, one dataset of 26 blocks", DATASETS[:1], BLOCKS, None),
+        ("charge by an analyst, two datasets of 26 blocks", DATASETS, BLOCKS, ANALYST),
+        ("charge, two datasets of 26 blocks", DATASETS, BLOCKS, None),
+    ):
+        charges[title] = (
+            partial(charge, datasets, blocks, analyst),
+            partial(rows, len(datasets) * len(blocks), 0 if analyst is None else len(datasets)),
+        )
+    steps: dict[str, Step] = {BARE_LIBRARY: _library_commit(engine), BARE_DRIVER: driver}
+    for title, (run, bare) in charges.items():
+        steps |= {title: run, f"{SAME_ROWS}, {title}": bare}
+    steps[DRAWN] = lambda: ledger.begin_draw(charge(DATASETS[:1], BLOCKS[:1], None))
     rates: dict[str, list[float]] = {step: [] for step in steps}
     for run in steps.values():
         run()  # connections, statements and ceilings are there
     for _ in range(rounds):
         for what, run in steps.items():
             rates[what].append(_rate(run, seconds))
-    for what, found in rates.items():
-        cells = "" if what == BARE_LIBRARY else _share(found, rates[BARE_LIBRARY])
-        print(f"| {name} | {what} | {statistics.median(found):,.0f} | {cells} | {_share(found, rates[BARE_DRIVER])} |")
+    for what in (BARE_LIBRARY, BARE_DRIVER, *charges, DRAWN):
+        found, same = rates[what], rates.get(f"{SAME_ROWS}, {what}")
+        shares = (
+            "" if what == BARE_LIBRARY else _share(found, rates[BARE_LIBRARY]),
+            "" if same is None else f"{_share(found, same)} ({statistics.median(same):,.0f} per second)",
+            _share(found, rates[BARE_DRIVER]),
+        )
+        print(f"| {name} | {what} | {statistics.median(found):,.0f} | {' | '.join(shares)} |")
     print(f"{name}: a bare commit takes {1000 / statistics.median(rates[BARE_LIBRARY]):.2f} ms", file=sys.stderr)
     ledger.close()
 
@@ -155,6 +171,72 @@ def _library_commit(engine: Engine) -> Step:
         with engine.begin() as connection:
             connection.execute(write, {"body": "x"})
             connection.execute(spend, {"account": 1, "loss": 1})
+
+    return commit
+
+
+def _same_rows(engine: Engine) -> Callable[[int, int], None]:
+    """Return what writes the rows of a charge: the charge, its entry, a line and a balance for each account, and an allowance for each dataset."""
+    metadata = MetaData()
+    long = BigInteger().with_variant(Integer, "sqlite")
+    texts = [Column(name, Text) for name in ("request", "purpose", "charged_at", "result", "analyst")]
+    numbers = [Column(name, long) for name in ("nano_rho", "delta_units", "draws", "shown")]
+    charge = Table(
+        f"{BARE}_charge",
+        metadata,
+        Column("id", Text, primary_key=True),
+        Column("key", Text, unique=True),
+        *texts,
+        *numbers,
+    )
+    line = Table(
+        f"{BARE}_line",
+        metadata,
+        Column("charge", Text, primary_key=True),
+        Column("account", long, primary_key=True),
+        sqlite_with_rowid=False,
+    )
+    entry = Table(
+        f"{BARE}_entry", metadata, Column("id", long, primary_key=True), Column("subject", Text), Column("chain", Text)
+    )
+    account = Table(
+        f"{BARE}_account", metadata, Column("id", long, primary_key=True), Column("rho", long), Column("delta", long)
+    )
+    allowance = Table(
+        f"{BARE}_allowance",
+        metadata,
+        Column("id", long, primary_key=True),
+        Column("analyst", Text),
+        Column("dataset", Text),
+        Column("spent", long),
+        UniqueConstraint("analyst", "dataset"),
+    )
+    metadata.create_all(engine)
+    with engine.begin() as connection:
+        ids = range(len(DATASETS) * len(BLOCKS))
+        connection.execute(insert(account), [{"id": number, "rho": 0, "delta": 0} for number in ids])
+        owned = [{"id": number, "analyst": "a", "dataset": name, "spent": 0} for number, name in enumerate(DATASETS)]
+        connection.execute(insert(allowance), owned)
+    made = bindparam("made", type_=Text)
+    lines = insert(line).from_select(
+        ["charge", "account"], select(made, account.c.id).where(account.c.id < bindparam("up_to"))
+    )
+    spend = update(account).where(account.c.id < bindparam("up_to"))
+    spend = spend.values(rho=account.c.rho + literal(1), delta=account.c.delta + literal(0))
+    allow = update(allowance).where(allowance.c.id < bindparam("up_to")).values(spent=allowance.c.spent + literal(1))
+    written, told = insert(charge), insert(entry)
+    fixed = {"request": "0" * 64, "purpose": ANSWER_PURPOSE, "charged_at": "2026-01-01T00:00:00Z", "analyst": "a"}
+    amounts = {"nano_rho": 1, "delta_units": 0, "draws": 0, "shown": 0}
+
+    def commit(accounts: int, allowances: int) -> None:
+        name = secrets.token_hex(16)
+        with engine.begin() as connection:
+            connection.execute(written, {"id": name, "key": secrets.token_hex(16), **fixed, **amounts})
+            connection.execute(lines, {"made": name, "up_to": accounts})
+            connection.execute(told, {"subject": f"charge {name}", "chain": "0" * 64})
+            connection.execute(spend, {"up_to": accounts})
+            if allowances:
+                connection.execute(allow, {"up_to": allowances})
 
     return commit
 

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import Connection, Row, select
@@ -122,6 +123,14 @@ def distinct(names: Sequence[str], parse: Callable[[str], str]) -> tuple[str, ..
     """Return names that are written as they must be, each once, in order."""
     if isinstance(names, str):
         raise ChargeRequestError("expected a list of names, got one text")
+    if all(type(name) is str for name in names):
+        return _distinct(tuple(names), parse)
+    return tuple(sorted({parse(name) for name in names}))
+
+
+@lru_cache(maxsize=256)
+def _distinct(names: tuple[str, ...], parse: Callable[[str], str]) -> tuple[str, ...]:
+    """The same blocks are charged all day: what was checked once is not checked again."""
     return tuple(sorted({parse(name) for name in names}))
 
 

@@ -1,6 +1,7 @@
 """A charge: every account of it is debited in one transaction, or none (privacy rules 14, 15 and 18).
 
-1. What a charge has to know is read in one statement, and what it changes is written in as few as the database allows: every charge waits for them.
+1. What a charge has to know is read in one statement, and what it changes is written in as few as the database allows: every charge waits for them. Where the accounts
+   together do not tell that all is well (`casehaven.ledger.standing`), they are read one by one.
 2. The same request again gets the same receipt, before anything else is asked (privacy rule 16).
 3. A ledger that is behind its anchor charges nothing, and ceilings are raised in the anchor before they are spent (privacy rule 20).
 4. A dataset that is bound to a vault is charged for no other vault.
@@ -25,6 +26,7 @@ from casehaven.ledger.chain import FIRST, Head, linked
 from casehaven.ledger.charges import ChargeRequest
 from casehaven.ledger.errors import BrokenLedgerAnchorError, IdempotencyConflictError, LedgerAnchorMissingError
 from casehaven.ledger.odometer import refuse_beyond_odometer
+from casehaven.ledger.standing import COLUMNS, STANDINGS, Standing, all_fit, joined
 from casehaven.ledger.unbounded import refuse_unbounded
 from casehaven.ledger.vaults import bind_vault, refuse_other_vault
 from casesynth.privacy import PrivacyLoss, Receipt
@@ -55,36 +57,45 @@ class _Facts(NamedTuple):
 _KNOWN = RawStatement(
     "SELECT charge_id, request_sha256, nano_rho, delta_units, charged_at FROM charge WHERE idempotency_key = :key"
 )
-_READ = """
+_READ = f"""
 SELECT (SELECT place FROM anchoring), (SELECT chain FROM entry WHERE position = :known),
   (SELECT charged_at FROM charge WHERE charge_id =
     (SELECT substr(subject, 8) FROM entry WHERE substr(subject, 1, 7) = 'charge ' ORDER BY position DESC LIMIT 1)),
   last_entry.position, last_entry.chain, EXISTS (SELECT 1 FROM served WHERE served.idempotency_key = :key),
   replayed.charge_id, replayed.request_sha256, replayed.nano_rho, replayed.delta_units, replayed.charged_at,
-  account.account_id, account.dataset_id, account.cap_nano_rho, account.cap_delta_units, account.spent_nano_rho, account.spent_delta_units,
+  {COLUMNS}
+FROM {STANDINGS}
+  LEFT JOIN (SELECT position, chain FROM entry ORDER BY position DESC LIMIT 1) AS last_entry ON true
+  LEFT JOIN charge AS replayed ON replayed.idempotency_key = :key
+  LEFT JOIN vault_of_dataset ON vault_of_dataset.dataset_id = stood.dataset_id{{allowance}}
+"""
+"""What is to be known of the ledger, and of the accounts together; they are locked."""
+
+_ACCOUNTS = """
+SELECT account.account_id, account.dataset_id, account.cap_nano_rho, account.cap_delta_units, account.spent_nano_rho, account.spent_delta_units,
   COALESCE(ceiling.nano_rho, 0), COALESCE(ceiling.delta_units, 0), ceiling.account_id IS NOT NULL,
   EXISTS (SELECT 1 FROM unbounded WHERE unbounded.dataset_id = account.dataset_id), vault_of_dataset.vault_id, {own}
 FROM account
-  LEFT JOIN (SELECT position, chain FROM entry ORDER BY position DESC LIMIT 1) AS last_entry ON true
-  LEFT JOIN charge AS replayed ON replayed.idempotency_key = :key
   LEFT JOIN ceiling ON ceiling.account_id = account.account_id
   LEFT JOIN vault_of_dataset ON vault_of_dataset.dataset_id = account.dataset_id{allowance}
 WHERE account.dataset_id IN (texts(:datasets)) AND account.block IN (texts(:blocks))
-ORDER BY account.account_id{lock}
+ORDER BY account.account_id
 """
-"""Accounts in the order of their ids, locked in it (privacy rule 15), each with all that is to be known of it and of the ledger."""
+"""Accounts in the order of their ids, each with all that is to be known of it; the statement before has locked them."""
 
-_READ_FOR = {
-    analyst: RawStatement(_READ.replace("{own}", own).replace("{allowance}", allowance), lock="account")
-    for analyst, own, allowance in (
-        (False, "NULL, 0", ""),
-        (
-            True,
-            "allowance.limit_nano_rho, COALESCE(allowance.spent_nano_rho, 0)",
-            "\n  LEFT JOIN allowance ON allowance.analyst = :analyst AND allowance.dataset_id = account.dataset_id",
-        ),
-    )
-}
+
+def _with_allowances(template: str, table: str, lock: str = "") -> dict[bool, RawStatement]:
+    """Return a statement without and with an analyst's own allowances."""
+    own = "allowance.limit_nano_rho, COALESCE(allowance.spent_nano_rho, 0)"
+    join = f"\n  LEFT JOIN allowance ON allowance.analyst = :analyst AND allowance.dataset_id = {table}.dataset_id"
+    return {
+        analyst: RawStatement(template.replace("{own}", said).replace("{allowance}", joining), lock=lock)
+        for analyst, said, joining in ((False, "NULL, 0", ""), (True, own, join))
+    }
+
+
+_READ_FOR = _with_allowances(_READ, "stood", lock="account")
+_ACCOUNTS_FOR = _with_allowances(_ACCOUNTS, "account")
 
 _FACTS, _REPLAYED = len(_Facts._fields), len(_Facts._fields) + len(_Known._fields)
 
@@ -164,11 +175,15 @@ def write_charge(
         end, rows = _read(connection, asked, guess)
         facts = _Facts._make(rows[0][:_FACTS])
     last = _checked_end(facts, end, guess.anchor)
-    accounts = [Charged._make(row[_REPLAYED:]) for row in rows]
-    _refuse(connection, request, accounts, vault_id)
-    raise_ceilings(connection, guess.anchor, accounts, request.loss)
+    standings = [Standing._make(row[_REPLAYED:]) for row in rows]
+    accounts: list[Charged] = []
+    if not all_fit(request, standings, vault_id):
+        one_by_one = _ACCOUNTS_FOR[request.analyst is not None].rows(connection, asked)
+        accounts = [Charged._make(row) for row in one_by_one]
+        _refuse(connection, request, accounts, vault_id)
+        raise_ceilings(connection, guess.anchor, accounts, request.loss)
     ceiling()
-    receipt = _write(connection, request, accounts, last, max(now, facts.last_charged_at or ""))
+    receipt = _write(connection, request, joined(standings), last, max(now, facts.last_charged_at or ""))
     if guess.odometer_capped:
         refuse_beyond_odometer(connection, stored_ledger_policy(connection))
     bind_vault(connection, guess.anchor, accounts, vault_id, now)  # nothing refuses the charge any more
@@ -226,9 +241,7 @@ def _refuse(connection: Connection, request: ChargeRequest, accounts: Sequence[C
     refuse_exhausted(connection, accounts, request.loss, own)
 
 
-def _write(
-    connection: Connection, request: ChargeRequest, accounts: Sequence[Charged], last: Head, charged_at: str
-) -> Receipt:
+def _write(connection: Connection, request: ChargeRequest, accounts: str, last: Head, charged_at: str) -> Receipt:
     charge_id = secrets.token_hex(16)
     subject = f"charge {charge_id}"
     values = {
@@ -241,7 +254,7 @@ def _write(
         "now": charged_at,  # a clock set back dates none before another
         "analyst": None if request.analyst is None else request.analyst.text,
         "own": list(request.datasets),
-        "ids": [account.account_id for account in accounts],
+        "ids": accounts,
         "position": last.position + 1,
         "subject": subject,
         "chain": linked(last.chain, subject),
