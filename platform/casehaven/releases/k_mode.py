@@ -147,7 +147,7 @@ def make_k_synthetic_of_vault(
     """Make a k-synthetic file of a dataset of a vault; people count whose latest consent to synthetic release is a yes.
 
     Raises:
-        DatasetMissingError, SnapshotChangedError: as for a release.
+        DatasetMissingError: as for a release.
         KRequestError: the ledger is not the one under which the vault opened the dataset before; nothing was marked.
         The others: as `make_k_synthetic_of_files`.
     """

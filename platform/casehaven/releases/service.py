@@ -111,7 +111,7 @@ def release_vault_datasets(
 ) -> Outcome:
     """Charge the ledger and release datasets of a vault as a signed bundle.
 
-    Counted are the people whose latest consent to synthetic release is a yes.
+    Counted are the people whose latest consent to synthetic release is a yes. Where a dataset changes while it is opened, the opening begins again: no change fails a release.
 
     Args:
         draft: what to release; it names datasets of the vault.
@@ -127,7 +127,6 @@ def release_vault_datasets(
         DatasetMissingError, SchemaDiffersError, PeopleCapError, PlanError, BundleExistsError: nothing was charged.
         OtherLedgerError: a dataset's accounts are in another ledger; nothing was charged.
         UnboundedDatasetError: a dataset was released without differential privacy, by the vault's own mark (privacy rule 34).
-        SnapshotChangedError: a dataset changed after the charge; the charge stands, one more attempt is free.
         BudgetExhaustedError, UnknownDatasetError, DrawRefusedError, AlreadyRevealedError, OSError: as for case files.
     """
     from casehaven.intake.prepared_history import more_linkage_keys

@@ -59,7 +59,6 @@ def own_statistics(
     Raises:
         YearError: the schema records no year of registration, or not one of these.
         NobodyCountedError: nobody consented, or nobody who did was registered then.
-        SnapshotChangedError: the dataset changed meanwhile; ask again.
     """
     schema = dataset.schema
     _check_years(schema, years)
