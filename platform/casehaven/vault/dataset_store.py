@@ -49,7 +49,6 @@ class DatasetStore(ChunkStore):
         """Who did what, and why."""
         self.anchor = Anchor(folder.anchor_path, keystore, folder.vault_id)
         """What remembers how far the vault is."""
-        self._schemas: dict[str, CaseSchema] = {}
 
     @property
     def vault_id(self) -> str:
@@ -243,7 +242,7 @@ class DatasetStore(ChunkStore):
 
     def _dataset(self, row: Row[Any]) -> Dataset:
         """Return the dataset of a row that somebody with the keys wrote (rule 4)."""
-        dataset = dataset_of_row(row, self._schemas)
+        dataset = dataset_of_row(row)
         if not hmac.compare_digest(dataset_mac(self.keys_of(dataset), dataset), bytes(row.mac or b"")):
             raise SealBrokenError(f"the row of dataset {dataset.id} is not what was written; restore a backup")
         return dataset

@@ -8,7 +8,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 from sqlalchemy import Row
@@ -124,30 +124,32 @@ class Record:
     """The record that corrects this one; None: it counts."""
 
 
-def dataset_of_row(row: Row[Any], schemas: dict[str, CaseSchema] | None = None) -> Dataset:
+def dataset_of_row(row: Row[Any]) -> Dataset:
     """Return the dataset of a row; whether somebody with the keys wrote the row is another question (`bound_rows`).
 
     Args:
         row: of the table `dataset`.
-        schemas: those that were read before, by their digest; one is added.
 
     Raises:
         SealBrokenError: the schema is not the one that the row names.
     """
-    read = {} if schemas is None else schemas
     digest = hashlib.sha256(row.schema_document.encode("utf-8")).hexdigest()
     if digest != row.schema_sha256:
         raise SealBrokenError(f"the schema of {row.organisation}/{row.name} is not what was written; restore a backup")
-    if digest not in read:
-        read[digest] = parse_schema(json.loads(row.schema_document))
     return Dataset(
         dataset_id=row.dataset_id,
         organisation=row.organisation,
         name=row.name,
-        schema=read[digest],
+        schema=_schema_of(row.schema_document),
         people_cap=row.people_cap,
         version=row.version,
     )
+
+
+@lru_cache(maxsize=32)
+def _schema_of(document: str) -> CaseSchema:
+    """Read a document, once while the process lives: the same text is the same schema, which never changes."""
+    return parse_schema(json.loads(document))
 
 
 def now() -> str:
