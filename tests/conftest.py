@@ -7,6 +7,7 @@ import csv
 import json
 import os
 import shutil
+import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,17 +80,28 @@ def _area(nodeid: str) -> str:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say how long the tests of each area took, added up over all workers, where they took a minute."""
+    """Say how long the tests of each area took, added up over all workers, and of how much; only where they took a minute."""
     seconds = dict.fromkeys([*AREAS, "others"], 0.0)
     for report in (report for reports in terminalreporter.stats.values() for report in reports):
         if isinstance(report, pytest.TestReport):
             seconds[_area(report.nodeid)] += report.duration
     if sum(seconds.values()) < 60:
         return
-    terminalreporter.section("time by area, added up over all workers")
-    for area, took in seconds.items():
-        if area in AREAS or took:
-            terminalreporter.line(f"{took:7.0f} s  {area}" + (f" (of {60 * AREAS[area][0]})" if area in AREAS else ""))
+    workers = terminalreporter.config.getoption("numprocesses", None) or 1
+    budgets = {area: 60 * minutes for area, (minutes, _) in AREAS.items()}
+    rows = [*seconds.items(), ("all areas", sum(seconds.values()))]
+    budgets["all areas"] = sum(budgets.values())
+    terminalreporter.section(f"time by area, in {workers} processes")
+    for area, took in rows:
+        if area in budgets or took:
+            of = f", {took / workers:5.0f} s by the clock (budget {budgets[area]} s)" if area in budgets else ""
+            terminalreporter.line(f"{area:<20} {took:6.0f} s{of}")
+
+
+def pytest_configure() -> None:
+    """Take interrupts as a terminal's programs do, also where a shell started the tests in the background with interrupts ignored: processes inherit that."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collectreport(report: pytest.CollectReport) -> None:

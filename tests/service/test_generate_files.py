@@ -144,14 +144,14 @@ def test_a_full_disk_leaves_no_half_file(tmp_path: Path, suffix: str) -> None:
 def test_an_interrupt_leaves_no_half_file(tmp_path: Path) -> None:
     arguments = ["--people", "50000000", "-o", str(tmp_path / "cases.parquet"), "--organisations", "2"]
     with subprocess.Popen([*COMMAND, *arguments], stderr=subprocess.PIPE, stdout=subprocess.PIPE) as process:
-        for _ in range(600):
+        for _ in range(1800):
             if len(names(tmp_path)) == 2:
                 break
             time.sleep(0.1)
         begun = names(tmp_path)
         time.sleep(0.3)
         os.kill(process.pid, signal.SIGINT)
-        process.communicate(timeout=60)
+        process.communicate(timeout=180)
     assert [name.endswith(".part") for name in begun] == [True, True]
     assert process.returncode != 0
     assert names(tmp_path) == []

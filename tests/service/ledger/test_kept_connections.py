@@ -71,10 +71,10 @@ def test_opening_a_ledger_twice_in_a_process_takes_no_lock_away(desk: Desk) -> N
     kept = desk.open(keep_open=True)
     desk.charge(1, ledger=kept)
     desk.open()  # in the same process; this closed a descriptor of the file once, and with it the locks of the kept connection
-    subprocess.run([sys.executable, "-c", _COMES_AND_GOES, str(desk.place)], check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", _COMES_AND_GOES, str(desk.place)], check=True, timeout=180)
     assert Path(f"{desk.place}-wal").exists()  # the other process saw that it was not alone
     desk.charge(2, ledger=kept)
-    subprocess.run([sys.executable, "-c", _COMES_AND_GOES, str(desk.place)], check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", _COMES_AND_GOES, str(desk.place)], check=True, timeout=180)
     desk.open().check_anchor()
     assert desk.spent()["north/cases", "2021"] == 3
     kept.close()
