@@ -51,6 +51,7 @@ ROUTERS: Final = (
     "casehaven.web.job_pages",
     "casehaven.web.datasets_page",
     "casehaven.web.uploading",
+    "casehaven.web.people_pages",
 )
 """Modules with a `router`."""
 

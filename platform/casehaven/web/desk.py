@@ -156,6 +156,17 @@ class Desk:
         assert answer.job is not None, "the route makes no job"
         return self.to(place("/jobs/{}", answer.job, then=then or None, back=back or None))
 
+    def file(self, content: bytes, *, name: str, media_type: str) -> Response:
+        """Answer with a file for the reader to keep.
+
+        Args:
+            content: of the file.
+            name: plain letters, digits, dots and dashes; no case value.
+            media_type: what it is.
+        """
+        headers = {**HEADERS, "Content-Disposition": f'attachment; filename="{name}"'}
+        return self._finished(Response(content, 200, headers, media_type=media_type))
+
     def _finished(self, response: Response) -> Response:
         for line in self.backend.cookies:
             response.headers.append("set-cookie", line)
