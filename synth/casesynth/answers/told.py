@@ -4,8 +4,8 @@
    of it is an axis and what a condition.
 2. Where a shown cell is such a sum, and exactly one of its parts is hidden, the difference would tell it. If the parts are of the new answer, the smallest of those that are shown is hidden as
    well. If they are of an earlier answer, the new sum is hidden. What was shown before stands.
-3. Decided by what was shown and by noisy numbers alone. It is about counts, and about two answers at a time: whoever puts three together, or a percentage and a count, may still
-   come to a number that is hidden. Noise protects those people, as it does all others.
+3. Decided by what was shown and by noisy numbers alone. It is about counts, and about two tables at a time: whoever puts together a sum and its parts from several answers, or a percentage
+   and a count, may still come to a number that is hidden. Noise protects those people, as it does all others.
 """
 
 from __future__ import annotations

@@ -155,6 +155,15 @@ def test_people_who_have_a_fact_are_told_apart_from_all() -> None:
     assert after["f", "debt"] and not after["m", "debt"]
 
 
+def test_parts_that_were_asked_one_by_one_are_not_put_together_with_their_sum() -> None:
+    """The limit that docs/spec/queries.md states: whoever repairs it changes the page as well."""
+    conditions = [YOUNG, KNOWN]
+    total, stored = _answer({"where": {"all": conditions}}, [])
+    women, more = _answer({"where": {"all": [YOUNG, {"attribute": "sex", "equals": "f"}]}}, stored)
+    men, _ = _answer({"where": {"all": [YOUNG, {"attribute": "sex", "equals": "m"}]}}, [*stored, *more])
+    assert (total[()], women[()], men[()]) == (True, True, False)
+
+
 def test_what_is_stored_of_an_answer_is_what_it_shows() -> None:
     question = parse_question({"by": ["sex", "age"], "totals": True, "accuracy": {"within_people": 3}}, DOMAIN)
     plan = plan_answer(question, people_cap=5000)
