@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from tests.front_door import Person, b64
+import httpx
+from starlette.types import ASGIApp
+from tests.front_door import ORIGIN, Person, b64
 from tests.round_table import CAP, EVERYTHING, RoundTable, laid_table
 
+from casehaven.api import bounded, create_app
+from casehaven.core.limits import Limits
+from casehaven.core.web import ApiSettings, Service
 from casehaven.drafts import service
 from casehaven.drafts.approval import Part, approval_challenge
 from casehaven.drafts.document import FIELDS, FORMAT, DraftDocument
 from casehaven.drafts.service import StoredDraft
 from casehaven.organisations.roles import Role
+from casehaven.signin.principal import SESSION_COOKIE
 from casehaven.worker import drafts, registry, releases
 from casehaven.worker.work import Done, Work
 
@@ -80,6 +87,7 @@ class PressRoom:
         contributions = [
             {"dataset": f"{name}/cases", "fields": dict.fromkeys(EVERYTHING, "as_is")} for name in ("north", "south")
         ]
+        self.table.step_up(self.table.stewards["north"])
         terms = {
             "purposes": ["synthetic_release"],
             "askers": {"organisations": ["north"], "members": []},
@@ -153,8 +161,9 @@ class PressRoom:
     def withdraw_draft(self, found: StoredDraft, person: Person) -> None:
         """Let somebody withdraw a draft."""
         self.table.step_up(person)
+        principal = self.table.door.principal(person)
         with self.table.door.store.writing() as connection:
-            service.withdraw(connection, self.now, self.table.door.principal(person), found.document.draft)
+            service.withdraw(connection, self.now, principal, found.document.draft)
 
     # --- releases ---
 
@@ -193,9 +202,84 @@ class PressRoom:
         request = {"record": record, "reason": reason}
         return registry.withdraw(self.table.job("release.withdraw", self.officer, request, organisation="north"))
 
+    # --- over HTTP, without a worker ---
+
+    def app(self, *, public: bool = True) -> ASGIApp:
+        """Return the api on this table's store."""
+        door = self.table.door
+        service = Service(
+            store=door.store,
+            settings=ApiSettings(origin=door.site.origin, log=False, registry_public=public),
+            key=bytes(32),
+            clock=door.clock,
+            limits=Limits(),
+        )
+        return bounded(create_app(service, door.site))
+
+    def get(self, path: str, *, person: Person | None = None, public: bool = True) -> httpx.Response:
+        """Read, signed in as somebody or as nobody."""
+        headers = {} if person is None else {"Cookie": f"{SESSION_COOKIE}={person.session}"}
+        return asyncio.run(_get(self.app(public=public), path, headers))
+
     def spent(self, dataset: str = "north/cases") -> int:
         """Nano-rho that a dataset has spent."""
         return self.table.spent(dataset)
 
 
-__all__ = ["EPSILON", "PressRoom", "draft_document"]
+async def _get(app: ASGIApp, path: str, headers: Mapping[str, str]) -> httpx.Response:
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url=ORIGIN) as client:
+        return await client.get(path, headers=headers)
+
+
+_ROOMS: dict[str, PressRoom] = {}
+
+
+def shared_room(base: Path) -> PressRoom:
+    """Return the room that all tests of this process copy: nothing is drawn in it.
+
+    Args:
+        base: the folder of all temporary files.
+    """
+    if "room" not in _ROOMS:
+        _ROOMS["room"] = PressRoom.at(base / "press-room", base)
+    return _ROOMS["room"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pooled:
+    """A room in which a release under an agreement was drawn; copy it before you change it."""
+
+    room: PressRoom
+    agreement: str
+    draft: StoredDraft
+    release: str
+    record: str | None
+    """Of the release, where it was published."""
+
+    def again(self, folder: Path) -> Pooled:
+        """Return a copy."""
+        return replace(self, room=self.room.again(folder))
+
+
+_POOLED: dict[str, Pooled] = {}
+
+
+def drawn_room(base: Path) -> Pooled:
+    """Return the room in which a release was drawn and nothing was decided."""
+    if "drawn" not in _POOLED:
+        room = shared_room(base).again(base / "press-room-drawn")
+        agreement = room.agree()
+        draft = room.approve_all(room.draft(agreement, title="Who is threatened", changelog="the first one"))
+        _POOLED["drawn"] = Pooled(room=room, agreement=agreement, draft=draft, release=room.draw(draft), record=None)
+    return _POOLED["drawn"]
+
+
+def published_room(base: Path) -> Pooled:
+    """Return the room in which it was published."""
+    if "published" not in _POOLED:
+        drawn = drawn_room(base).again(base / "press-room-published")
+        _POOLED["published"] = replace(drawn, record=str(drawn.room.decide(drawn.release).result["record"]))
+    return _POOLED["published"]
+
+
+__all__ = ["EPSILON", "Pooled", "PressRoom", "draft_document", "drawn_room", "published_room", "shared_room"]

@@ -48,9 +48,10 @@ class Release:
 
     id: str
     title: str
-    organisation: str
+    organisation: str | None
+    """None of one under an agreement: its contributors are not named."""
     state: str
-    """`published`, or of your own organisation `drawn` or `withheld`."""
+    """`published` or `withdrawn`, or of your own organisation `drawn`, `expired` or `withheld`."""
     fingerprint: str
     """Of the key with which the service says that it signed."""
 
@@ -202,7 +203,7 @@ def _read(fields: Fields) -> Release:
     return Release(
         id=fields.id("id"),
         title=fields.text("title"),
-        organisation=fields.text("organisation"),
+        organisation=fields.maybe_text("organisation"),
         state=fields.text("state"),
         fingerprint=fields.text("fingerprint"),
     )

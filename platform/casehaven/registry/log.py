@@ -14,10 +14,12 @@ import hashlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final, Literal
 
 from casehaven.registry.errors import RegistryLogError
 from casehaven.registry.identifiers import RECORD
+from casesynth._files import FileTooLargeError, NotRegularFileError, read_regular
 from casesynth.canonical import JsonFaultError, JsonValue, canonical_json, parse_json
 from casesynth.signing import BadSignatureError, PublicKey, PublicKeyError, SigningKey, verify_registry_entry
 
@@ -26,6 +28,7 @@ FIRST: Final = "0" * 64
 """In the place of the entry before the first one."""
 
 LINE_MOST: Final = 8_192
+_FILE_MOST: Final = 1 << 28
 Kind = Literal["published", "withdrawn"]
 
 _FIELDS: Final = frozenset(
@@ -128,6 +131,24 @@ def parse_line(unverified: bytes) -> SignedEntry:
     except (PublicKeyError, UnicodeEncodeError, binascii.Error):
         raise RegistryLogError("key and signature of an entry must be base64") from None
     return SignedEntry(entry=entry, public_key=key, signature=signature)
+
+
+def read_log(path: Path) -> tuple[SignedEntry, ...]:
+    """Read and verify the file of a log, one entry a line.
+
+    Raises:
+        RegistryLogError: it cannot be read, or is not whole.
+    """
+    try:
+        data = read_regular(path, limit=_FILE_MOST, follow=True)
+    except (NotRegularFileError, FileTooLargeError) as error:
+        raise RegistryLogError(str(error)) from None
+    except OSError as error:
+        raise RegistryLogError(f"{path} cannot be read: {error.strerror}") from None
+    lines = data.split(b"\n")
+    if lines.pop() != b"":
+        raise RegistryLogError("the last line of the log is cut off")
+    return verify_log(parse_line(line) for line in lines)
 
 
 def verify_log(unverified: Iterable[SignedEntry]) -> tuple[SignedEntry, ...]:
