@@ -44,12 +44,11 @@ def _small_model() -> LatentClassModel:
     )
 
 
-@lru_cache(maxsize=1)
-def _uneven() -> tuple[Domain, tuple[Codes, ...]]:
+@lru_cache(maxsize=2)
+def _uneven(values: int = VALUES, people: int = 50_000, seed: int = 0) -> tuple[Domain, tuple[Codes, ...]]:
     """People with a code and another one that says the same, but for a part of those who have the first of eight flags."""
-    random = np.random.default_rng(0)
-    people = 50_000
-    shares = 1 / np.arange(1, VALUES + 1)
+    random = np.random.default_rng(seed)
+    shares = 1 / np.arange(1, values + 1)
     shares /= shares.sum()
     group = random.integers(0, 4, people)
     columns = {
@@ -58,37 +57,42 @@ def _uneven() -> tuple[Domain, tuple[Codes, ...]]:
         "year": 1 + (random.integers(0, 16, people) + group) % 20,
     }
     columns |= {f"flag{i}": (random.random(people) < 0.1 + 0.08 * ((group + i) % 4)).astype(int) for i in range(8)}
-    code = (random.choice(VALUES, people, p=shares) + 3 * group) % VALUES
+    code = (random.choice(values, people, p=shares) + 3 * group) % values
     other = code.copy()
     exceptions = (columns["flag0"] == 1) & (random.random(people) < 0.45)
-    other[exceptions] = random.choice(VALUES, int(exceptions.sum()), p=shares)
+    other[exceptions] = random.choice(values, int(exceptions.sum()), p=shares)
     columns |= {"code": 1 + code, "other": 1 + other}
-    sizes = {"sex": 2, "age": 8, "year": 20, **{f"flag{i}": 1 for i in range(8)}, "code": VALUES, "other": VALUES}
+    sizes = {"sex": 2, "age": 8, "year": 20, **{f"flag{i}": 1 for i in range(8)}, "code": values, "other": values}
     domain = Domain.declare({name: [f"{name}{value}" for value in range(size)] for name, size in sizes.items()})
     return domain, tuple(column.astype(np.uint16) for column in columns.values())
 
 
-@lru_cache(maxsize=1)
-def _release() -> Synthesis:
+SECOND = (100, 30_000, 7)
+"""Another data set: longer codes, fewer people, other draws."""
+
+
+@lru_cache(maxsize=2)
+def _release(*data: int) -> Synthesis:
     """A release whose noise is simulated and seeded, so that no test of it gives a false alarm."""
-    domain, people = _uneven()
+    domain, people = _uneven(*data)
     plan = ReleasePlan.make(domain, epsilon=1, people_cap=1_000_000)
     marginals = count_signed([people], [table.clique for table in plan.tables], domain.sizes)
     measurements = simulate(plan, marginals, np.random.default_rng(5))
     return recompute(plan, casesynth.Receipt(charge_id="made-up", loss=plan.loss), measurements)
 
 
-def test_the_uneven_pair_stands_apart_and_no_other_pair_does() -> None:
-    domain, made = _uneven()[0], _release()
+@pytest.mark.parametrize("data", [(), SECOND], ids=["first", "second"])
+def test_the_uneven_pair_stands_apart_and_no_other_pair_does(data: tuple[int, ...]) -> None:
+    domain, made = _uneven(*data)[0], _release(*data)
     names = [column.name for column in domain.columns]
     assert [pair.columns for pair in made.errors.apart] == [(names.index("code"), names.index("other"))]
     assert not made.model.links
 
 
-@pytest.mark.parametrize("length", [2, 3])
-def test_intervals_of_combinations_with_both_columns_hold(length: int) -> None:
-    """Nine of ten are asked for; without widening six or seven of ten pairs held (ADR 0015)."""
-    (domain, people), made = _uneven(), _release()
+@pytest.mark.parametrize(("data", "length"), [((), 2), ((), 3), (SECOND, 2), (SECOND, 3)])
+def test_intervals_of_combinations_with_both_columns_hold(data: tuple[int, ...], length: int) -> None:
+    """Nine of ten are asked for; without widening five to seven of ten pairs held (ADR 0015)."""
+    (domain, people), made = _uneven(*data), _release(*data)
     table, (pair,) = made.aggregates, made.errors.apart
     both = np.isin(table.columns, pair.columns).sum(axis=1) == 2
     rows = np.flatnonzero(both & (table.lengths == length))
@@ -96,7 +100,7 @@ def test_intervals_of_combinations_with_both_columns_hold(length: int) -> None:
     truth = {m.clique: m.counts for m in count([people], sorted(set(cliques)), domain.sizes)}
     real = np.array([truth[c][tuple(table.values[row][:length])] for row, c in zip(rows, cliques, strict=True)])
     held = (table.low[rows] <= real) & (real <= table.high[rows])
-    assert len(rows) > 30 and held.mean() > 0.9
+    assert len(rows) > 20 and held.mean() > 0.9
     plain = replace(made.errors, apart=())
     narrow = plain.half_width(table.lengths[rows], table.estimate[rows])
     assert (np.abs(table.estimate[rows] - real) <= narrow).mean() < held.mean()
