@@ -80,6 +80,7 @@ class Operation(StrEnum):
     AUDIT_VERIFY = "audit.verify"
     AUDIT_REPORT = "audit.report"
     EVENT_READ = "event.read"
+    VOLUME_APPROVE = "volume.approve"
     JOB_READ = "job.read"
     JOB_CANCEL = "job.cancel"
     SERVICE_STATUS = "service.status"
@@ -119,6 +120,7 @@ STEP_UP: Final = frozenset(
         Operation.AGREEMENT_SIGN,
         Operation.AGREEMENT_REVOKE,
         Operation.AUDIT_REPORT,
+        Operation.VOLUME_APPROVE,
     }
 )
 """Operations of rule 4."""

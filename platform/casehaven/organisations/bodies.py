@@ -46,6 +46,14 @@ class MemberShown(Body):
     roles: list[str]
 
 
+class RoleShown(Body):
+    """A role that members of an organisation can have."""
+
+    role: str
+    givable: bool
+    """Whether whoever asks could give it or take it away."""
+
+
 class Invited(Body):
     """A member with the code that they join with, shown once."""
 

@@ -100,6 +100,7 @@ _STEWARD = (
         Op.AUDIT_VERIFY,
         Op.AUDIT_REPORT,
         Op.EVENT_READ,
+        Op.VOLUME_APPROVE,
         Op.BUDGET_READ,
         Op.BUDGET_ALLOW,
         Op.BUDGET_PROPOSE,
@@ -124,6 +125,7 @@ _WATCHES = (
     Op.AUDIT_VERIFY,
     Op.AUDIT_REPORT,
     Op.EVENT_READ,
+    Op.VOLUME_APPROVE,
     Op.AGREEMENT_LIST,
     Op.AGREEMENT_USAGE,
 )

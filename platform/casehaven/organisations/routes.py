@@ -18,8 +18,8 @@ from casehaven.organisations.access import Operation
 from casehaven.organisations.errors import NotFoundError
 from casehaven.organisations.members import Member
 from casehaven.organisations.models import organisation as organisations
-from casehaven.organisations.roles import Kind, Role
-from casehaven.signin import joining, recovery
+from casehaven.organisations.roles import RIGHTS, Kind, Role, may_give
+from casehaven.signin import joining, recovery, volume
 from casehaven.signin.principal import site_of
 from casehaven.signin.site import Site
 
@@ -74,6 +74,14 @@ def list_members(organisation: str, site: Here) -> list[bodies.MemberShown]:
     """List the members of an organisation who have not ended."""
     with site.reading() as connection:
         return [_shown(found) for found in members.members_of(connection, organisation)]
+
+
+@router.get("/v1/organisations/{organisation}/roles", operation=Operation.MEMBER_READ)
+def list_roles(organisation: str, who: Who, site: Here) -> list[bodies.RoleShown]:
+    """List the roles that members of the organisation can have, and whether you could give or take each."""
+    with site.reading() as connection:
+        kind = members.kind_of(connection, organisation)
+    return [bodies.RoleShown(role=role.value, givable=may_give(who, kind, organisation, role)) for role in RIGHTS[kind]]
 
 
 @router.post(_MEMBERS, operation=Operation.MEMBER_INVITE, status_code=201, problems=(*_GIVE, "name-taken", "name-form"))
@@ -142,6 +150,19 @@ def approve_recovery(organisation: str, handle: str, who: Who, site: Here) -> bo
     _check_member(site, organisation, handle)
     half, complete = recovery.approve_recovery(site, who, handle)
     return bodies.HalfShown(half=half, complete=complete)
+
+
+@router.post(
+    _ONE + "/volume",
+    operation=Operation.VOLUME_APPROVE,
+    status_code=204,
+    problems=("step-up-needed", "volume-approval"),
+)
+def approve_volume(organisation: str, handle: str, who: Who, site: Here) -> None:
+    """Approve that a member is shown and exports more persons today than one person decides about alone."""
+    _check_member(site, organisation, handle)
+    with site.writing() as connection:
+        volume.approve(connection, site.clock(), who, handle=handle)
 
 
 @router.get("/v1/organisations/{organisation}/grants", operation=Operation.GRANT_LIST)

@@ -31,6 +31,7 @@ from casehaven.core.projection import public_key_of
 from casehaven.core.request_errors import BodyError
 from casehaven.core.web import Service
 from casehaven.organisations.access import Principal
+from casehaven.signin.volume import count
 from casesynth.canonical import JsonFaultError, canonical_json
 
 WAIT_MOST: Final = 20
@@ -149,6 +150,14 @@ def _enqueue(request: Request, service: Service, who: Principal, asked: Asked, k
             known = known_job(connection, member_id=who.member_id, key=key, digest=digest)
             if known is not None:
                 return known
+        count(
+            connection,
+            now,
+            member_id=who.member_id,
+            handle=who.handle,
+            organisation=who.organisation,
+            kind=asked.kind,
+        )
         carried = _carried(request, connection, service, who, asked, new)
         if asked.private is None:
             new = jobs.NewJob(**{**vars(new), "request": {**new.request, **carried}})

@@ -25,7 +25,7 @@ router = GuardedRouter(tags=["people"])
 
 _PLACE = "/v1/datasets/{organisation}/{dataset}/people"
 _PROBLEMS = (*JOB_PROBLEMS, "not-found", "reason-needed")
-_STEP = (*_PROBLEMS, "step-up-needed")
+_STEP = (*_PROBLEMS, "step-up-needed", "second-person-needed")
 _ONCE = (*_STEP, "job-interrupted")
 
 Text = Annotated[str, Field(max_length=1_000)]

@@ -78,6 +78,22 @@ class JobAssertionError(SignInError):
         super().__init__("the signature of the request does not hold; nothing was done")
 
 
+class SecondPersonError(SignInError):
+    """So many persons were shown or exported today that another member has to approve more."""
+
+    def __init__(self) -> None:
+        """Say who helps, and no number."""
+        super().__init__("today's bound of persons is reached; another member has to approve more")
+
+
+class VolumeApprovalError(SignInError):
+    """The bound of a day is not lifted by the member themselves, or by somebody whom the member let in."""
+
+    def __init__(self) -> None:
+        """Say who can."""
+        super().__init__("another member approves, whom this one neither invited nor gave a role")
+
+
 class NoWayInError(SignInError):
     """A member would be left without a complete way to sign in: a passkey, or a password with a code."""
 

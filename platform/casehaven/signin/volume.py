@@ -1,0 +1,107 @@
+"""How many persons one member may have shown or exported in a day, and the second person whom more takes (threat 17).
+
+1. Looks and exports are counted from the jobs of the store, by member and day (UTC): a restart forgets nothing, and whatever became of a job, it counts.
+2. At `alarm` an event `volume.alarm` tells whoever watches the organisation, once a day.
+3. Beyond `most` nothing more is done that day until another member approves: one who may, who is not the member, and behind whom the member does not stand (`casehaven.signin.independence`). Each approval
+   is an event, holds for that day, and opens as many again.
+4. The bounds are public and the same for everybody. Tokens show and export nobody.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from sqlalchemy import Connection, func, select
+
+from casehaven.core.service_tables import job
+from casehaven.organisations import events
+from casehaven.organisations.access import Operation, Principal, require
+from casehaven.organisations.errors import NotFoundError
+from casehaven.organisations.members import member_named
+from casehaven.organisations.models import event
+from casehaven.signin.errors import SecondPersonError, VolumeApprovalError
+from casehaven.signin.independence import behind
+
+_DAY: Final = 86_400
+ALARM: Final = "volume.alarm"
+APPROVED: Final = "volume.approved"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bound:
+    """A bound for one member and one day."""
+
+    name: str
+    kinds: tuple[str, ...]
+    """Of jobs that it counts."""
+    alarm: int
+    """So many are done without a word to anybody."""
+    most: int
+    """So many are done without a second person."""
+
+
+BOUNDS: Final = (
+    Bound(name="exports", kinds=("person.export",), alarm=10, most=20),
+    Bound(name="looks", kinds=("person.show", "person.correct", "person.export"), alarm=100, most=200),
+)
+
+
+def count(connection: Connection, now: int, *, member_id: str, handle: str, organisation: str, kind: str) -> None:
+    """Count a job that is about to be queued, in its transaction.
+
+    Args:
+        connection: writes.
+        now: seconds since 1970, UTC.
+        member_id: who asks.
+        handle: theirs.
+        organisation: theirs.
+        kind: of the job.
+
+    Raises:
+        SecondPersonError: it is beyond the bound of the day.
+    """
+    today = now // _DAY * _DAY
+    for bound in BOUNDS:
+        if kind not in bound.kinds:
+            continue
+        mine = (job.c.member_id == member_id, job.c.kind.in_(bound.kinds), job.c.queued_at >= today)
+        done = int(connection.scalar(select(func.count()).where(*mine)) or 0)
+        if done >= bound.most * (1 + _events(connection, APPROVED, handle, today)):
+            raise SecondPersonError
+        if done >= bound.alarm and not _events(connection, ALARM, f"{handle}:{bound.name}", today):
+            _tell(connection, now, handle, ALARM, organisation, f"{handle}:{bound.name}")
+
+
+def approve(connection: Connection, now: int, principal: Principal, *, handle: str) -> None:
+    """Let a member go on today, as far again.
+
+    Args:
+        connection: writes.
+        now: seconds since 1970, UTC.
+        principal: who approves.
+        handle: of the member.
+
+    Raises:
+        NotFoundError: there is no such active member in reach.
+        StepUpNeededError: a fresh second factor is missing.
+        VolumeApprovalError: it is the principal, or somebody who stands behind the principal.
+    """
+    target = member_named(connection, handle)
+    require(principal, Operation.VOLUME_APPROVE, target.organisation)
+    if not target.active:
+        raise NotFoundError
+    if handle == principal.handle or handle in behind(connection, principal.handle):
+        raise VolumeApprovalError
+    _tell(connection, now, principal.handle, APPROVED, target.organisation, handle)
+
+
+def _events(connection: Connection, action: str, about: str, since: int) -> int:
+    found = (event.c.action == action, event.c.object_id == about, event.c.at >= since)
+    return int(connection.scalar(select(func.count()).select_from(event).where(*found)) or 0)
+
+
+def _tell(connection: Connection, now: int, actor: str, action: str, organisation: str, about: str) -> None:
+    events.record(
+        connection, now, actor=actor, action=action, organisation=organisation, object_kind="member", object_id=about
+    )
