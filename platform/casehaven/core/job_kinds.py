@@ -41,6 +41,7 @@ KEPT_SECONDS: Final = 30 * 86_400
 _ALL: Final = (
     JobKind(name="organisation.keys"),
     JobKind(name="dataset.create"),
+    JobKind(name="training.make", lane="long"),
     JobKind(name="allowance.set"),
     JobKind(name="upload.propose", lane="long", private=True),
     JobKind(name="upload.commit", lane="long", private=True),

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from casehaven.blocks import parse_blocks, schema_blocks
+from casehaven.core.training import refuse_training
 from casehaven.errors import CasehavenError
 from caseschemas import CaseSchema
 from casesynth.domain import Domain
@@ -111,6 +112,7 @@ class ReleaseDraft:
             )
 
     def _check_vault_datasets(self) -> None:
+        refuse_training(self.vault_datasets)
         if len(set(self.vault_datasets)) != len(self.vault_datasets):
             raise DraftError("a dataset is named twice")
         if self.organisations or self.dataset or self.person_key or self.ignored_columns:

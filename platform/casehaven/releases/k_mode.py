@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from casehaven.core.training import refuse_training
 from casehaven.errors import CasehavenError
 from casehaven.intake import snapshot
 from casehaven.ledger import Ledger
@@ -148,6 +149,7 @@ def make_k_synthetic_of_vault(
 
     Raises:
         DatasetMissingError: as for a release.
+        TrainingDataError: it is a dataset of training.
         KRequestError: the ledger is not the one under which the vault opened the dataset before; nothing was marked.
         The others: as `make_k_synthetic_of_files`.
     """
@@ -157,6 +159,7 @@ def make_k_synthetic_of_vault(
     from casehaven.vault.unbounded import charges_of, mark_dataset, marked_since
 
     request = _approved(approvals)
+    refuse_training([request.dataset])
     dataset = vault.dataset(*parse_dataset_id(request.dataset))
     if request.source != f"{VAULT}{vault.vault_id}":
         raise KRequestError(f"the request does not name this vault as its source; expected {VAULT}{vault.vault_id}")

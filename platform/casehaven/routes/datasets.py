@@ -12,12 +12,13 @@ from pydantic import Field
 from casehaven.core.jobs import NewJob, enqueue
 from casehaven.core.projection import published
 from casehaven.core.routing import GuardedRouter
+from casehaven.core.training import TRAINING, refuse_training
 from casehaven.core.web import Body, Here, Who
 from casehaven.organisations.access import Operation, Principal
 from casehaven.organisations.grants import end_grant, grant_dataset
 from casehaven.routes.asking import JOB_PROBLEMS, Asked, ask_worker
 from casehaven.routes.reach import reached_datasets
-from caseschemas import UnknownSchemaError, shipped_schema_ids
+from caseschemas import UnknownSchemaError, shipped_schema, shipped_schema_ids
 
 router = GuardedRouter(tags=["datasets"])
 
@@ -48,10 +49,29 @@ def list_datasets(here: Here, who: Who) -> dict[str, Any]:
         return {"items": reached_datasets(connection, who, Operation.DATASET_LIST), "next": None}
 
 
+@router.get("/v1/schemas", operation=Operation.DATASET_LIST)
+def list_schemas() -> dict[str, Any]:
+    """List the shipped schemas that a dataset can have, with their titles and descriptions by language."""
+    found = [shipped_schema(name) for name in shipped_schema_ids()]
+    return {
+        "items": [
+            {
+                "id": schema.id,
+                "version": schema.version,
+                "title": dict(schema.title),
+                "description": dict(schema.description),
+                "columns": len(schema.analysis),
+            }
+            for schema in found
+        ],
+        "next": None,
+    }
+
+
 @router.post(
     "/v1/organisations/{organisation}/datasets",
     operation=Operation.DATASET_CREATE,
-    problems=(*JOB_PROBLEMS, "dataset-exists", "dataset-name", "unknown-schema"),
+    problems=(*JOB_PROBLEMS, "dataset-exists", "dataset-name", "unknown-schema", "training-data"),
     status_code=202,
 )
 async def create_dataset(
@@ -60,12 +80,25 @@ async def create_dataset(
     """Make an empty dataset of a shipped schema with a public bound on its people, and open its accounts."""
     if body.schema_id not in shipped_schema_ids():
         raise UnknownSchemaError(f"no shipped schema has this id; shipped schemas: {', '.join(shipped_schema_ids())}")
+    refuse_training([f"{organisation}/{body.name}"])
     asked = Asked(
         kind="dataset.create",
         organisation=organisation,
         dataset=f"{organisation}/{body.name}",
         request={"schema": body.schema_id, "people_cap": body.people_cap},
     )
+    return await ask_worker(request, here, who, asked)
+
+
+@router.post(
+    "/v1/organisations/{organisation}/training",
+    operation=Operation.DATASET_CREATE,
+    problems=JOB_PROBLEMS,
+    status_code=202,
+)
+async def make_training(request: Request, organisation: Organisation, here: Here, who: Who) -> Response:
+    """Make the organisation's dataset of training and fill it with made-up people; it is in no release, agreement or pooled question."""
+    asked = Asked(kind="training.make", organisation=organisation, dataset=f"{organisation}/{TRAINING}")
     return await ask_worker(request, here, who, asked)
 
 

@@ -14,11 +14,12 @@ from typing import Annotated, Any, Final
 from fastapi import Depends, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 
+from casehaven.core.web import service_of
 from casehaven.organisations.errors import ForbiddenError, NotSignedInError
 from casehaven.web.backend import Answer, Backend, place
 from casehaven.web.forms import Form, blank_form, read_form
 from casehaven.web.navigation import Entry, entries
-from casehaven.web.render import rendered
+from casehaven.web.render import marked, rendered
 from casehaven.web.words import LANGUAGE_COOKIE, LANGUAGES, Words, words_of
 
 POLICY: Final = (
@@ -67,6 +68,11 @@ class Desk:
     def roles(self) -> tuple[str, ...]:
         """The reader's roles, sorted."""
         return tuple(self.session["roles"]) if self.session else ()
+
+    @property
+    def origin(self) -> str:
+        """Scheme, name and port of the service, as people type them."""
+        return service_of(self.request).settings.origin
 
     def may(self, operation: str) -> bool:
         """Tell whether the reader has a right of this operation, whatever it reaches: for what is shown; the route decides."""
@@ -134,7 +140,7 @@ class Desk:
             status: of the answer.
             shown: what the template shows, beside `desk`, `t` (words as markup) and `text` (words for attributes).
         """
-        html = rendered(template, desk=self, **shown)
+        html = marked(rendered(template, desk=self, **shown), self)
         return self._finished(HTMLResponse(html, status, HEADERS))
 
     def to(self, path: str) -> Response:

@@ -34,8 +34,10 @@ MENU: Final = (
     Entry(name="officer", path="/officer", operation="release.approve"),
     Entry(name="registry", path="/registry", operation=None),
     Entry(name="members", path="/members", operation="member.read"),
+    Entry(name="organisations", path="/organisations", operation="organisation.create"),
     Entry(name="jobs", path="/jobs", operation="job.read"),
     Entry(name="tokens", path="/tokens", operation="token.make"),
+    Entry(name="training", path="/training", operation="question.ask"),
     Entry(name="account", path="/account", operation=""),
 )
 """In the order of the menu."""

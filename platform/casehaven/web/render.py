@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+import re
 import time
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup, escape
 
+from casehaven.core.training import TRAINING, is_training
 from casehaven.web.assets import asset_url
 from casehaven.web.charts import bar_chart, meter
 from casehaven.web.words import LANGUAGES
 
 if TYPE_CHECKING:
     from casehaven.web.desk import Desk
+
+BANNER: Final = Markup("<!--banner-->")
+"""Where the banner of training is put."""
+_DATASET: Final = re.compile(
+    rf"(?<![A-Za-z0-9/._-])(?:/datasets/)?([a-z0-9][a-z0-9._-]{{0,63}}/{TRAINING})(?![A-Za-z0-9._-])"
+)
+"""A dataset of training as pages write it: `north/training`, or the address of its page."""
+_PATHS: Final = frozenset({"datasets/training"})
 
 
 @cache
@@ -42,7 +52,24 @@ def rendered(template: str, *, desk: Desk, **shown: Any) -> str:
         shown: what else the template shows.
     """
     words = desk.words
-    return environment().get_template(template).render(desk=desk, t=words.markup, text=words.text, **shown)
+    return (
+        environment().get_template(template).render(desk=desk, t=words.markup, text=words.text, banner=BANNER, **shown)
+    )
+
+
+def marked(html: str, desk: Desk) -> str:
+    """Put the banner of training onto a page that shows such a dataset, by its name or by its address; take its place away from every other.
+
+    The page's own text is looked through, so that no page can forget it.
+    """
+    path = desk.request.path_params
+    names = {f"{path.get('organisation', '')}/{path.get('dataset', '')}", *_DATASET.findall(html)}
+    found = sorted(name for name in names if is_training(name) and name not in _PATHS)
+    shown = Markup("").join(
+        Markup('<p class="banner" role="note">{}</p>').format(desk.words.markup("training.banner", dataset=name))
+        for name in found[:3]
+    )
+    return html.replace(str(BANNER), str(shown), 1)
 
 
 def moment(seconds: int) -> Markup:

@@ -15,6 +15,7 @@ from casehaven.agreements.document import AgreementDocument
 from casehaven.agreements.errors import AgreementSignatureError
 from casehaven.agreements.service import Method, Signature, add_signature, to_sign
 from casehaven.agreements.signing import check_assertion, check_second_factor, has_passkey, signing_challenge
+from casehaven.core.training import refuse_training
 from casehaven.organisations.access import Operation, Reach, Right
 from casehaven.organisations.errors import NotFoundError
 from casehaven.organisations.members import Member, member_by_id
@@ -32,6 +33,7 @@ def sign(work: Work) -> Done:
         NotFoundError: there is no such agreement for them.
         AgreementChangedError: the digest is not of the latest document, or that is over.
         AgreementSignatureError: the signature does not hold, or they may not sign.
+        TrainingDataError: it names a dataset of training.
     """
     bench, asked = work.bench, work.request
     with bench.store.reading() as connection:
@@ -40,6 +42,7 @@ def sign(work: Work) -> Done:
             connection, bench.clock(), str(asked["agreement"]), str(asked["digest"]), signer.organisation
         )
         signature = _checked(connection, work, signer, document)
+    refuse_training(document.datasets)
     vault = bench.vault
     with vault.writing() as connection:
         logged = log_entries(vault, connection, document.digest)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from casehaven.core.training import refuse_training
 from casehaven.queries.public_facts import SnapshotFacts
 from casehaven.vault.datasets import Dataset, parse_dataset_id
 from casehaven.vault.errors import DatasetExistsError, SchemaDiffersError
 from casehaven.worker.publish import publish_vault
-from casehaven.worker.work import Done, Work
+from casehaven.worker.work import Bench, Done, Work
 from caseschemas import shipped_schema
 
 
@@ -25,20 +26,27 @@ def create(work: Work) -> Done:
 
     Raises:
         DatasetExistsError: there is another one of that name.
+        TrainingDataError: the name is kept for training.
         UnknownSchemaError: it is not the id of a shipped schema. A path is never opened: what asks comes from the web.
     """
-    vault, ledger = work.bench.vault, work.bench.ledger
+    vault = work.bench.vault
     schema, cap = shipped_schema(str(work.request["schema"])), int(work.request["people_cap"])
     organisation, name = parse_dataset_id(work.job.dataset)
+    refuse_training([work.job.dataset])  # its name is kept: `casehaven.core.training`, rule 2
     try:
         dataset = vault.add_dataset(organisation, name, schema, cap, actor=work.actor)
     except DatasetExistsError:
         dataset = vault.dataset(organisation, name)
         if work.job.attempt == 1 or (dataset.schema.digest(), dataset.people_cap) != (schema.digest(), cap):
             raise
-    ledger.open_dataset(dataset.id, _blocks(vault.vault_id, dataset))
+    open_accounts(work.bench, dataset)
     publish_vault(work.bench.store, vault, work.bench.clock())
     return Done(result={"organisation": organisation, "name": name, "schema": schema.id, "people_cap": cap})
+
+
+def open_accounts(bench: Bench, dataset: Dataset) -> None:
+    """Open the accounts of a dataset in the ledger, one for each block; those that are open stay as they are."""
+    bench.ledger.open_dataset(dataset.id, _blocks(bench.vault.vault_id, dataset))
 
 
 def _blocks(vault_id: str, dataset: Dataset) -> tuple[str, ...]:

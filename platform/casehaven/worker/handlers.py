@@ -13,6 +13,7 @@ Handler = Callable[[Work], Done]
 _HANDLERS: Final = {
     "organisation.keys": "casehaven.worker.datasets:organisation_keys",
     "dataset.create": "casehaven.worker.datasets:create",
+    "training.make": "casehaven.worker.training:make",
     "allowance.set": "casehaven.worker.budgets:set_allowance",
     "upload.propose": "casehaven.worker.uploads:propose",
     "upload.commit": "casehaven.worker.uploads:commit",

@@ -35,6 +35,7 @@ from casehaven.agreements.service import REVOKED, agreement_of
 from casehaven.agreements.uses import Use, begin_use, charge_use, settle_use
 from casehaven.core.audit import AuditEntry, SealedReason
 from casehaven.core.audit_models import audit
+from casehaven.core.training import refuse_training
 from casehaven.errors import CasehavenError
 from casehaven.intake.prepared_history import prepared_history
 from casehaven.ledger import AnalystId, IdempotencyKey
@@ -229,6 +230,7 @@ def permission(work: Work, purpose: str, operation: Operation) -> Permission:
     Raises:
         AgreementNeededError: datasets of several organisations, or of another one than the asker's, without an agreement in force that lets the asker ask.
         NotAgreedError: the agreement has another purpose.
+        TrainingDataError: a dataset of training together with another one, or under an agreement.
         NotFoundError: without an agreement: nothing lets the asker do this with one of the datasets.
     """
     bench, named = work.bench, work.request.get("agreement")
@@ -240,6 +242,8 @@ def permission(work: Work, purpose: str, operation: Operation) -> Permission:
         document = None if named is None else _in_force(connection, str(named), bench.clock(), asker)
     if document is None:
         datasets = tuple(work.datasets())
+        if len(datasets) > 1:
+            refuse_training(dataset.id for dataset in datasets)
         if named is not None or not datasets or {dataset.organisation for dataset in datasets} != {asker.organisation}:
             raise AgreementNeededError
         with bench.store.reading() as connection:
@@ -356,6 +360,7 @@ def _in_force(connection: Connection, agreement: str, now: int, asker: Member) -
 
 def _datasets(vault: Vault, document: AgreementDocument) -> tuple[Dataset, ...]:
     """Return all datasets of a document, checked against it as they are now."""
+    refuse_training(document.datasets)
     try:
         found = tuple(vault.dataset(*parse_dataset_id(name)) for name in document.datasets)
         for dataset in found:

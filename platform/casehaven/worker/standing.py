@@ -25,6 +25,7 @@ SERVICE_KINDS: Final = frozenset({"organisation.keys", "allowance.set"})
 
 OPERATIONS: Final = {
     "dataset.create": Operation.DATASET_CREATE,
+    "training.make": Operation.DATASET_CREATE,
     "upload.propose": Operation.UPLOAD_READ,
     "upload.commit": Operation.UPLOAD_COMMIT,
     "person.find": Operation.PERSON_FIND,

@@ -72,7 +72,7 @@ def commit(work: Work) -> Done:
         if is_prepared(path):
             done = _commit_prepared(work, dataset, path, asked)
         else:
-            done = _commit_mapped(work, dataset, path, asked)
+            done = take_in_mapped(work, dataset, path, asked)
     mark_upload(work.bench.store, upload.upload_id, "committed")
     return Done(
         result={
@@ -87,7 +87,8 @@ def commit(work: Work) -> Done:
     )
 
 
-def _commit_mapped(work: Work, dataset: Dataset, path: Path, asked: Mapping[str, Any]) -> Upload:
+def take_in_mapped(work: Work, dataset: Dataset, path: Path, asked: Mapping[str, Any]) -> Upload:
+    """Take a case file in under a mapping that somebody looked at, or that is certain (rules 2 and 3)."""
     vault = work.bench.vault
     held = _held(work, dataset, path, asked)
     mapping, where = _mapping(work, dataset, held, asked)

@@ -1,4 +1,4 @@
-// On every page: a form is sent once, and the summary of what is wrong takes the focus.
+// On every page: a form is sent once.
 for (const form of document.querySelectorAll("form[method=post]")) {
   let sent = false;
   form.addEventListener("submit", (event) => {
@@ -9,4 +9,3 @@ for (const form of document.querySelectorAll("form[method=post]")) {
 window.addEventListener("pageshow", (event) => {
   if (event.persisted) window.location.reload();
 });
-document.querySelector(".summary[autofocus]")?.focus();
