@@ -8,6 +8,7 @@ import re
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
@@ -18,6 +19,7 @@ from tests.publishing import Pooled, PressRoom, drawn_room, published_room, shar
 from casehaven.agreements.errors import AgreementSignatureError
 from casehaven.cli import main
 from casehaven.core.request_errors import BodyError
+from casehaven.drafts.approval import Part
 from casehaven.drafts.document import DRAFT_SECONDS
 from casehaven.drafts.errors import (
     ApprovalError,
@@ -29,6 +31,7 @@ from casehaven.drafts.errors import (
 )
 from casehaven.drafts.service import StoredDraft
 from casehaven.ledger import DecisionError
+from casehaven.ledger.public import in_words, public_statement
 from casehaven.organisations.errors import NotFoundError
 from casehaven.organisations.roles import Role
 from casehaven.registry import rows
@@ -96,7 +99,7 @@ def test_a_draft_says_what_is_drawn_what_it_costs_and_how_far_off_it_may_be(room
 
 def test_nothing_is_charged_until_a_steward_of_each_contributor_and_an_officer_approved(room: PressRoom) -> None:
     draft = room.draft(room.agree())
-    steps: list[tuple[Person, drafts.Part]] = [
+    steps: list[tuple[Person, Part]] = [
         (room.table.stewards["north"], "steward"),
         (room.officer, "privacy_officer"),
         (room.table.stewards["south"], "steward"),
@@ -366,11 +369,12 @@ def test_a_later_version_has_the_same_name_the_next_number_and_its_changes(
     assert (found["id"], found["latest"], found["changelog"]) == (second, second, "one more year")
     assert [each["id"] for each in found["versions"]] == [second, first]
     related = room.get(f"/v1/registry/{first}/metadata.json").json()["relatedIdentifiers"]
-    assert {
-        "relatedIdentifier": second,
-        "relatedIdentifierType": "Other",
+    expected = {
+        "relatedIdentifier": f"{room.table.door.site.origin}/registry/{second}",
+        "relatedIdentifierType": "URL",
         "relationType": "IsPreviousVersionOf",
-    } in related
+    }
+    assert expected in related
     with pytest.raises(NotFoundError):
         room.draft(organisation="south", succeeds=first)
 
@@ -458,3 +462,14 @@ def test_a_log_that_was_cut_is_added_to_no_more(published: tuple[PressRoom, str,
     with room.table.door.store.reading() as connection:
         assert verify_log(rows.log_entries(connection)) == ()
     assert room.get(f"/v1/registry/{record}").json()["state"] == "published"
+
+
+def test_the_public_statement_of_loss_does_not_say_who_contributed_to_a_release(drawn: Pooled) -> None:
+    room = drawn.room
+    room.decide(drawn.release)
+    statement: dict[str, Any] = public_statement(room.table.bench.ledger)
+    (release,) = statement["releases"]
+    assert (release["datasets"], release["organisations"]) == ([], 2)
+    assert "of datasets of 2 organisations: published" in in_words(statement)
+    whole: dict[str, Any] = public_statement(room.table.bench.ledger, name_contributors=True)
+    assert "north/cases, south/cases: published" in in_words(whole)

@@ -88,7 +88,7 @@ def command(
     agreements = None if service_folder is None else _agreements(service_folder, database, datasets)
     found = evidence(
         datasets=datasets,
-        statement=public_statement(ledger),
+        statement=public_statement(ledger, name_contributors=True),
         settings=_settings(vault, ledger, root_spec, service_folder, database),
         agreements=agreements,
         made_on=datetime.now(UTC).date(),

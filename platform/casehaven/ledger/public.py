@@ -5,7 +5,8 @@
    once: no amount falls, and none is hidden.
 2. It lists who may approve raises, by fingerprints of keys, since when the ledger has an anchor, every raise with its reason, every resumption of an earlier copy, every dataset without a bound, and every release with what was decided about
    it and whether that may rest on real records (privacy rule 33): these as of today.
-3. It holds no name of an analyst, no question, no count of charges and no count of people.
+3. It holds no name of an analyst, no question, no count of charges and no count of people. Of a release that several organisations paid for it says how many, and not which: the release is public
+   under its measurements, and contributors' names do not show.
 4. It is canonical JSON with an Ed25519 signature over its bytes; whoever has the signer's key in a trust store checks it without any server.
 """
 
@@ -76,12 +77,15 @@ def words_path(path: Path) -> Path:
     return path.with_name(f"{path.name}.txt")
 
 
-def public_statement(ledger: Ledger, *, today: date | None = None) -> dict[str, JsonValue]:
+def public_statement(
+    ledger: Ledger, *, today: date | None = None, name_contributors: bool = False
+) -> dict[str, JsonValue]:
     """Return the statement of the present month (rule 1).
 
     Args:
         ledger: whose.
         today: UTC; None for today.
+        name_contributors: name the datasets of releases that several organisations paid for (rule 3): for whoever keeps the ledger, never to be published.
     """
     day = today or datetime.now(UTC).date()
     first = day.replace(day=1).isoformat()
@@ -132,7 +136,7 @@ def public_statement(ledger: Ledger, *, today: date | None = None) -> dict[str, 
         "created": stated.created_at[:10],
         "anchored_since": None if stated.anchored_since is None else stated.anchored_since[:10],
         "resumed": [at[:10] for at in stated.resumed],
-        "releases": _releases(stated),
+        "releases": _releases(stated, name_contributors=name_contributors),
     }
 
 
@@ -157,17 +161,22 @@ def account_in_steps(row: StatementRow) -> dict[str, JsonValue]:
     }
 
 
-def _releases(stated: Statement) -> list[JsonValue]:
-    return [
-        {
-            "measurements_sha256": release.result_sha256,
-            "datasets": list(release.datasets),
-            "decision": release.decision.value,
-            "decision_used_private_data": release.used_private_data,
-        }
-        for release in stated.releases
-        if release.decision is not None
-    ]
+def _releases(stated: Statement, *, name_contributors: bool) -> list[JsonValue]:
+    made: list[JsonValue] = []
+    for release in stated.releases:
+        if release.decision is not None:
+            organisations = {dataset.partition("/")[0] for dataset in release.datasets}
+            named = name_contributors or len(organisations) < 2  # rule 3
+            made.append(
+                {
+                    "measurements_sha256": release.result_sha256,
+                    "datasets": list(release.datasets) if named else [],
+                    "organisations": len(organisations),
+                    "decision": release.decision.value,
+                    "decision_used_private_data": release.used_private_data,
+                }
+            )
+    return made
 
 
 def sign(document: dict[str, JsonValue], key: SigningKey) -> SignedStatement:
@@ -260,11 +269,17 @@ def in_words(document: dict[str, Any]) -> str:
         for day in document["resumed"]
     ]
     lines += [
-        f"Release {each['measurements_sha256'][:12]} of {', '.join(each['datasets'])}: {each['decision']}"
+        f"Release {each['measurements_sha256'][:12]} of {_whose(each)}: {each['decision']}"
         + ("; decision used private data: not covered" if each["decision_used_private_data"] else "")
         for each in document["releases"]
     ]
     return "\n".join(lines) + "\n"
+
+
+def _whose(release: dict[str, Any]) -> str:
+    """Whose datasets a release is of, as far as the statement says it."""
+    named = ", ".join(release["datasets"])
+    return named or f"datasets of {release['organisations']} organisations"
 
 
 def _approver_lines(document: dict[str, Any]) -> list[str]:

@@ -1,4 +1,4 @@
-"""A record in the form of DataCite metadata (schema 4.6, as JSON): for catalogues that take it.
+"""A record in the form of DataCite metadata (schema 4, as JSON): for catalogues that take it.
 
 1. The identifier is the registry's own name. There is no DOI: whoever has a DataCite account can register one with this metadata.
 2. Where no creator is named, the creator is said in words that name nobody. No count and no contributor is added to what the record says.
@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from casehaven.registry.record import guarantee_words
 
-SCHEMA: Final = "http://datacite.org/schema/kernel-4.6"
+SCHEMA: Final = "http://datacite.org/schema/kernel-4"
 UNNAMED: Final = "Contributors to Casehaven (not named)"
 _FORMATS: Final = {
     "csv": "text/csv",
@@ -63,7 +63,7 @@ def datacite(document: Mapping[str, Any], *, publisher: str, address: str, versi
         ],
         "dates": dates,
         "language": "en",
-        "relatedIdentifiers": _related(document, versions),
+        "relatedIdentifiers": _related(document, versions, address.removesuffix(document["id"])),
         "sizes": [f"{sum(each['size'] for each in document['files'])} bytes"],
         "formats": sorted({_FORMATS[each["format"]] for each in document["downloads"]}),
         "version": str(document["version"]),
@@ -74,13 +74,13 @@ def datacite(document: Mapping[str, Any], *, publisher: str, address: str, versi
     }
 
 
-def _related(document: Mapping[str, Any], versions: Sequence[str]) -> list[dict[str, str]]:
-    kind = "Other"
+def _related(document: Mapping[str, Any], versions: Sequence[str], before: str) -> list[dict[str, str]]:
     made = [(document["concept"], "IsVersionOf")]
     if document["succeeds"]:
         made.append((document["succeeds"], "IsNewVersionOf"))
     later = [name for name in versions if int(name.rpartition(".v")[2]) > document["version"]]
     made += [(name, "IsPreviousVersionOf") for name in later]
     return [
-        {"relatedIdentifier": name, "relatedIdentifierType": kind, "relationType": relation} for name, relation in made
+        {"relatedIdentifier": f"{before}{name}", "relatedIdentifierType": "URL", "relationType": relation}
+        for name, relation in made
     ]
