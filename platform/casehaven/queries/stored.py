@@ -15,8 +15,8 @@ from typing import Any, Final
 
 from casehaven.ledger import AnswerKey, Ledger, StoredAnswer
 from casehaven.queries.public_facts import SnapshotFacts
-from casesynth.answers import AnswerPlan, CountTable, Question, helping, question_digest, read_stored
-from casesynth.answers.document import StoredAnswerError, read_seen
+from casesynth.answers import AnswerPlan, CountTable, Question, helping, question_digest
+from casesynth.answers.document import StoredAnswerError, read_whole
 from casesynth.answers.question import Integers, WithinPeople
 from casesynth.answers.told import SeenGrid
 from casesynth.canonical import JsonValue, canonical_json
@@ -54,7 +54,7 @@ class Stored:
     def seen(self) -> tuple[SeenGrid, ...]:
         """Return what the answers of this snapshot show of their counts, those too that were stored while people were counted (privacy rule 25)."""
         present = self._after_their_tick(self.ledger.answers(snapshot=self.facts.name))
-        return tuple(grid for found in present for grid in _seen(found.sha256, found.document))
+        return tuple(grid for found in present for grid in _read(found.sha256, found.document)[2])
 
     def key(self, plan: AnswerPlan) -> AnswerKey:
         """Return what the answer of a plan is stored under."""
@@ -144,18 +144,13 @@ def shown(stored: StoredAnswer) -> Mapping[str, Any]:
 
 def read(stored: StoredAnswer) -> tuple[Mapping[str, Any], Tables]:
     """Return a stored answer and its noisy tables: protected numbers alone."""
-    return _read(stored.sha256, stored.document)
+    return _read(stored.sha256, stored.document)[:2]
 
 
 @lru_cache(maxsize=256)
-def _read(sha256: str, document: str) -> tuple[Mapping[str, Any], Tables]:
-    answer, tables = read_stored(document.encode("utf-8"))
-    return answer, tuple(tables)
-
-
-@lru_cache(maxsize=256)
-def _seen(sha256: str, document: str) -> tuple[SeenGrid, ...]:
-    return tuple(read_seen(document.encode("utf-8")))
+def _read(sha256: str, document: str) -> tuple[Mapping[str, Any], Tables, tuple[SeenGrid, ...]]:
+    answer, tables, seen = read_whole(document.encode("utf-8"))
+    return answer, tuple(tables), tuple(seen)
 
 
 def _serves(stored: StoredAnswer, key: AnswerKey) -> bool:

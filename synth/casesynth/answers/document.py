@@ -104,15 +104,7 @@ def read_stored(unverified: bytes) -> tuple[dict[str, Any], list[tuple[CountTabl
     Raises:
         StoredAnswerError: it is none.
     """
-    document = parse_json(unverified, "the stored answer")
-    try:
-        if not isinstance(document, dict) or document["format"] != STORED_FORMAT:
-            raise StoredAnswerError("the stored answer has another format")
-        tables = [_table(entry) for entry in document["tables"]]
-        answer = document["answer"]
-    except (KeyError, TypeError, ValueError):
-        raise StoredAnswerError("the stored answer is not as it was written") from None
-    return answer, tables
+    return read_whole(unverified)[:2]
 
 
 def read_seen(unverified: bytes) -> list[SeenGrid]:
@@ -121,15 +113,26 @@ def read_seen(unverified: bytes) -> list[SeenGrid]:
     Raises:
         StoredAnswerError: it is none.
     """
+    return read_whole(unverified)[2]
+
+
+def read_whole(unverified: bytes) -> tuple[dict[str, Any], list[tuple[CountTable, Integers]], list[SeenGrid]]:
+    """Return all that is kept of an answer: what people see, its noisy tables, and what it shows of its counts.
+
+    Raises:
+        StoredAnswerError: it is none.
+    """
     document = parse_json(unverified, "the stored answer")
     try:
-        if not isinstance(document, dict):
+        if not isinstance(document, dict) or document["format"] != STORED_FORMAT:
             raise StoredAnswerError("the stored answer has another format")
+        tables = [_table(entry) for entry in document["tables"]]
         found = [(_facts(entry["table"]), entry["seen"]) for entry in document.get("seen", [])]
-        return [
+        seen = [
             SeenGrid(table=table, seen=np.array([flag == "1" for flag in flags]).reshape(table.shape))
             for table, flags in found
         ]
+        return document["answer"], tables, seen
     except (KeyError, TypeError, ValueError):
         raise StoredAnswerError("the stored answer is not as it was written") from None
 
