@@ -68,10 +68,10 @@ def library_road(path: Path, folder: Path) -> dict[str, Any]:
 
 def steps_of(classes: int) -> int:
     """Return how many steps each start of a fit with so many classes takes."""
-    from casesynth.model import FitSettings
+    from casesynth.model import EFFORTS, FitSettings
 
-    usual = FitSettings()
-    return usual.harder(classes / (usual.classes * usual.starts)).steps
+    every = [FitSettings().harder(effort) for _, effort in EFFORTS]
+    return {settings.classes * settings.starts: settings.steps for settings in every}[classes]
 
 
 def fit_alone(path: Path, times: int) -> dict[str, Any]:
