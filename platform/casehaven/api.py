@@ -57,6 +57,7 @@ ROUTERS: Final = (
     "casehaven.web.datasets_page",
     "casehaven.web.uploading",
     "casehaven.web.people_pages",
+    "casehaven.web.agreement_pages",
 )
 """Modules with a `router`."""
 
