@@ -58,6 +58,8 @@ ROUTERS: Final = (
     "casehaven.web.uploading",
     "casehaven.web.people_pages",
     "casehaven.web.agreement_pages",
+    "casehaven.web.statistics_page",
+    "casehaven.web.ledger_page",
 )
 """Modules with a `router`."""
 

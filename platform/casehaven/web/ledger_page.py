@@ -1,0 +1,38 @@
+"""The organisation's ledger as a picture: what of each dataset's privacy budget is spent, by month and by purpose, and which allowances it gave.
+
+It shows what the route gives and no more: coarse steps, as of the beginning of this month (privacy rule 18).
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from fastapi import Response
+
+from casehaven.core.problems import ProblemError
+from casehaven.web.backend import place
+from casehaven.web.desk import Signed
+from casehaven.web.router import PageRouter
+
+router = PageRouter()
+
+WAIT_SECONDS: Final = 15
+
+
+@router.get("/ledger")
+async def ledger(desk: Signed) -> Response:
+    """The organisation's own ledger."""
+    answer = await desk.backend.call("GET", place("/v1/organisations/{}/ledger", desk.organisation), wait=WAIT_SECONDS)
+    if answer.problem is not None:
+        raise ProblemError(answer.problem)
+    if answer.status != 200:
+        return desk.to_job(answer, then="/ledger", back="/home")
+    found: dict[str, Any] = answer.body["result"]
+    by_dataset: dict[str, list[dict[str, Any]]] = {}
+    for account in found["accounts"]:
+        by_dataset.setdefault(str(account["dataset"]), []).append(account)
+    used = {
+        name: [one for one in accounts if one["months"] or one["spent_parts"] != 0]
+        for name, accounts in by_dataset.items()
+    }
+    return desk.page("ledger/show.html", found=found, datasets=by_dataset, used=used, form=desk.blank())
