@@ -143,6 +143,20 @@ def test_only_people_who_agreed_to_pooled_statistics_are_counted(desk: Desk) -> 
     assert man is not None and abs(man[0] - 75) <= 5
 
 
+def test_what_another_answer_told_while_people_were_counted_is_reckoned_with(desk: Desk) -> None:
+    """All are 300; nobody is `not_asked`, which is hidden: beside the total, one more part is (privacy rule 25)."""
+
+    def meanwhile(reached: str) -> None:
+        if reached == "counted":
+            assert numbers(desk.ask(SHARP))[()] is not None
+
+    among = {"where": {"attribute": "age", "in": ["0-17", "18-29"]}}  # other people: nothing is told of them yet
+    alone = numbers(desk.ask({"by": ["gender"], **among, **SHARP}))
+    assert alone["not_asked",] is None and list(alone.values()).count(None) == 1
+    found = numbers(desk.ask({"by": ["gender"], **SHARP}, queries=desk.queries(failpoint=meanwhile)))
+    assert found["not_asked",] is None and list(found.values()).count(None) == 2
+
+
 def test_a_small_count_is_hidden_by_its_noisy_number(desk: Desk) -> None:
     rare = [{"token": f"r{i}", "mayRelease": "yes", "gender": "not_asked", "year": "2021"} for i in range(3)]
     desk.house.take_in(agreeing(rare))
