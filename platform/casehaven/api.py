@@ -29,7 +29,6 @@ from casehaven.signin.site import Site
 from casehaven.web.problem_page import problem_page, wants_page
 
 ROUTERS: Final = (
-    "casehaven.signin.pages",
     "casehaven.signin.routes",
     "casehaven.organisations.routes",
     "casehaven.routes.jobs",
@@ -48,6 +47,7 @@ ROUTERS: Final = (
     "casehaven.routes.audit",
     "casehaven.web.assets",
     "casehaven.web.home",
+    "casehaven.web.sign_in_pages",
     "casehaven.web.job_pages",
     "casehaven.web.training_pages",
     "casehaven.web.organisation_pages",

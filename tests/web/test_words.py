@@ -14,6 +14,7 @@ from casehaven.core.job_kinds import KINDS
 from casehaven.organisations.access import STEP_UP, Operation
 from casehaven.organisations.roles import Role
 from casehaven.web.navigation import MENU
+from casehaven.web.sign_in_pages import SAID
 from casehaven.web.words import LANGUAGES, all_words
 
 WEB = Path(str(importlib.resources.files("casehaven.web")))
@@ -56,6 +57,7 @@ def test_every_key_is_asked_for_by_a_page() -> None:
     sources = [text for _, text in _sources()]
     whole = "\n".join(sources)
     begun = {prefix for text in sources for prefix in DYNAMIC.findall(text)}
+    whole += " ".join(f"sign_in.{key}" for key in SAID)
     begun |= {"problems.", "operations.", "jobs.kind_", "jobs.phase_"}
     spare = [key for key in all_words("en") if key not in whole and not any(key.startswith(one) for one in begun)]
     assert spare == []

@@ -23,7 +23,7 @@ from casehaven.web.render import marked, rendered
 from casehaven.web.words import LANGUAGE_COOKIE, LANGUAGES, Words, words_of
 
 POLICY: Final = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
 HEADERS: Final = {

@@ -140,7 +140,9 @@ def test_a_request_that_changes_something_must_come_from_a_page_of_the_service(s
     }
     assert {name: _code(answer) for name, answer in tries.items()} == dict.fromkeys(tries, (403, "cross-site"))
     assert _ask(served, "GET", "/v1/session", cookie=ana.session).status_code == 200
-    assert _ask(served, "DELETE", "/v1/session", cookie=ana.session, without=("Origin",)).status_code == 204
+    gone = _ask(served, "DELETE", "/v1/session", cookie=ana.session, without=("Origin",))
+    assert gone.status_code == 204
+    assert gone.headers["clear-site-data"] == '"cache", "storage"'
 
 
 def test_reading_needs_the_cookie_alone(served: Served) -> None:
@@ -286,7 +288,7 @@ def test_a_wait_says_how_long(served: Served) -> None:
 
 
 def test_pages_allow_nothing_from_elsewhere_and_are_never_kept(served: Served) -> None:
-    for path in ("/sign-in", "/set-up", "/join", "/recover", "/account", "/assets/sign-in.js", "/assets/sign-in.css"):
+    for path in ("/sign-in", "/set-up", "/join", "/recover"):
         answer = httpx.get(served.origin + path, timeout=60)
         assert answer.status_code == 200, path
         policy = answer.headers["content-security-policy"]
@@ -295,7 +297,7 @@ def test_pages_allow_nothing_from_elsewhere_and_are_never_kept(served: Served) -
         assert "unsafe" not in policy
         assert answer.headers["cache-control"] == "no-store"
         assert answer.headers["x-content-type-options"] == "nosniff"
-        assert answer.headers["referrer-policy"] == "no-referrer"
+        assert answer.headers["referrer-policy"] == "same-origin"
         assert "http://" not in answer.text.replace("http://www.w3.org", "")
         assert "https://" not in answer.text
     assert httpx.get(served.origin, timeout=60).headers["location"] == "/sign-in"

@@ -1,7 +1,9 @@
-"use strict";
 // The script of the sign-in pages: sends forms as JSON, speaks with passkeys, shows what the service answers. It stores nothing.
 (() => {
   const body = document.body;
+  const box = document.getElementById("sign-in-box");
+  const words = JSON.parse(box.dataset.words);
+  const worded = (key, fill = {}) => words[key].replace(/\{(\w+)\}/g, (_, name) => fill[name]);
   const byId = (id) => document.getElementById(id);
   let pageValue = "";
 
@@ -20,14 +22,14 @@
   class Refusal extends Error {
     constructor(problem) {
       const advice = problem.advice ? ` ${problem.advice[0].toUpperCase()}${problem.advice.slice(1)}.` : "";
-      const said = problem.detail || problem.title || "The service did not answer.";
-      super(`${said[0].toUpperCase()}${said.slice(1)}${/[.!?]$/.test(said) ? "" : "."}${advice}`);
+      const said = problem.detail || problem.title || words.no_answer;
+      super(words[`problems.${problem.code}`] || `${said[0].toUpperCase()}${said.slice(1)}${/[.!?]$/.test(said) ? "" : "."}${advice}`);
       this.code = problem.code;
     }
   }
 
   const ask = async (method, path, document_) => {
-    const headers = { [body.dataset.header]: pageValue };
+    const headers = { [box.dataset.header]: pageValue };
     if (document_ !== undefined) headers["Content-Type"] = "application/json";
     const answer = await fetch(path, {
       method,
@@ -92,8 +94,8 @@
         await work();
       } catch (error) {
         if (error instanceof Refusal) say(error.message);
-        else if (error instanceof DOMException) say("The passkey was not used: your device or you said no.");
-        else say("The service did not answer. Try again.");
+        else if (error instanceof DOMException) say(words.passkey_refused);
+        else say(words.no_answer);
       } finally {
         waiting.delete(name);
         body.setAttribute("aria-busy", "false");
@@ -137,11 +139,12 @@
     });
   }
 
-  if (body.dataset.page !== "account") return;
+  if (box.dataset.page !== "account") return;
 
   const show = (session) => {
     pageValue = session.page_value;
-    byId("who").textContent = `${session.handle}, ${session.organisation}` + (session.roles.length ? ` (${session.roles.join(", ").replace(/_/g, " ")})` : "");
+    for (const field of document.querySelectorAll("input[name=page]")) field.value = pageValue; // a second factor changes it
+    byId("who").textContent = `${session.handle}, ${session.organisation}` + (session.roles.length ? ` (${session.roles.map((role) => words[`role_${role}`]).join(", ")})` : "");
     byId("password-owner").value = session.handle; // for password managers
     byId("enrolling").hidden = session.kind !== "enrolling";
     byId("leave").hidden = session.kind !== "full";
@@ -152,18 +155,19 @@
     show(await ask("GET", "/v1/session"));
     const found = await ask("GET", "/v1/credentials");
     byId("finish").disabled = !found.way_in;
-    byId("password-state").textContent = found.password ? "A password is set." : "No password is set.";
+    byId("password-state").textContent = found.password ? words.password_set : words.password_none;
     byId("app-state").textContent = found.app
-      ? `An app is set up. Recovery codes left: ${found.recovery_codes_left}.`
-      : "No app is set up.";
-    const line = (words, action, name, path) => {
+      ? worded("app_set", { left: found.recovery_codes_left })
+      : words.app_none;
+    const line = (said, action, label, path) => {
       const item = document.createElement("li");
-      item.textContent = `${words} `;
+      item.textContent = `${said} `;
       if (!path) return item;
       const button = document.createElement("button");
       button.type = "button";
       button.textContent = action;
-      button.setAttribute("aria-label", `${action} ${name}`);
+      button.className = "small";
+      button.setAttribute("aria-label", label);
       button.addEventListener("click", () =>
         attempt(path, async () => {
           await ask("DELETE", path);
@@ -174,15 +178,15 @@
       return item;
     };
     byId("passkeys").replaceChildren(
-      ...found.passkeys.map((each) => line(each.name, "Remove", each.name, `/v1/credentials/passkeys/${each.id}`)),
+      ...found.passkeys.map((each) => line(each.name, worded("remove", { name: "" }).trim(), worded("remove", { name: each.name }), `/v1/credentials/passkeys/${each.id}`)),
     );
     const sessions = byId("leave").hidden ? [] : await ask("GET", "/v1/sessions");
     byId("sessions").replaceChildren(
       ...sessions.map((each) => {
-        const began = new Date(each.started_at * 1000).toLocaleString();
-        const seen = new Date(each.seen_at * 1000).toLocaleString();
-        if (each.here) return line(`This browser, since ${began}`);
-        return line(`Since ${began}, last used ${seen}`, "End", `the session of ${began}`, `/v1/sessions/${each.id}`);
+        const began = new Date(each.started_at * 1000).toLocaleString(document.documentElement.lang);
+        const seen = new Date(each.seen_at * 1000).toLocaleString(document.documentElement.lang);
+        if (each.here) return line(worded("here", { began }));
+        return line(worded("elsewhere", { began, seen }), words.end, worded("end_of", { began }), `/v1/sessions/${each.id}`);
       }),
     );
   };
@@ -229,12 +233,10 @@
     await ask("POST", "/v1/enrolment/finish");
     go("/home");
   });
-  for (const [id, path] of [["sign-out", "/v1/session"], ["sign-out-everywhere", "/v1/session?everywhere=true"]]) {
-    onClick(id, async () => {
-      await ask("DELETE", path);
-      go("/sign-in");
-    });
-  }
+  onClick("sign-out-everywhere", async () => {
+    await ask("DELETE", "/v1/session?everywhere=true");
+    go("/sign-in");
+  });
 
   attempt("show", async () => {
     try {
