@@ -64,7 +64,10 @@ def _everything(door: FrontDoor) -> dict[str, bytes | str]:
     private = ana.passkey.key.private_numbers().private_value.to_bytes(32, "big")
     return secrets | {
         "session": ana.session,
-        "bytes of the session": unb64(ana.session),
+        "bytes of the session": unb64(ana.session.partition(".")[0]),
+        "bytes of its lasting half": unb64(ana.session.partition(".")[2]),
+        "first half of the session": ana.session.partition(".")[0],
+        "lasting half of the session": ana.session.partition(".")[2],
         "another session": ben.session,
         "token": chv,
         "bytes of the token": unb64(chv.removeprefix("chv_")),

@@ -81,6 +81,10 @@ class SignInMachine(RuleBasedStateMachine):
         self.gone["sessions"] += [value for value in self.sessions if value != but]
         self.sessions = {value: times for value, times in self.sessions.items() if value == but}
 
+    def _end_tokens(self) -> None:
+        self.gone["tokens"] += self.tokens
+        self.tokens = {}
+
     def _fresh(self) -> str | None:
         """A live session with a fresh second factor; steps up where needed."""
         value = self._alive()
@@ -167,6 +171,7 @@ class SignInMachine(RuleBasedStateMachine):
             self.door.site, self.door.member("cleo"), session_id=self.door.session(value).id
         )
         self._end_sessions(but=value)
+        self._end_tokens()
         self.gone["codes"] += self.codes
         self.codes = set(made)
 
@@ -189,6 +194,7 @@ class SignInMachine(RuleBasedStateMachine):
         credentials.add_passkey(self.door.site, member, answer, name="more", session_id=session.id)
         self.passkeys.append(device)
         self._end_sessions(but=value)
+        self._end_tokens()
 
     @rule(used=st.booleans())
     def recover(self, used: bool) -> None:

@@ -17,5 +17,9 @@ class AddressTakenError(ServeError):
     """An address or port that cannot be listened on: another program has it, or it is not of this computer."""
 
 
+class ApiKeyError(ServeError):
+    """The api's key is damaged, or readable by others."""
+
+
 class UnfinishedFolderError(ServeError):
     """A part of the service's folder is missing, and was there before."""

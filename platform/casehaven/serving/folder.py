@@ -14,17 +14,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from casehaven.core.service_store import ServiceStore
-from casehaven.serving.errors import UnfinishedFolderError
+from casehaven.serving.errors import ApiKeyError, UnfinishedFolderError
+from casesynth._files import NotRegularFileError, open_regular, write_whole
 
 _MARK: Final = "first-start"
 _KEY_BYTES: Final = 32
+_KEY: Final = re.compile(r"[0-9a-f]{64}\n?")
 
 DELTA: Final = "1e-6"
 """At which the epsilon of a first start holds."""
@@ -138,15 +142,22 @@ class ServiceFolder:
 
 
 def api_key(folder: Path) -> bytes:
-    """Return the api's own key: 32 random bytes in `api.key`, made where there is none."""
+    """Return the api's own key: 32 random bytes in `api.key`, made whole or not at all where there is none.
+
+    Raises:
+        ApiKeyError: the file is no such key, or others may read it.
+    """
     path = folder / "api.key"
+    with contextlib.suppress(FileExistsError):
+        write_whole(path, f"{secrets.token_bytes(_KEY_BYTES).hex()}\n".encode("ascii"), mode=0o600, replace=False)
     try:
-        descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600)
-    except FileExistsError:
-        return bytes.fromhex(path.read_text(encoding="ascii").strip())
-    key = secrets.token_bytes(_KEY_BYTES)
-    with os.fdopen(descriptor, "w", encoding="ascii") as file:
-        file.write(key.hex() + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    return key
+        with open_regular(path) as file:
+            others = os.fstat(file.fileno()).st_mode & 0o077
+            text = file.read(200).decode("ascii", "replace")
+    except (OSError, NotRegularFileError):
+        raise ApiKeyError("api.key cannot be read as a file") from None
+    if others:
+        raise ApiKeyError("api.key must be a file that only its owner may read (chmod 600)")
+    if not _KEY.fullmatch(text):
+        raise ApiKeyError("api.key is no key of the api")
+    return bytes.fromhex(text)

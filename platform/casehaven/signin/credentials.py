@@ -2,7 +2,7 @@
 
 1. A way in is a passkey, or a password with an app that is confirmed. One without the other is none.
 2. A member who can sign in stays able to: the last way in cannot be removed, it can be replaced.
-3. Whoever changes credentials is signed out everywhere else, and browsers that were known are known no more.
+3. Whoever changes credentials is signed out everywhere else, browsers that were known are known no more, and tokens end: one that somebody else made meanwhile would outlive the change.
 4. Each change is an event; what was set is not in it.
 """
 
@@ -22,6 +22,7 @@ from casehaven.signin.models import passkey, password, recovery, recovery_code, 
 from casehaven.signin.passwords import check_new_password, hash_password, store_password, stored_password
 from casehaven.signin.sessions import end_sessions
 from casehaven.signin.site import Site
+from casehaven.signin.tokens import end_tokens
 
 
 def has_way_in(connection: Connection, member: str) -> bool:
@@ -128,6 +129,7 @@ def destroy_credentials(connection: Connection, now: int, member: str) -> None:
 def _changed(connection: Connection, now: int, member: Member, what: str, session_id: str) -> None:
     """Sign out everywhere else, forget browsers, and tell of it (rules 3 and 4)."""
     end_sessions(connection, member.id, but=session_id)
+    end_tokens(connection, member.id)
     guesses.forget_devices(connection, member.id)
     events.record(
         connection,

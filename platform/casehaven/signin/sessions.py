@@ -1,8 +1,9 @@
 """Sessions: a browser's cookie, and what the service knows behind it.
 
-1. The cookie's value has 256 random bits. The database keeps its SHA-256, so that a copy of the database signs nobody in.
+1. The cookie's value has two parts of 256 random bits. The database keeps the SHA-256 of both together, so that a copy of the database signs nobody in.
 2. A session ends half an hour after it was last used, twelve hours after it began, when it is signed out, and with its member. Time of last use is kept to the minute.
-3. The value is exchanged for a new one at every sign-in and at every step-up: one that was planted or read before is worth nothing after.
+3. The value is exchanged for a new one at every sign-in and at every step-up: one that was planted or read before is worth nothing after. At a step-up the second part stays: private results
+   of before are sealed to it, and stay readable to the session that asked.
 4. An *enrolling* session comes from a one-time code. It makes credentials, opens nothing else, and ends after fifteen minutes.
 5. What changes something needs, besides the cookie, a value that only pages of this service can know: an HMAC under the cookie's value.
 """
@@ -65,7 +66,7 @@ def start_session(connection: Connection, now: int, member: str, *, kind: Kind) 
         member: whose.
         kind: what it may do.
     """
-    value = new_value()
+    value = f"{new_value()}.{new_value()}"
     connection.execute(delete(session).where((session.c.ends_at <= now) | (session.c.seen_at <= now - IDLE_SECONDS)))
     connection.execute(
         insert(session).values(
@@ -97,7 +98,7 @@ def touch_session(connection: Connection, now: int, found: Session) -> None:
 
 def step_up_session(connection: Connection, now: int, value: str) -> str | None:
     """Note a second factor, and return the new value of the cookie (rule 3); None when the session is not there any more."""
-    new = new_value()
+    new = f"{new_value()}.{value.partition('.')[2] or new_value()}"
     changed = connection.execute(
         update(session)
         .where(session.c.digest == digest(_KIND, value), session.c.kind == "full")
@@ -145,8 +146,13 @@ def page_value(value: str) -> str:
 
 
 def key_of(value: str) -> bytes:
-    """Return 32 bytes that only whoever holds a cookie's or token's value can make."""
-    return HKDF(algorithm=SHA256(), length=32, salt=None, info=b"casehaven-session-key/1").derive(value.encode())
+    """Return 32 bytes that only whoever holds a cookie's or token's value can make; of a cookie from the part that stays (rule 3).
+
+    >>> key_of("a.b") == key_of("c.b"), key_of("a.b") == key_of("a.c"), key_of("chv_a") == key_of("chv_b")
+    (True, False, False)
+    """
+    lasting = value.partition(".")[2] or value
+    return HKDF(algorithm=SHA256(), length=32, salt=None, info=b"casehaven-session-key/2").derive(lasting.encode())
 
 
 def _session(row: Mapping[Any, Any]) -> Session:

@@ -26,6 +26,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from casehaven.signin.errors import SignInKeyError
+from casesynth._files import write_whole
 
 _TEXT: Final = re.compile(r"casehaven-sign-in-key/1:([0-9a-f]{64})\n?")
 _NONCE_BYTES: Final = 12
@@ -61,17 +62,12 @@ class SignInKey:
                 )
             return cls._load(path)
         made = cls.create()
-        try:
-            descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600)
+        try:  # whole or not at all: a start that was cut short leaves no key that is none
+            write_whole(path, f"casehaven-sign-in-key/1:{made.key.hex()}\n".encode("ascii"), mode=0o600, replace=False)
         except FileExistsError:
             return cls._load(path)
         except OSError as error:
             raise SignInKeyError(f"{path} cannot be created: {error.strerror}") from None
-        with os.fdopen(descriptor, "w", encoding="ascii") as file:
-            os.fchmod(file.fileno(), 0o600)  # whatever the umask
-            file.write(f"casehaven-sign-in-key/1:{made.key.hex()}\n")
-            file.flush()
-            os.fsync(file.fileno())
         return made
 
     @classmethod

@@ -42,6 +42,7 @@ from casehaven.worker.assertions import require_signed
 from casehaven.worker.errors import WorkerRunsError
 from casehaven.worker.events import move_events
 from casehaven.worker.handlers import handler_of
+from casehaven.worker.leftovers import remove_leftovers
 from casehaven.worker.publish import publish_signer, publish_vault
 from casehaven.worker.standing import require_standing
 from casehaven.worker.work import Bench, Done, JobCancelledError, Work
@@ -256,6 +257,7 @@ class Worker:
                     with self.store.writing() as connection:
                         forget_keys(connection, before=self._now() - KEPT_SECONDS)
                         forget_uploads(connection, before=self._now() - KEPT_SECONDS)
+                    remove_leftovers(self.store, now=self._now())
             except DatabaseError as error:
                 log_line("worker.store", kind=type(error).__name__)
             seconds += 1

@@ -13,7 +13,7 @@ from casehaven.organisations import members
 from casehaven.organisations.access import STEP_UP, Operation, require
 from casehaven.organisations.errors import ForbiddenError, NotFoundError, NotSignedInError, StepUpNeededError
 from casehaven.organisations.roles import Role
-from casehaven.signin import sessions, tokens
+from casehaven.signin import credentials, sessions, tokens
 from casehaven.signin.errors import TokenRequestError
 from casehaven.signin.joining import end_member
 from casehaven.signin.models import session, token
@@ -78,16 +78,41 @@ def test_the_last_use_is_written_once_a_minute(door: FrontDoor) -> None:
     assert seen() == first + 60
 
 
-def test_a_cookies_value_has_256_bits_and_the_database_has_its_hash_alone(door: FrontDoor) -> None:
+def test_a_cookies_value_has_twice_256_bits_and_the_database_has_its_hash_alone(door: FrontDoor) -> None:
     ana = door.set_up()
-    raw = base64.urlsafe_b64decode(ana.session + "=")
-    assert len(raw) == 32
+    parts = [base64.urlsafe_b64decode(part + "=") for part in ana.session.split(".")]
+    assert [len(part) for part in parts] == [32, 32]
     with door.site.reading() as connection:
         rows = connection.execute(select(session)).all()
     stored = b"".join(part if isinstance(part, bytes) else str(part).encode() for row in rows for part in row)
-    assert raw not in stored
     assert ana.session.encode() not in stored
-    assert raw.hex().encode() not in stored
+    for part, text in zip(parts, ana.session.split("."), strict=True):
+        assert part not in stored
+        assert text.encode() not in stored
+        assert part.hex().encode() not in stored
+
+
+def test_a_step_up_changes_the_cookie_and_private_results_stay_readable(door: FrontDoor) -> None:
+    ana = door.set_up()
+    with door.site.writing() as connection:
+        value = sessions.step_up_session(connection, door.clock(), ana.session)
+        assert value is not None and value != ana.session
+        assert sessions.find_session(connection, door.clock(), ana.session) is None
+        assert sessions.find_session(connection, door.clock(), value) is not None
+        other = sessions.start_session(connection, door.clock(), door.member("ana").id, kind="full")
+        moved = f"{other.partition('.')[0]}.{value.partition('.')[2]}"
+        assert sessions.find_session(connection, door.clock(), moved) is None  # both parts are one secret
+    assert sessions.key_of(value) == sessions.key_of(ana.session) != sessions.key_of(other)
+
+
+def test_tokens_end_when_credentials_change(door: FrontDoor) -> None:
+    ana = door.set_up()
+    session_id = door.principal(ana).session_id
+    assert session_id is not None
+    _make(door, ana, Operation.RELEASE_LIST)
+    credentials.new_recovery_codes(door.site, door.member("ana"), session_id=session_id)
+    with door.site.reading() as connection:
+        assert tokens_of(connection, door.member("ana").id) == []
 
 
 def test_old_sessions_are_cleared_away_when_a_new_one_begins(door: FrontDoor) -> None:
