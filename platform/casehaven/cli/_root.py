@@ -28,6 +28,7 @@ SUBCOMMANDS: dict[str, tuple[str, str]] = {
     "backup": ("casehaven.cli.backup", "Write a sealed backup of the vault."),
     "budget": ("casehaven.cli.budget", "Say what may be spent, and what the public is told of it."),
     "compare": ("casehaven.cli.compare", "Set two releases side by side and say which changes are real."),
+    "dataset": ("casehaven.cli.dataset", "List and make datasets, and say how one stands."),
     "decide": ("casehaven.cli.decide", "Publish or withhold a drawn release, for good."),
     "demo": ("casehaven.cli.demo", "Show the whole way once, with made-up people."),
     "dpia": ("casehaven.cli.dpia", "Write evidence for an impact assessment."),

@@ -2,7 +2,8 @@
 
 1. `--server`, or CASEHAVEN_SERVER, in the place of a vault and a ledger here. An option on the command line that names something here beats the variable; both on the command line contradict each other.
 2. What a server answers is shown by the same functions as what was found here. Its words reach the terminal in one line and without anything that steers it.
-3. A problem of the server ends with the exit code that the same error has here (`casehaven.errors`).
+3. A token does what needs no second factor. For the rest `--sign-in` begins a session, which ends with the command.
+4. A problem of the server ends with the exit code that the same error has here (`casehaven.errors`).
 """
 
 from __future__ import annotations
@@ -32,6 +33,15 @@ server_option = click.option(
 """It arrives as `server`."""
 
 
+sign_in_option = click.option(
+    "--sign-in",
+    "handle",
+    metavar="HANDLE",
+    help="Sign in at the server as this member, for what needs a second factor; asks for password and code.",
+)
+"""It arrives as `handle`. The session lasts for this one command."""
+
+
 def chosen_server(*here: str) -> str | None:
     """Return the server that this command is for; None where it works here (rule 1).
 
@@ -41,6 +51,8 @@ def chosen_server(*here: str) -> str | None:
     context = click.get_current_context()
     server: str | None = context.params.get("server")
     if not server:
+        if context.params.get("handle"):
+            raise click.UsageError("--sign-in is for a server; name it with --server or CASEHAVEN_SERVER")
         return None
     named = [name for name in here if context.get_parameter_source(name) is ParameterSource.COMMANDLINE]
     if not named:
@@ -52,16 +64,34 @@ def chosen_server(*here: str) -> str | None:
 
 
 @contextmanager
-def connected(server: str) -> Iterator[Client]:
-    """Open a client for the token of the environment.
+def connected(server: str, handle: str | None = None) -> Iterator[Client]:
+    """Open a client for the token of the environment, or sign in.
+
+    Args:
+        server: its address.
+        handle: of the member who signs in for this command; None: the token.
 
     Raises:
         ServerAddressError, TokenError: one of them is missing or has another form.
+        SignInNeededError: handle, password and code do not fit.
     """
     from casehaven.client import Client, Token
 
-    with Client(server, Token.from_env(os.environ)) as client:
+    if handle is None:
+        client = Client(server, Token.from_env(os.environ))
+    else:
+        password = click.prompt(f"Password of {handle}", hide_input=True, err=True)
+        code = click.prompt("Code of the app, or a recovery code", hide_input=True, err=True)
+        client = Client.sign_in(server, handle, password, code)
+    with client:
         yield client
+
+
+def needed(server: str | None) -> str:
+    """Return the server of a command that works against one alone."""
+    if not server:
+        raise click.UsageError("name the server with --server or CASEHAVEN_SERVER")
+    return server
 
 
 def schema_of(client: Client, datasets: Sequence[str]) -> Callable[[], CaseSchema]:

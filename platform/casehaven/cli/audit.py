@@ -11,7 +11,10 @@ from pathlib import Path
 
 import click
 
+from casehaven.cli._audit_server import checkpoint_there, report_there, verify_there
+from casehaven.cli._server import chosen_server, server_option, sign_in_option
 from casehaven.cli._vault import chosen_dataset, dataset_option, open_vault, root_key_option, vault_option
+from casehaven.client.plain_text import one_line
 from casehaven.core.audit import AuditError, timestamp
 from casehaven.core.audit_checkpoint import NOTE_LIMIT, LogSettings, NoteKey, close_periods, parse_checkpoint
 from casehaven.core.audit_report import AuditQuestion, ReportLine, report
@@ -51,6 +54,7 @@ def command() -> None:
 
 
 @command.command("verify")
+@server_option
 @vault_option
 @root_key_option
 @click.option(
@@ -61,8 +65,16 @@ def command() -> None:
     help="A checkpoint that was kept outside; may be given several times.",
 )
 @click.option("--without-anchor", is_flag=True, help="Verify a copy that has no anchor; a cut-off end is not noticed.")
-def verify(vault_path: Path, root_spec: str, files: tuple[Path, ...], without_anchor: bool) -> None:
+def verify(server: str | None, vault_path: Path, root_spec: str, files: tuple[Path, ...], without_anchor: bool) -> None:
     """Verify every entry of the log, its checkpoints, and that it is not older than its anchor."""
+    asked = chosen_server("vault_path", "root_spec", "without_anchor")
+    if asked is not None:
+        bad = verify_there(asked, [_read(path).decode("utf-8", "replace") for path in files])
+        if bad is not None:
+            raise AuditNotWholeError(f"the audit log of the server is not whole: position {bad}")
+        found = AuditVerification(positions=0, periods=0, lost=(), first_bad=None)
+        click.echo("\n".join(_found(found, len(files), False)))
+        return
     vault = Vault.open(vault_path, parse_root(root_spec), check_anchor=False)
     state = None if without_anchor else vault.anchor.read()
     with contextlib.ExitStack() as kept:
@@ -85,32 +97,49 @@ def verify(vault_path: Path, root_spec: str, files: tuple[Path, ...], without_an
 
 
 @command.command("checkpoint")
+@server_option
 @vault_option
 @root_key_option
 @click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="Write a file.")
 @click.option("--key", "show_key", is_flag=True, help="Print the public key that checkpoints are signed with.")
-def checkpoint(vault_path: Path, root_spec: str, output: Path | None, show_key: bool) -> None:
+def checkpoint(server: str | None, vault_path: Path, root_spec: str, output: Path | None, show_key: bool) -> None:
     """Write the signed checkpoint of the last day that is over; send it to every partner organisation."""
+    asked = chosen_server("vault_path", "root_spec")
+    key, note, until = _checkpoint_here(vault_path, root_spec) if asked is None else _checkpoint_there(asked)
+    if show_key:
+        click.echo(key)
+        return
+    if note is None:
+        raise NoCheckpointYetError(f"the first checkpoint is that of {until}")
+    if output is None:
+        click.echo(note, nl=False)
+        return
+    try:
+        write_whole(output, note.encode("utf-8"), mode=0o644, replace=False)
+    except FileExistsError:
+        raise ExistingCheckpointError(f"{output} exists already") from None
+    click.echo(f"wrote {output}: the checkpoint of {until}")
+
+
+def _checkpoint_here(vault_path: Path, root_spec: str) -> tuple[str, str | None, str]:
+    """Return the public key, the last note, and when its period ended; without one, when the first will."""
     vault = open_vault(vault_path, root_spec)
     with vault.writing() as connection:
         closed = close_periods(connection, vault.audit, vault.keystore.signing_key())
         settings = LogSettings.read(connection)
-    if show_key:
-        click.echo(NoteKey(name=settings.origin, public_key=vault.keystore.verify_key).text)
-        return
-    if closed is None:
-        raise NoCheckpointYetError(f"the first checkpoint is that of {settings.end_of(0)}")
-    if output is None:
-        click.echo(closed.note, nl=False)
-        return
-    try:
-        write_whole(output, closed.note.encode("utf-8"), mode=0o644, replace=False)
-    except FileExistsError:
-        raise ExistingCheckpointError(f"{output} exists already") from None
-    click.echo(f"wrote {output}: the checkpoint of {settings.end_of(closed.period)}")
+    key = NoteKey(name=settings.origin, public_key=vault.keystore.verify_key).text
+    return key, None if closed is None else closed.note, settings.end_of(0 if closed is None else closed.period)
+
+
+def _checkpoint_there(server: str) -> tuple[str, str | None, str]:
+    """Return the same of a server."""
+    found = checkpoint_there(server)
+    return one_line(found.key), found.note, one_line(found.until)
 
 
 @command.command("report")
+@server_option
+@sign_in_option
 @vault_option
 @root_key_option
 @dataset_option
@@ -122,6 +151,8 @@ def checkpoint(vault_path: Path, root_spec: str, output: Path | None, show_key: 
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 @reason_option
 def report_command(
+    server: str | None,
+    handle: str | None,
     vault_path: Path,
     root_spec: str,
     dataset_id: str | None,
@@ -135,6 +166,19 @@ def report_command(
 ) -> None:
     """Say who did what to whose records, when and why. The report stands in the log itself."""
     reason = check_reason(reason)
+    asked = chosen_server("vault_path", "root_spec", "reference", "dataset_id")
+    if asked is not None:
+        report_there(
+            asked,
+            handle,
+            organisation=organisation,
+            actor=actor,
+            since=since,
+            until=until,
+            as_json=as_json,
+            reason=reason,
+        )
+        return
     vault = open_vault(vault_path, root_spec)
     person, datasets = _person(vault, dataset_id, reference) if reference else ("", ())
     question = AuditQuestion(

@@ -9,8 +9,9 @@ from pathlib import Path
 import click
 
 from casehaven.cli._approvers import approver_option, approvers_named
+from casehaven.cli._budget_server import hand_in_there, request_there, show_allowance
 from casehaven.cli._ledger import ledger_option
-from casehaven.cli._server import chosen_server, connected, server_option
+from casehaven.cli._server import chosen_server, connected, server_option, sign_in_option
 from casehaven.cli.keys import key_option, load_signing_key, load_trust_store, trust_option
 from casehaven.client import UnexpectedAnswerError
 from casehaven.errors import EXIT_UNKNOWN_SIGNER
@@ -88,12 +89,29 @@ def verify_command(context: click.Context, statement_path: Path, trust_path: Pat
 @click.argument("dataset", metavar="ORGANISATION/DATASET")
 @click.option("--rho", help="The most that this analyst may charge to the dataset in all, as rho: a decimal number.")
 @click.option("--no-limit", is_flag=True, help="Lift the allowance.")
+@server_option
+@sign_in_option
 @ledger_option
-def allowance_command(analyst: str, dataset: str, rho: str | None, no_limit: bool, path: Path) -> None:
+def allowance_command(
+    analyst: str,
+    dataset: str,
+    rho: str | None,
+    no_limit: bool,
+    server: str | None,
+    handle: str | None,
+    path: Path,
+) -> None:
     """Show or set what one analyst may charge to one dataset. For fairness only: the budget that protects people is the dataset's."""
-    ledger, who = Ledger.open(path), AnalystId(text=analyst)
     if rho is not None and no_limit:
         raise click.UsageError("give --rho or --no-limit, not both")
+    asked = chosen_server("path")
+    if asked is not None:
+        with connected(asked, handle) as client:
+            if rho is not None or no_limit:
+                client.budgets.allow(analyst, dataset, None if rho is None else _nano(rho))
+            show_allowance(client, analyst, dataset)
+        return
+    ledger, who = Ledger.open(path), AnalystId(text=analyst)
     if rho is not None or no_limit:
         ledger.set_allowance(who, dataset, None if rho is None else _nano(rho))
     state = ledger.allowance(who, dataset)
@@ -105,10 +123,19 @@ def allowance_command(analyst: str, dataset: str, rho: str | None, no_limit: boo
 @click.option("--dataset", metavar="ORGANISATION/DATASET", help="Whose cap.  [default: the cap for one person]")
 @click.option("--epsilon", required=True, help="The new one.")
 @click.option("--reason", required=True, help="Why; it is published.")
+@server_option
 @ledger_option
 @out_file
-def request_command(dataset: str | None, epsilon: str, reason: str, path: Path, output: Path) -> None:
+def request_command(
+    dataset: str | None, epsilon: str, reason: str, server: str | None, path: Path, output: Path
+) -> None:
     """Write the request that two people are asked to approve. Nothing is raised."""
+    asked = chosen_server("path")
+    if asked is not None:
+        with connected(asked) as client:
+            request_there(client, dataset, epsilon, reason, output)
+        _say_next(output)
+        return
     statement = Ledger.open(path).statement()
     present = {row.dataset: row.cap_epsilon for row in statement.rows}
     now = statement.policy.odometer_epsilon if dataset is None else present.get(dataset)
@@ -185,10 +212,17 @@ approvals_option = click.option(
 
 @command.command("raise")
 @approvals_option
+@server_option
+@sign_in_option
 @ledger_option
-def raise_command(approval_paths: tuple[Path, ...], path: Path) -> None:
+def raise_command(approval_paths: tuple[Path, ...], server: str | None, handle: str | None, path: Path) -> None:
     """Raise a cap as two of the people whom the ledger names approved. It shows in the public statement for good."""
     approvals = tuple(RaiseApproval.read(approval, RaiseRequest) for approval in approval_paths)
+    there = chosen_server("path")
+    if there is not None:
+        with connected(there, handle) as client:
+            hand_in_there(client, approvals)
+        return
     asked = Ledger.open(path).raise_cap(approvals)
     click.echo(f"raised     {asked.what} from epsilon {asked.epsilon_now} to {asked.epsilon}")
 

@@ -11,7 +11,9 @@ from pathlib import Path
 import click
 
 from casehaven.cli._approvers import approver_option, approvers_named
+from casehaven.cli._budget_server import show_ledger
 from casehaven.cli._ledger import ledger_option
+from casehaven.cli._server import chosen_server, connected, server_option
 from casehaven.cli.keys import trust_option
 from casehaven.ledger import (
     BudgetPolicy,
@@ -166,10 +168,16 @@ def drill_command(backup: Path, path: Path, anchor: Path | None) -> None:
 
 
 @command.command("show")
+@server_option
 @ledger_option
 @click.option("--json", "as_json", is_flag=True, help="Every account, exactly, for programs.")
-def show(path: Path, as_json: bool) -> None:
-    """Show what every dataset and block has spent, and the worst total for one person."""
+def show(server: str | None, path: Path, as_json: bool) -> None:
+    """Show what every dataset and block has spent, and the worst total for one person. Of a server: your organisation's, in sixteenths, as of the beginning of this month."""
+    asked = chosen_server("path")
+    if asked is not None:
+        with connected(asked) as client:
+            show_ledger(client, as_json=as_json)
+        return
     statement = Ledger.open(path).statement()
     if as_json:
         click.echo(json.dumps(statement_json(statement), indent=2, sort_keys=True))

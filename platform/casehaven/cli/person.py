@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import date
 from functools import wraps
 from pathlib import Path
@@ -10,10 +9,9 @@ from typing import Any
 
 import click
 
-from casehaven.cli._server import chosen_server, connected, server_option
+from casehaven.cli._person_server import There, receipt_name
+from casehaven.cli._server import chosen_server, connected, server_option, sign_in_option
 from casehaven.cli._vault import chosen_dataset, dataset_option, open_vault, root_key_option, vault_option
-from casehaven.client import Client, NotThereError
-from casehaven.client.plain_text import one_line
 from casehaven.people import People, parse_purpose, view_lines
 from casehaven.people.consent import PURPOSE_LABELS, PURPOSES, consent_lines
 from casehaven.people.errors import ExistingPersonFileError, NotConfirmedError
@@ -27,6 +25,10 @@ from casesynth.report.markup import visible
 reason_option = click.option(
     "--reason", help="Why. It is sealed in the audit log; write no names.  [asked for if not given]"
 )
+_STAYS_OUTSIDE = (
+    "a file that still holds this person would bring them back as somebody new: take them out of the source too"
+)
+
 reference_argument = click.argument("reference", required=False)
 
 
@@ -44,62 +46,34 @@ class _Day(click.ParamType[date]):
 
 
 def _shared(function: Any) -> Any:
-    """Add the options of every command here, and hand the command the people of the dataset and a reason."""
-
-    @vault_option
-    @root_key_option
-    @dataset_option
-    @reason_option
-    @wraps(function)
-    def command_with_people(
-        *, vault_path: Path, root_spec: str, dataset_id: str | None, reason: str | None, **rest: Any
-    ) -> None:
-        vault = open_vault(vault_path, root_spec)
-        people = People(vault, chosen_dataset(vault, dataset_id))
-        function(people=people, reason=reason, **rest)
-
-    return command_with_people
-
-
-def _shared_with_server(function: Any) -> Any:
-    """The same for a command that also works against a server: it gets `people`, or `server` with a dataset of it."""
+    """Add the options of every command here, and hand the command the people of a dataset here, or a dataset of a server; and a reason."""
 
     @server_option
+    @sign_in_option
     @vault_option
     @root_key_option
     @dataset_option
     @reason_option
     @wraps(function)
     def command_with_either(
-        *, server: str | None, vault_path: Path, root_spec: str, dataset_id: str | None, reason: str | None, **rest: Any
+        *,
+        server: str | None,
+        handle: str | None,
+        vault_path: Path,
+        root_spec: str,
+        dataset_id: str | None,
+        reason: str | None,
+        **rest: Any,
     ) -> None:
         asked = chosen_server("vault_path", "root_spec")
         if asked is None:
             vault = open_vault(vault_path, root_spec)
             function(people=People(vault, chosen_dataset(vault, dataset_id)), there=None, reason=reason, **rest)
             return
-        with connected(asked) as client:
-            function(people=None, there=_There.open(client, dataset_id), reason=reason, **rest)
+        with connected(asked, handle) as client:
+            function(people=None, there=There.open(client, dataset_id), reason=reason, **rest)
 
     return command_with_either
-
-
-@dataclass(frozen=True, kw_only=True)
-class _There:
-    """A dataset of a server."""
-
-    client: Client
-    dataset: str
-
-    @classmethod
-    def open(cls, client: Client, dataset_id: str | None) -> _There:
-        if dataset_id is not None:
-            return cls(client=client, dataset=dataset_id)
-        names = [dataset.id for dataset in client.datasets.list()]
-        if len(names) != 1:
-            shown = ", ".join(one_line(name) for name in names[:12])
-            raise click.UsageError(f"name the dataset with --dataset; the token reaches {shown or 'none'}")
-        return cls(client=client, dataset=names[0])
 
 
 @click.group("person")
@@ -113,13 +87,11 @@ def command() -> None:
 
 @command.command("find")
 @reference_argument
-@_shared_with_server
-def find(people: People | None, there: _There | None, reason: str | None, reference: str | None) -> None:
+@_shared
+def find(people: People | None, there: There | None, reason: str | None, reference: str | None) -> None:
     """Say whether a person is in the dataset."""
     if there is not None:
-        if not there.client.people.find(there.dataset, _asked(reference), reason=_reason(reason)):
-            raise NotThereError(status=404, code="unknown-person", title="nobody is there under this reference")
-        click.echo(f"found in {there.dataset}")
+        there.find(_asked(reference), _reason(reason))
         return
     assert people is not None
     person = people.find(_asked(reference), reason=_reason(reason))
@@ -130,8 +102,12 @@ def find(people: People | None, there: _There | None, reason: str | None, refere
 @reference_argument
 @click.option("--history", is_flag=True, help="Also what corrections replaced.")
 @_shared
-def show(people: People, reason: str | None, reference: str | None, history: bool) -> None:
+def show(people: People | None, there: There | None, reason: str | None, reference: str | None, history: bool) -> None:
     """Show what the dataset has on a person: consent and records."""
+    if there is not None:
+        there.show(_asked(reference), _reason(reason), history=history)
+        return
+    assert people is not None
     _print(people.read(_asked(reference), reason=_reason(reason)), history=history)
 
 
@@ -148,7 +124,12 @@ def show(people: People, reason: str | None, reference: str | None, history: boo
 @click.option("--record", type=int, help="Which record, as `show` numbers them.  [needed if there are several]")
 @_shared
 def correct(
-    people: People, reason: str | None, reference: str | None, settings: tuple[str, ...], record: int | None
+    people: People | None,
+    there: There | None,
+    reason: str | None,
+    reference: str | None,
+    settings: tuple[str, ...],
+    record: int | None,
 ) -> None:
     """Correct a record. What it held before stays and can be read with `show --history`."""
     found, why = _asked(reference), _reason(reason)
@@ -156,7 +137,11 @@ def correct(
     for setting in settings:
         name, given, value = check_text(setting, "the value").partition("=")
         changes[name.strip()] = value if given else click.prompt(f"New value of {name}", default="", err=True)
-    _print(people.correct(found, changes, reason=why, record=record), history=True)
+    if there is not None:
+        there.correct(found, why, changes, record)
+    else:
+        assert people is not None
+        _print(people.correct(found, changes, reason=why, record=record), history=True)
     click.echo("\ncorrected; own statistics and releases made from now on use it")
 
 
@@ -167,10 +152,10 @@ def correct(
 @click.option("--refused", is_flag=True, help="The person said no, or withdrew an earlier yes.")
 @click.option("--language", default="", help="Language that it was explained in, such as fr.  [needed for a yes]")
 @click.option("--dated", type=_Day(), help="Day when the person said so.  [default: today]")
-@_shared_with_server
+@_shared
 def consent(
     people: People | None,
-    there: _There | None,
+    there: There | None,
     reason: str | None,
     reference: str | None,
     purpose: str | None,
@@ -189,7 +174,8 @@ def consent(
         raise click.UsageError("to record consent, give --purpose and either --given or --refused")
     if there is not None:
         if purpose is None:
-            raise click.UsageError("a token shows nobody's consent; look on the pages of the service")
+            there.show_consent(_asked(reference), _reason(reason))
+            return
         about = parse_purpose(purpose)
         found, why = _asked(reference), _reason(reason)
         version = there.client.people.consent(
@@ -225,11 +211,15 @@ def _say_consent(said: str, *, given: bool) -> None:
     help=f"New file to write: {', '.join(SUFFIXES)}.",
 )
 @_shared
-def export(people: People, reason: str | None, reference: str | None, output: Path) -> None:
+def export(people: People | None, there: There | None, reason: str | None, reference: str | None, output: Path) -> None:
     """Write everything on one person into a file, for that person."""
     check_target(output)
-    view = people.read(_asked(reference), reason=_reason(reason), action="person.export")
-    write_export(view, output)
+    found, why = _asked(reference), _reason(reason)
+    if there is not None:
+        there.export(found, why, output)
+    else:
+        assert people is not None
+        write_export(people.read(found, reason=why, action="person.export"), output)
     click.echo(f"wrote {output}")
     click.echo("it holds a case in the clear: give it to the person and destroy it", err=True)
 
@@ -251,7 +241,8 @@ def export(people: People, reason: str | None, reference: str | None, output: Pa
 )
 @_shared
 def erase(
-    people: People,
+    people: People | None,
+    there: There | None,
     reason: str | None,
     reference: str | None,
     receipt_path: Path | None,
@@ -263,19 +254,28 @@ def erase(
     if receipt_again is not None:
         if reference is not None:
             raise click.UsageError("give either a REFERENCE to erase or --receipt-again NUMBER")
+        if there is not None:
+            there.receipt_again(receipt_again, _reason(reason), receipt_path)
+            return
+        assert people is not None
         _write_receipt(people, people.receipt_again(receipt_again, reason=_reason(reason)), receipt_path)
         return
     found, why = _asked(reference), _reason(reason)
+    if there is not None:
+        there.find(found, why)
+        if not yes:
+            _confirm("This cannot be undone, not from a backup either.")
+        there.erase(found, why, receipt_path)
+        click.echo(_STAYS_OUTSIDE, err=True)
+        return
+    assert people is not None
     person = people.find(found, reason=why)
     click.echo(f"found in {people.dataset.id}, in the vault since {person.created_month}", err=True)
     if not yes:
         _confirm("This cannot be undone, not from a backup either.")
     click.echo(f"erasing; the number of the receipt is {person.person_id}", err=True)
     _write_receipt(people, people.erase(found, reason=why), receipt_path)
-    click.echo(
-        "a file that still holds this person would bring them back as somebody new: take them out of the source too",
-        err=True,
-    )
+    click.echo(_STAYS_OUTSIDE, err=True)
 
 
 @command.command("duplicates")
@@ -287,8 +287,12 @@ def erase(
     help="Show so many at most, the most telling first.",
 )
 @_shared
-def duplicates(people: People, reason: str | None, most: int) -> None:
+def duplicates(people: People | None, there: There | None, reason: str | None, most: int) -> None:
     """List people of the organisation who may be one person under two references. Nothing is merged."""
+    if there is not None:
+        there.duplicates(check_reason(_reason(reason)), min(most, 200))
+        return
+    assert people is not None
     vault = people.vault
     if not people.compared():
         click.echo(f"{people.dataset.schema.id} has no fields that identify people, so there is nothing to compare")
@@ -329,7 +333,8 @@ def duplicates(people: People, reason: str | None, most: int) -> None:
 @click.option("--yes", is_flag=True, help="Do not ask again.")
 @_shared
 def retention(
-    people: People,
+    people: People | None,
+    there: There | None,
     reason: str | None,
     reference: str | None,
     until: date | None,
@@ -346,27 +351,48 @@ def retention(
     if reference is not None and (months is not None or due or erase_due):
         raise click.UsageError("--months, --due and --erase-due are for the whole dataset; leave REFERENCE away")
     if until is not None or no_end:
-        kept = people.keep_until(_asked(reference), until, reason=_reason(reason))
+        found, why = _asked(reference), _reason(reason)
+        if there is not None:
+            there.keep_until(found, why, until)
+            return
+        assert people is not None
+        kept = people.keep_until(found, until, reason=why)
         click.echo("kept without a last day" if kept.retain_until is None else f"kept until {kept.retain_until}")
-    elif months is not None:
-        people.keep_all_for(months, reason=_reason(reason))
+        return
+    why = _reason(reason)
+    if erase_due and not yes:
+        where = there.dataset if there is not None else people.dataset.id if people is not None else ""
+        _confirm(f"Everybody in {where} whose last day is past will be erased. This cannot be undone.")
+    if there is not None:
+        if months is not None:
+            there.keep_all_for(months, why)
+        elif due:
+            there.due(why)
+        else:
+            there.erase_due(why, receipts)
+        return
+    assert people is not None
+    _retain_here(people, why, months=months, due=due, receipts=receipts)
+
+
+def _retain_here(people: People, why: str, *, months: int | None, due: bool, receipts: Path) -> None:
+    if months is not None:
+        people.keep_all_for(months, reason=why)
         click.echo(f"everybody in {people.dataset.id} has a last day now; see who is due with --due")
-    elif due:
-        views = people.due(reason=_reason(reason))
+        return
+    if due:
+        views = people.due(reason=why)
         for view in views:
             click.echo(f"{visible(people.reference_of(view))}  was kept until {view.person.retain_until}")
         click.echo("erase them with --erase-due, or give some a later day with --until" if views else "nobody is due")
-    else:
-        why = _reason(reason)
-        if not yes:
-            _confirm(f"Everybody in {people.dataset.id} whose last day is past will be erased. This cannot be undone.")
-        receipts.mkdir(mode=0o700, exist_ok=True)
-        erased = False
-        for receipt in people.erase_due(reason=why):
-            _write_receipt(people, receipt, receipts / _receipt_name(receipt))
-            erased = True
-        if not erased:
-            click.echo("nobody was due")
+        return
+    receipts.mkdir(mode=0o700, exist_ok=True)
+    erased = False
+    for receipt in people.erase_due(reason=why):
+        _write_receipt(people, receipt, receipts / receipt_name(receipt.person_id))
+        erased = True
+    if not erased:
+        click.echo("nobody was due")
 
 
 # --- within ---
@@ -393,17 +419,13 @@ def _print(view: PersonView, *, history: bool) -> None:
         click.echo(line)
 
 
-def _receipt_name(receipt: ErasureReceipt) -> str:
-    return f"casehaven-erasure-{receipt.person_id}.json"
-
-
 def _refuse_existing(path: Path | None) -> None:
     if path is not None and (path.exists() or path.is_symlink()):
         raise ExistingPersonFileError(f"{path} is there already")
 
 
 def _write_receipt(people: People, receipt: ErasureReceipt, path: Path | None) -> None:
-    path = Path(_receipt_name(receipt)) if path is None else path
+    path = Path(receipt_name(receipt.person_id)) if path is None else path
     try:
         write_whole(path, signed_receipt(people.vault, receipt), mode=0o600, replace=False)
     except FileExistsError:

@@ -11,6 +11,7 @@ import httpx
 
 from casehaven.client.address import ServerAddress
 from casehaven.client.answers import Answers
+from casehaven.client.audit import Audit
 from casehaven.client.budgets import Budgets
 from casehaven.client.datasets import Datasets
 from casehaven.client.errors import ServerAddressError
@@ -19,6 +20,8 @@ from casehaven.client.jobs import Jobs
 from casehaven.client.people import People
 from casehaven.client.questions import Queries
 from casehaven.client.releases import Releases
+from casehaven.client.session import Session, begin_session
+from casehaven.client.statistics import Statistics
 from casehaven.client.token import Token
 from casehaven.client.transport import Patience, Transport
 from casehaven.client.uploads import Uploads
@@ -50,7 +53,7 @@ class Client:
     def __init__(
         self,
         server: str,
-        token: str | Token,
+        token: str | Token | Session,
         *,
         patience: Patience | None = None,
         wire: httpx.BaseTransport | None = None,
@@ -59,7 +62,7 @@ class Client:
 
         Args:
             server: such as `https://cases.example.org`; `http://` for this computer alone.
-            token: `chv_...`.
+            token: `chv_...`; or a session (`sign_in`).
             patience: how often a request is repeated, and how long is waited between.
             wire: in the place of the network.
 
@@ -68,7 +71,7 @@ class Client:
         """
         self._transport = Transport(
             ServerAddress.parse(server),
-            token if isinstance(token, Token) else Token(token),
+            Token(token) if isinstance(token, str) else token,
             patience=patience,
             wire=wire,
         )
@@ -77,9 +80,11 @@ class Client:
         self.uploads = Uploads(self._transport, self.jobs)
         self.queries = Queries(self.jobs)
         self.answers = Answers(self.jobs)
-        self.budgets = Budgets(self.jobs)
+        self.budgets = Budgets(self._transport, self.jobs)
+        self.audit = Audit(self.jobs)
         self.releases = Releases(self._transport)
         self.people = People(self.jobs)
+        self.statistics = Statistics(self.jobs)
 
     @classmethod
     def from_env(cls, environment: Mapping[str, str] | None = None) -> Self:
@@ -96,6 +101,34 @@ class Client:
         if not server:
             raise ServerAddressError(f"no server: {SERVER_VARIABLE} is empty")
         return cls(server, Token.from_env(found))
+
+    @classmethod
+    def sign_in(
+        cls,
+        server: str,
+        handle: str,
+        password: str,
+        code: str,
+        *,
+        patience: Patience | None = None,
+        wire: httpx.BaseTransport | None = None,
+    ) -> Self:
+        """Sign in for what a token may never do: open, correct and erase records, exact tables, approvals. `close` ends the session.
+
+        Args:
+            server: such as `https://cases.example.org`.
+            handle: of the member.
+            password: of the member.
+            code: six digits of the app, or a recovery code.
+            patience: how often a request is repeated, and how long is waited between.
+            wire: in the place of the network.
+
+        Raises:
+            SignInNeededError: one of the three is wrong.
+            ServerAddressError: the address has another form.
+        """
+        address = ServerAddress.parse(server)
+        return cls(server, begin_session(address, handle, password, code, wire=wire), patience=patience, wire=wire)
 
     def principal(self) -> Principal:
         """Return whose token this is, and what it may do."""

@@ -15,6 +15,8 @@ from casehaven.client.transport import Transport
 
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}/[a-z0-9][a-z0-9._-]{0,63}")
 
+_ORGANISATION: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Dataset:
@@ -96,6 +98,17 @@ def dataset_path(dataset: str) -> str:
     """Return the path of a dataset."""
     organisation, name = dataset_parts(dataset)
     return f"/v1/datasets/{organisation}/{name}"
+
+
+def organisation_path(organisation: str) -> str:
+    """Return the path of an organisation.
+
+    Raises:
+        BadRequestError: its name is written in another way.
+    """
+    if not _ORGANISATION.fullmatch(organisation):
+        raise BadRequestError(status=0, code="name-form", title="an organisation is named as the server lists it")
+    return f"/v1/organisations/{organisation}"
 
 
 def _read(fields: Fields) -> Dataset:

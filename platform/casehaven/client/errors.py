@@ -147,7 +147,8 @@ _FAMILIES: Final[Mapping[int, type[RefusedError]]] = {
 }
 _NOTES: Final = {
     "not-signed-in": "make a new token on the account page of the service, and put it into the file that CASEHAVEN_TOKEN_FILE names",
-    "step-up-needed": "do this on the page of the service itself: it needs a second factor, which a token never has",
+    "forbidden": "with a token: make one that may do this, on the account page; what opens, erases or approves takes no token, so sign in for it, with `--sign-in HANDLE` or `Client.sign_in`; else ask a steward of your organisation for the role",
+    "step-up-needed": "sign in for it, with `--sign-in HANDLE` or `Client.sign_in`, or do it on the page of the service: it needs a second factor, which a token never has",
 }
 """Advice to the holder of a token, in the place of advice to a browser's user."""
 

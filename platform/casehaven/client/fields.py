@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from casehaven.client.errors import UnexpectedAnswerError
-from casehaven.client.transport import Transport
+
+if TYPE_CHECKING:
+    from casehaven.client.transport import Transport
 
 T = TypeVar("T")
 

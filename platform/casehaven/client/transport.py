@@ -22,6 +22,7 @@ import httpx
 
 from casehaven.client.address import ServerAddress
 from casehaven.client.errors import RefusedError, UnexpectedAnswerError, UnreachableError, refusal
+from casehaven.client.session import Session
 from casehaven.client.token import Token
 from casesynth.canonical import JsonFaultError, parse_json
 
@@ -75,7 +76,7 @@ class Transport:
     def __init__(
         self,
         address: ServerAddress,
-        token: Token,
+        token: Token | Session,
         *,
         patience: Patience | None = None,
         wire: httpx.BaseTransport | None = None,
@@ -84,12 +85,13 @@ class Transport:
 
         Args:
             address: of the server.
-            token: signs every request.
+            token: signs every request; or a session.
             patience: with a busy server.
             wire: in the place of the network.
         """
         self.address = address
         self.patience = Patience() if patience is None else patience
+        self._session = token if isinstance(token, Session) else None
         self._http = httpx.Client(
             base_url=address.origin,
             auth=token,
@@ -101,7 +103,10 @@ class Transport:
         )
 
     def close(self) -> None:
-        """Close its connections."""
+        """Close its connections; a session ends."""
+        if self._session is not None:
+            self._session.end(self._http)
+            self._session = None
         self._http.close()
 
     def json(
