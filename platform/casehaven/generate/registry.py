@@ -7,6 +7,7 @@ exactly the schema's values); every other schema, and a changed copy, gets a net
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import cache
 from types import MappingProxyType
 
 from casehaven.generate.ctdc_global import CtdcGlobalModel
@@ -31,14 +32,19 @@ def model_for(schema: CaseSchema) -> PersonModel:
     >>> type(model_for(load_schema("ctdc-global"))).__name__
     'CtdcGlobalModel'
     """
-    own = MODELS.get(schema.id)
-    if own is not None:
-        model = own()
+    if schema.id in MODELS:
+        model = _own(schema.id)
         if tuple(model.values) == tuple(one.name for one in schema.analysis) and all(
             _knows(model.values[one.name], one) for one in schema.analysis
         ):
             return model
     return NetworkModel(schema)
+
+
+@cache
+def _own(schema_id: str) -> PersonModel:
+    """Return the world of a schema id, built once: it draws with the seed that it is given and keeps nothing."""
+    return MODELS[schema_id]()
 
 
 def _knows(texts: tuple[str, ...], attribute: SchemaAttribute) -> bool:

@@ -151,9 +151,11 @@ def _date_text(day: date | None, form: str) -> str:
 
 
 def _each(cells: pa.Array, change: Callable[[str], str]) -> pa.Array:
-    """Return the cells of a dictionary with every distinct one changed."""
-    changed = pa.array([change(text) for text in cells.dictionary.to_pylist()], pa.string())
-    return changed.take(cells.indices.cast(pa.int32()))
+    """Return the cells of a dictionary with every distinct one changed; a dictionary may hold thousands that no cell has."""
+    places = np.asarray(cells.indices)
+    held = np.flatnonzero(np.bincount(places, minlength=len(cells.dictionary)))
+    changed = pa.array([change(text) for text in cells.dictionary.take(pa.array(held)).to_pylist()], pa.string())
+    return changed.take(pa.array(np.searchsorted(held, places)))
 
 
 def _joined(cells: pa.Array, after: str) -> pa.Array:
