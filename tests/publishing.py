@@ -73,7 +73,7 @@ class PressRoom:
 
     def again(self, folder: Path) -> PressRoom:
         """Sit down at a copy of this one."""
-        return PressRoom(table=self.table.again(folder), officer=self.officer)
+        return PressRoom(table=self.table.again(folder), officer=replace(self.officer))
 
     @property
     def now(self) -> int:

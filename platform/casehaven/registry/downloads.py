@@ -72,7 +72,9 @@ def file_name(table: str, form: str, *, hxl: bool) -> str:
     return f"{table}.hxl.{form}" if hxl else f"{table}.{form}"
 
 
-def make_downloads(bundle: Path, folder: Path, about: About, tick: Callable[[], None]) -> list[Download]:
+def make_downloads(
+    bundle: Path, folder: Path, about: About, tick: Callable[[], None], *, xlsx_cells: int = XLSX_CELLS
+) -> list[Download]:
     """Make every form of a verified bundle in a new folder, in the place of what was there.
 
     Args:
@@ -80,6 +82,7 @@ def make_downloads(bundle: Path, folder: Path, about: About, tick: Callable[[], 
         folder: of the forms.
         about: what a workbook says of itself.
         tick: is called between two files.
+        xlsx_cells: the most cells of a workbook.
 
     Raises:
         OSError: the disk is full, or a file of the bundle cannot be read.
@@ -88,7 +91,7 @@ def make_downloads(bundle: Path, folder: Path, about: About, tick: Callable[[], 
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir()
     try:
-        made = [each for table in STEMS for each in _of_table(bundle, work, table, about, tick)]
+        made = [each for table in STEMS for each in _of_table(bundle, work, table, about, tick, xlsx_cells)]
         sync_folder(work)
         shutil.rmtree(folder, ignore_errors=True)
         os.rename(work, folder)
@@ -99,7 +102,9 @@ def make_downloads(bundle: Path, folder: Path, about: About, tick: Callable[[], 
     return made
 
 
-def _of_table(bundle: Path, work: Path, table: Table, about: About, tick: Callable[[], None]) -> Iterator[Download]:
+def _of_table(
+    bundle: Path, work: Path, table: Table, about: About, tick: Callable[[], None], xlsx_cells: int
+) -> Iterator[Download]:
     stem = STEMS[table]
     source = bundle / f"{stem}.parquet"
     with pq.ParquetFile(source) as file:
@@ -116,7 +121,7 @@ def _of_table(bundle: Path, work: Path, table: Table, about: About, tick: Callab
                 _parquet(source, path, tags if hxl else None)
             elif form == "json":
                 _json(source, path, columns, tags if hxl else None)
-            elif (rows + 2) > XLSX_ROWS or (rows + 2) * len(columns) > XLSX_CELLS:  # rule 3
+            elif (rows + 2) > XLSX_ROWS or (rows + 2) * len(columns) > xlsx_cells:  # rule 3
                 continue
             else:
                 _xlsx(source, path, table, columns, tags if hxl else None, about)

@@ -202,6 +202,27 @@ def approve(work: Work) -> Done:
     return Done(result={"draft": document.draft, "digest": document.digest, "part": part})
 
 
+def approved_release(work: Work) -> tuple[DraftDocument, Permission, ReleaseDraft]:
+    """Return the draft that a job draws, what it may count and what it draws: approved by everybody who has to, and found out anew (rule 4).
+
+    The permission's charge is the draft's own, and asks for the approvals once more in the transaction that encloses it.
+
+    Raises:
+        DraftChangedError: what would be drawn is not what was approved.
+        Whatever `approved_draft` and `casehaven.worker.pooling.permission` raise.
+    """
+    name, digest = str(work.request["draft"]), str(work.request["digest"])
+    with work.bench.store.reading() as connection:
+        document = approved_draft(connection, work, name, digest).document
+    permitted = permitted_release(work, Operation.RELEASE_RUN)
+    permitted.key = f"draft-{digest}"
+    permitted.also = lambda connection: approved_draft(connection, work, name, digest)
+    with nameless(permitted):
+        made = release_draft(work, permitted, document.fields, document.release)
+        require_unchanged(document, stated(permitted, made, made.plan()))
+    return document, permitted, made
+
+
 def approved_draft(connection: Connection, work: Work, draft: str, digest: str) -> StoredDraft:
     """Return a draft that may be drawn now, as the store and the vault's audit log know it (rule 4).
 

@@ -36,6 +36,7 @@ from casehaven.agreements.uses import Use, begin_use, charge_use, settle_use
 from casehaven.core.audit import AuditEntry, SealedReason
 from casehaven.core.audit_models import audit
 from casehaven.core.training import refuse_training
+from casehaven.drafts.errors import DraftsError
 from casehaven.errors import CasehavenError
 from casehaven.intake.prepared_history import prepared_history
 from casehaven.ledger import AnalystId, IdempotencyKey
@@ -305,7 +306,7 @@ def nameless(found: Permission | None) -> Iterator[None]:
     """Take the words from whatever is refused under an agreement, where they could name a contributor (rule 6)."""
     try:
         yield
-    except (AgreementsError, QueryError):
+    except (AgreementsError, QueryError, DraftsError):
         raise
     except CasehavenError as error:
         if found is None or found.document is not None:

@@ -34,7 +34,7 @@ from casehaven.registry.errors import DecisionExpiredError, PublishedAlreadyErro
 from casehaven.releases.decision import decide_release
 from casehaven.releases.draft import ReleaseDraft
 from casehaven.releases.service import release_vault_datasets
-from casehaven.worker.drafts import approved_draft, permitted_release, release_draft, require_unchanged, stated
+from casehaven.worker.drafts import approved_release, permitted_release, release_draft
 from casehaven.worker.pooling import Permission, nameless, signed_in_log
 from casehaven.worker.registry import publish
 from casehaven.worker.work import Done, Work, plain
@@ -55,13 +55,9 @@ def plan(work: Work) -> Done:
 
 def run(work: Work) -> Done:
     """Charge the ledger, draw the release of an approved draft, and list its bundle as drawn."""
-    bench, asked = work.bench, work.request
-    name, digest = str(asked["draft"]), str(asked["digest"])
-    with bench.store.reading() as connection:
-        document = approved_draft(connection, work, name, digest).document
-    permitted = permitted_release(work, Operation.RELEASE_RUN)
-    release_id, permitted.key = document.release, f"draft-{digest}"
-    permitted.also = lambda connection: approved_draft(connection, work, name, digest)
+    bench = work.bench
+    document, permitted, draft = approved_release(work)
+    release_id, digest = document.release, document.digest
     key = SigningKey.load(bench.signing_key)
     charged = False
 
@@ -77,8 +73,6 @@ def run(work: Work) -> Done:
         charged = True
 
     with nameless(permitted):
-        draft = release_draft(work, permitted, document.fields, release_id)
-        require_unchanged(document, stated(permitted, draft, draft.plan()))
         ticks = release_ticks(draft.people_cap)
         due = ticks.next_tick(bench.clock())
         try:
