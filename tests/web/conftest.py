@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
+from tests.web.harbour import Harbour, furnished
 from tests.web.pages import Reader, Window
 
 from casehaven.generate import generate_population
@@ -226,6 +227,12 @@ WindowAs = Callable[..., Window]
 def house(served_house: House) -> House:
     """The running service with people in it that the tests of the api use: one for the whole process. Leave what you find: found an organisation of your own to change things."""
     return served_house
+
+
+@pytest.fixture(scope="session")
+def harbour(house: House) -> Harbour:
+    """An organisation of its own in the house, for the pages of caseworkers and stewards."""
+    return furnished(house.running)
 
 
 @pytest.fixture

@@ -112,9 +112,7 @@ class _Reader:
             name, colon, value = line.partition(":")
             if colon and name.lower() == "content-disposition":
                 message["content-disposition"] = value.strip()
-        del self._held[
-            : end + len(_HEADERS_END) - 2
-        ]  # the line's end stays: an empty part is followed by its delimiter at once
+        del self._held[: end + len(_HEADERS_END)]
         said = message.get_param("name", header="content-disposition")
         if message.get_content_disposition() != "form-data" or not isinstance(said, str):
             raise FormError("a part of the form has no name")
@@ -139,20 +137,18 @@ class _Reader:
             raise FormError(_BROKEN if self._over else "the file is not the last part of the form")
 
     async def _until(self) -> AsyncIterator[bytes]:
-        """Yield what stands before the next delimiter, without the line's end that `part` left there."""
-        first = 2
+        """Yield what stands before the next delimiter, and pass over it."""
         while True:
             place = self._held.find(self._delimiter)
             if place >= 0:
-                if place > first:
-                    yield bytes(self._held[first:place])
+                if place:
+                    yield bytes(self._held[:place])
                 del self._held[: place + len(self._delimiter)]
                 return
             safe = len(self._held) - len(self._delimiter) + 1
-            if safe > first:
-                yield bytes(self._held[first:safe])
+            if safe > 0:
+                yield bytes(self._held[:safe])
                 del self._held[:safe]
-                first = 0
             if not await self._more():
                 raise FormError(_BROKEN)
 
