@@ -5,7 +5,8 @@ What a member can do is counted in *atoms*: every operation on every organisatio
 1. What somebody gained by a role, the one who gave it had before, atom by atom, and might grant roles there.
 2. Every atom that anybody has, somebody had before who might grant it there, or came with the founding of its organisation.
 3. Whose account two members can open, they are two: neither brought the other, directly or in a chain of invitations and roles, and one of them had every atom of it outside granted datasets.
-4. Every organisation that was ever joined has an active steward or operator, and an active privacy officer.
+4. Whoever gets a new code for somebody who was invited, and could join in their place, had every atom of theirs outside granted datasets.
+5. Every organisation that was ever joined has an active steward or operator, and an active privacy officer.
 """
 
 from __future__ import annotations
@@ -21,10 +22,10 @@ from sqlalchemy import Connection, select
 
 from casehaven.core.service_store import ServiceStore
 from casehaven.organisations import grants, members
-from casehaven.organisations.access import DEPLOYMENT, Operation, Principal
+from casehaven.organisations.access import DEPLOYMENT, Operation, Principal, Reach
 from casehaven.organisations.errors import OrganisationsError
 from casehaven.organisations.models import dataset_grant, member, member_role
-from casehaven.organisations.roles import Kind, Role, rights_of
+from casehaven.organisations.roles import RIGHTS, Kind, Role, rights_of
 from casehaven.signin import recovery
 from casehaven.signin.errors import RecoveryError
 from casehaven.signin.independence import DAYS
@@ -203,6 +204,31 @@ class _World:
             assert second not in reached, "one person approved twice"
         opened = {atom for atom in self.held[target] if atom[2] is None}
         assert any(opened <= self.held[each] for each in (one, other)), "a recovery opened what neither had"
+
+
+def test_a_new_code_is_for_whoever_could_have_invited_with_these_roles(store: ServiceStore) -> None:
+    """Every set of one or two roles that waits, asked for by everybody."""
+    allowed = 0
+    with pytest.raises(_UndoneError), store.writing() as connection:
+        _open(connection)
+        for number, roles in enumerate(
+            [*itertools.combinations(RIGHTS[Kind.NGO], 1), *itertools.combinations(RIGHTS[Kind.NGO], 2)]
+        ):
+            members.invite(connection, 0, _principal(connection, "ana"), handle=f"w{number}", roles=frozenset(roles))
+            waits = rights_of(Kind.NGO, frozenset(roles))
+            for actor in (*FOUNDERS.values(), *SINGLE):
+                who = _principal(connection, actor)
+                try:
+                    members.invite_again(connection, 0, who, handle=f"w{number}")
+                except OrganisationsError:
+                    continue
+                allowed += 1
+                assert all(who.reaches(right.operation, "north") for right in waits if right.reach is Reach.OWN), (
+                    actor,
+                    roles,
+                )
+        raise _UndoneError
+    assert allowed > 15
 
 
 def _steps() -> Iterator[tuple[Any, ...]]:

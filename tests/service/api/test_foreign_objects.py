@@ -136,6 +136,48 @@ def test_an_id_of_anothers_object_is_answered_as_an_id_that_nobody_has(
         assert theirs[0] in (403, 404), role
 
 
+QUESTION = {"by": ["gender"], "accuracy": {"within_people": 60}}
+NAMED: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
+    *(
+        (
+            path,
+            {"datasets": [f"south/{name}"], "question": QUESTION},
+            {"datasets": ["nowhere/cases"], "question": QUESTION},
+        )
+        for path in ("/v1/quotes", "/v1/answers")
+        for name in ("cases", "other")
+    ),
+    *(
+        (
+            path,
+            {"datasets": ["north/cases", "south/cases"], "question": QUESTION},
+            {"datasets": ["north/cases", "nowhere/cases"], "question": QUESTION},
+        )
+        for path in ("/v1/quotes", "/v1/answers")
+    ),
+    *(
+        (
+            path,
+            {"agreement": secrets.token_hex(16), "question": QUESTION},
+            {"agreement": "0" * 32, "question": QUESTION},
+        )
+        for path in ("/v1/quotes", "/v1/answers")
+    ),
+]
+"""Route, a body that names an object of others, and the same with one that nobody has."""
+
+
+@pytest.mark.parametrize(("path", "theirs", "nobodys"), NAMED, ids=lambda value: str(value)[:60])
+def test_an_object_that_a_body_names_is_answered_as_one_that_nobody_has(
+    house: House, path: str, theirs: dict[str, Any], nobodys: dict[str, Any]
+) -> None:
+    for role, who in house.everybody.items():
+        found = [who.post(path, body, key=uuid4().hex, wait=20) for body in (theirs, nobodys)]
+        told = [(one.status_code, {**one.json(), "job": None}) for one in found]
+        assert told[0] == told[1], role
+        assert told[0][0] in (403, 404), (role, told)
+
+
 def test_a_colleague_does_not_see_a_members_jobs(house: House) -> None:
     job = house.north.post("/v1/audit/verification", {}).json()["id"]
     assert house.north.get(f"/v1/jobs/{job}").status_code == 200
