@@ -54,6 +54,7 @@ ROUTERS: Final = (
     "casehaven.web.token_pages",
     "casehaven.web.members_pages",
     "casehaven.web.welcome",
+    "casehaven.web.grants_pages",
     "casehaven.web.datasets_page",
     "casehaven.web.uploading",
     "casehaven.web.people_pages",

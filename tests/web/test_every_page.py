@@ -179,6 +179,7 @@ def test_axe_finds_no_barrier_on_the_pages_of_everybody(
         "/tokens",
         "/jobs",
         "/training",
+        "/grants",
         "/account",
         "/nothing",
     ):

@@ -205,6 +205,26 @@ def test_a_job_of_training_under_another_kind_is_refused_by_the_worker(house: Ho
     assert ended.json()["code"] == "training-data"
 
 
+def test_a_dataset_is_granted_by_name_and_the_grant_ends(house: House, trainee: Caller, reader: ReaderOf) -> None:
+    steward = reader(trainee)
+    ravi = house.running.member("school", "ravi", Role.RESEARCHER)
+    assert (
+        "There is nobody with this handle" in steward.post("/grants", {"dataset": "training", "handle": "nobody"}).text
+    )
+    fields = {"dataset": "training", "handle": "ravi", "allowance": "20,5"}
+    assert steward.post("/grants", fields).status_code == 422
+    assert steward.post("/grants", {**fields, "allowance": "5000000"}).status_code == 303
+    assert "5,000,000" in steward.get("/grants").text
+    assert "Granted to you" in reader(ravi).get("/training").text or "is ready" in reader(ravi).get("/training").text
+    ending = re.search(r'action="/grants/end">.*?</form>', steward.get("/grants").text, re.DOTALL)
+    assert ending is not None
+    hidden = dict(re.findall(r'name="(dataset|handle)" value="([^"]+)"', ending[0]))
+    assert steward.post("/grants/end", hidden).status_code == 303
+    assert "ravi" not in steward.get("/grants").text
+    assert steward.post("/grants/end", {"dataset": "north/cases", "handle": "rosa"}).status_code == 404
+    assert reader(ravi).get("/grants").status_code == 403
+
+
 def test_the_first_steps_by_keyboard_alone(house: House, window_as: WindowAs) -> None:
     steward = house.running.organisation("keys-only")
     house.running.wait(partial(_has_keys, house.running, "keys-only"), 60)

@@ -68,7 +68,7 @@ class Form:
         text = self.text(name).translate(_DIGITS)
         if text.isascii() and text.isdecimal() and least <= int(text[:20]) <= most:
             return int(text)
-        self.fault(name, "forms.number", least=least, most=most)
+        self.fault(name, "forms.number", least=f"{least:,}", most=f"{most:,}")
         return least
 
     def needed(self, *names: str) -> None:

@@ -28,6 +28,7 @@ MENU: Final = (
     Entry(name="statistics", path="/statistics", operation="statistics.read"),
     Entry(name="agreements", path="/agreements", operation="agreement.list"),
     Entry(name="ledger", path="/ledger", operation="budget.allow"),
+    Entry(name="grants", path="/grants", operation="grant.list"),
     Entry(name="ask", path="/ask", operation="question.ask"),
     Entry(name="answers", path="/answers", operation="answer.list"),
     Entry(name="releases", path="/releases", operation="release.plan"),

@@ -159,6 +159,7 @@
     byId("app-state").textContent = found.app
       ? worded("app_set", { left: found.recovery_codes_left })
       : words.app_none;
+    const moment = (seconds) => `\u2068${new Date(seconds * 1000).toISOString().slice(0, 16).replace("T", " ")} UTC\u2069`;
     const line = (said, action, label, path) => {
       const item = document.createElement("li");
       item.textContent = `${said} `;
@@ -183,8 +184,8 @@
     const sessions = byId("leave").hidden ? [] : await ask("GET", "/v1/sessions");
     byId("sessions").replaceChildren(
       ...sessions.map((each) => {
-        const began = new Date(each.started_at * 1000).toLocaleString(document.documentElement.lang);
-        const seen = new Date(each.seen_at * 1000).toLocaleString(document.documentElement.lang);
+        const began = moment(each.started_at);
+        const seen = moment(each.seen_at);
         if (each.here) return line(worded("here", { began }));
         return line(worded("elsewhere", { began, seen }), words.end, worded("end_of", { began }), `/v1/sessions/${each.id}`);
       }),
