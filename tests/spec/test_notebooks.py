@@ -60,3 +60,23 @@ def test_the_researchers_notebook_plots_its_questions_with_error_bars(tmp_path: 
             [path for path in plot.findall("{*}path") if path.get("class") == "interval"]
         )
     assert "True" in shown  # the same question again is the same answer
+
+
+def test_the_stewards_notebook_goes_from_a_tools_export_to_a_plan(tmp_path: Path) -> None:
+    (path,) = (path for path in NOTEBOOKS if path.stem == "steward")
+    shown = _run(path, tmp_path)
+    (plot,) = (ElementTree.fromstring(text) for text in shown if text.startswith("<svg"))
+    assert len([line for line in plot.findall("{*}path") if line.get("class") == "line"]) == 3
+    assert "True" in shown  # the consent that was withdrawn is shown as withdrawn
+
+
+def test_the_policymakers_notebook_verifies_and_draws_a_release(tmp_path: Path) -> None:
+    (path,) = (path for path in NOTEBOOKS if path.stem == "policymaker")
+    shown = _run(path, tmp_path)
+    (plot,) = (ElementTree.fromstring(text) for text in shown if text.startswith("<svg"))
+    bars, intervals = (
+        plot.findall("{*}rect"),
+        [line for line in plot.findall("{*}path") if line.get("class") == "interval"],
+    )
+    assert len(bars) == len(intervals) >= 2
+    assert any("'epsilon': 2.0" in text for text in shown)
