@@ -75,7 +75,7 @@ def test_an_organisation_sees_its_own_accounts_and_allowances_alone(desk: Desk) 
     ledger.set_allowance(AnalystId(text="agreement@" + "a" * 32), "north/cases", CAP)
     ledger.set_allowance(AnalystId(text="agreement@" + "b" * 32), "north/cases", CAP)  # not used yet: nobody is told
     charge(desk, "2026-10-04T00:00:00Z", 1, analyst=AnalystId(text="agreement@" + "a" * 32))
-    charge(desk, "2026-10-05T00:00:00Z", 1, analyst=AnalystId(text="amina"), blocks=["2021", "2022"])
+    charge(desk, "2026-10-05T00:00:00Z", 1.2, analyst=AnalystId(text="amina"), blocks=["2021", "2022"])
     charge(desk, "2026-10-06T00:00:00Z", 2, datasets=["south/cases"], analyst=AnalystId(text="amina"))
     found = own(desk)
     assert {row["dataset"] for row in found["accounts"]} == {"north/cases"}
@@ -93,7 +93,7 @@ def test_an_organisation_sees_its_own_accounts_and_allowances_alone(desk: Desk) 
             "analyst": "amina",
             "agreement": None,
             "limit_nano_rho": CAP // 2,
-            "used_parts": 2,  # one sixteenth of the cap, counted once over its two blocks
+            "used_parts": 3,  # 2.4 sixteenths of half the cap, counted once over its two blocks
             "used": True,
         },
     ]
