@@ -96,3 +96,35 @@ def test_a_program_gets_a_problem_and_a_reader_a_page(house: House, reader: Read
     assert "<h1>This is not there</h1>" in page.text
     plain = house.north.get("/nothing/here", wait=0)
     assert (plain.status_code, plain.headers["content-type"]) == (404, "application/problem+json")
+
+
+def test_without_a_script_a_job_is_followed_to_its_end(house: House, window_as: WindowAs) -> None:
+    window = window_as(house.north, java_script_enabled=False)
+    page = window.go("/home")
+    job = house.north.post("/v1/audit/verification", {}, wait=0).json()["id"]
+    page.goto(f"{window.origin}/jobs/{job}?then=/jobs")
+    page.get_by_role(
+        "heading", name="Your jobs"
+    ).wait_for()  # the browser refreshed until the job was done, and was led on
+
+
+def test_the_language_stays_where_it_was_chosen(house: House, window_as: WindowAs) -> None:
+    page = window_as(house.north).go("/home")
+    page.get_by_role("link", name="العربية").click()
+    page.locator("html[lang=ar][dir=rtl]").wait_for()
+    page.goto(page.url.partition("?")[0].replace("/home", "/jobs"))
+    assert page.locator("html").get_attribute("lang") == "ar"
+    page.get_by_role("link", name="English").click()
+    page.locator("html[lang=en][dir=ltr]").wait_for()
+
+
+def test_accept_language_chooses_where_nobody_did(house: House, reader: ReaderOf) -> None:
+    for said, language in (
+        ("ar-EG,en;q=0.5", "ar"),
+        ("fr,en;q=0.2", "en"),
+        ("fr", "en"),
+        ("", "en"),
+        ("en;q=x,ar", "ar"),
+    ):
+        assert f'<html lang="{language}"' in reader(house.north, said).get("/home").text, said
+    assert '<html lang="en"' in reader(house.north, "ar").get("/home?lang=en").text

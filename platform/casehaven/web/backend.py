@@ -191,13 +191,14 @@ async def _called(app: Any, scope: dict[str, Any], sent: bytes | AsyncIterator[b
         if message["type"] == "http.response.start":
             started.update(message)
         else:
-            found.extend(message.get("body", b""))
-            if len(found) > ANSWER_BYTES:
-                raise BackendError("an answer is larger than a page may take")
+            if len(found) <= ANSWER_BYTES:
+                found.extend(message.get("body", b""))
             if not message.get("more_body", False):
                 over.set()
 
     await app(scope, receive, send)
+    if len(found) > ANSWER_BYTES:
+        raise BackendError("an answer is larger than a page may take")
     headers = [(name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in started["headers"]]
     return Answer(
         status=started["status"],
