@@ -10,10 +10,11 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from sqlalchemy import insert
+from sqlalchemy import insert, select
 from tests.publishing import Pooled, PressRoom, draft_document, drawn_room, published_room, shared_room
 
 from casehaven.agreements.errors import AgreementSignatureError
+from casehaven.core.audit_models import audit
 from casehaven.drafts import models
 from casehaven.drafts.document import DraftDocument
 from casehaven.drafts.errors import ApprovalsMissingError, DraftChangedError, DraftDocumentError, DraftOverError
@@ -59,6 +60,39 @@ def test_approvals_that_stand_in_the_store_alone_approve_nothing(room: PressRoom
     with pytest.raises(ApprovalsMissingError):
         releases.run(room.running(draft))
     assert room.spent() == 0
+
+
+def test_an_approval_that_was_copied_in_the_audit_log_is_none(room: PressRoom) -> None:
+    """Somebody writes the vault's database and has no key: an entry about one draft becomes an entry about another."""
+    approved, other = room.approve_all(room.draft()), room.draft()
+    with room.table.bench.vault.writing() as connection:
+        found = connection.execute(select(audit).order_by(audit.c.position)).mappings().all()
+        copied = [dict(row) for row in found if str(row["object_id"]).startswith(approved.document.digest)]
+        for place, row in enumerate(copied, start=1):
+            row["position"] = found[-1]["position"] + place
+            row["object_id"] = row["object_id"].replace(approved.document.digest, other.document.digest)
+            connection.execute(insert(audit).values(**row))
+    assert len(copied) == 2
+    with pytest.raises(ApprovalsMissingError):
+        releases.run(room.running(other))
+    assert room.spent() == 0
+
+
+def test_whoever_drafts_without_contributing_is_shown_no_contributor(room: PressRoom) -> None:
+    esra = room.table.stewards["east"]
+    agreement = room.agree(readers=["east"], askers={"organisations": ["east"], "members": []})
+    draft = room.draft(agreement, by=esra, organisation="east")
+    room.approve(draft, room.table.stewards["south"])
+    seen = room.get(f"/v1/release-drafts/{draft.document.draft}", person=esra)
+    assert seen.status_code == 200, seen.text
+    for word in ("north", "south", "nora", "sami", str(draft.document.fields["nonce"])):
+        assert word not in seen.text, word
+    assert seen.json()["complete"] is False and seen.json()["may_approve_as"] == ["privacy_officer"]
+    whole = room.get(f"/v1/release-drafts/{draft.document.draft}", person=room.table.stewards["north"]).json()
+    assert whole["document"]["datasets"] == ["north/cases", "south/cases"]
+    assert [each["organisation"] for each in whole["approvals"]] == ["south"]
+    for stranger in (room.table.asker,):
+        assert room.get(f"/v1/release-drafts/{draft.document.draft}", person=stranger).status_code == 403
 
 
 def test_an_approved_document_that_was_rewritten_is_not_there(room: PressRoom) -> None:

@@ -33,7 +33,7 @@ FORMATS: Final[tuple[Format, ...]] = ("csv", "parquet", "xlsx", "json")
 STEMS: Final[dict[Table, str]] = {"records": "synthetic", "aggregates": "aggregates"}
 """Name of the table's files in a bundle."""
 
-XLSX_CELLS: Final = 4_000_000
+XLSX_CELLS: Final = 2_000_000
 XLSX_ROWS: Final = 1_048_576
 """Rows of a sheet, heads and tags included."""
 
