@@ -85,29 +85,29 @@ def begin_session(
         transport=wire,
     ) as http:
         try:
-            answer = http.post(_PLACE, json=body)
+            with http.stream("POST", _PLACE, json=body) as answer:
+                status, said, cookies = answer.status_code, _said(answer), answer.headers.get_list("set-cookie")
         except httpx.ConnectError:
             raise UnreachableError(f"{address.origin} cannot be reached") from None
         except httpx.HTTPError:
             raise UnreachableError(f"{address.origin} did not answer as expected") from None
-    said = _object(answer)
-    if answer.status_code >= 400:
-        raise _refused(answer.status_code, said)
-    values = [
-        found[1]
-        for line in answer.headers.get_list("set-cookie")
-        if (found := re.match(rf"{re.escape(COOKIE)}=([^;]*)", line))
-    ]
-    if answer.status_code != 201 or len(values) != 1:
+    if status >= 400:
+        raise _refused(status, said)
+    values = [found[1] for line in cookies if (found := re.match(rf"{re.escape(COOKIE)}=([^;]*)", line))]
+    if status != 201 or len(values) != 1:
         raise UnexpectedAnswerError("the server did not begin a session")
     return Session(address, values[0], Fields(said, "session").text("page_value"))
 
 
-def _object(answer: httpx.Response) -> object:
-    if len(answer.content) > _ANSWER_MOST:
-        raise UnexpectedAnswerError("the server said more than a session needs")
+def _said(answer: httpx.Response) -> object:
+    """Read a small answer; more than a session needs is refused unread."""
+    held = bytearray()
+    for piece in answer.iter_raw():
+        held += piece
+        if len(held) > _ANSWER_MOST:
+            raise UnexpectedAnswerError("the server said more than a session needs")
     try:
-        return parse_json(answer.content, "the answer") if answer.content else {}
+        return parse_json(bytes(held), "the answer") if held else {}
     except JsonFaultError:
         raise UnexpectedAnswerError("the server answered with something that is not JSON with one meaning") from None
 
