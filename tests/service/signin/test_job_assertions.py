@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from sqlalchemy import delete
 from tests.front_door import SoftPasskey
 
 from casehaven.core import jobs
@@ -18,6 +19,7 @@ from casehaven.organisations.errors import NotSignedInError
 from casehaven.organisations.roles import Role
 from casehaven.signin.errors import AssertionNeededError, JobAssertionError
 from casehaven.signin.job_assertions import FIELD, SECONDS, Signed, Taken, check_signed, new_challenge, parse_header
+from casehaven.signin.models import passkey as passkeys
 from casehaven.signin.sessions import step_up_session
 from casehaven.signin.tokens import make_token, revoke_token
 from casehaven.worker.assertions import require_signed
@@ -202,6 +204,15 @@ def test_where_nothing_is_signed_the_session_has_a_fresh_second_factor(door: Fro
     with door.site.writing() as connection:
         assert step_up_session(connection, door.clock(), ana.session) is not None
     require_signed(late, Taken(), demanded=False)
+
+
+def test_in_split_mode_a_member_without_a_passkey_gives_a_second_factor(door: FrontDoor, ana: Person) -> None:
+    session = door.principal(ana).session_id
+    with door.site.writing() as connection:
+        connection.execute(delete(passkeys))
+    require_signed(work(door, ana, {"session": session}), Taken(), demanded=True)
+    with pytest.raises(JobAssertionError):
+        require_signed(work(door, ana, {}), Taken(), demanded=True)
 
 
 def test_kinds_that_need_a_second_factor_are_signed_but_those_that_are_a_signature_themselves() -> None:
