@@ -186,6 +186,19 @@ def test_whoever_has_to_approve_may_withdraw_it_before_it_is_drawn(room: PressRo
         room.draft(draft.document.agreement, draft=draft.document.draft)
 
 
+def test_withdrawn_after_the_charge_and_before_it_is_seen_it_is_hidden_for_good(drawn: Pooled, room: PressRoom) -> None:
+    draft = room.approve_all(room.draft())
+    done = releases.run(room.running(draft))
+    assert done.visible_at is not None and room.stored(draft.document.digest).state(room.now) == "approved"
+    room.withdraw_draft(draft, room.table.stewards["north"])
+    room.table.door.clock.now = done.visible_at
+    with pytest.raises(NotFoundError):
+        room.decide(str(done.result["release"]))
+    seen = drawn.room  # where nobody withdrew it, it is too late once it is seen
+    with pytest.raises(DrawnAlreadyError):
+        seen.withdraw_draft(drawn.draft, seen.table.stewards["north"])
+
+
 def test_an_approval_ends_with_the_role_that_gave_it_and_a_colleague_takes_its_place(room: PressRoom) -> None:
     draft = room.approve_all(room.draft())
     otto = room.table.door.member("otto")
@@ -205,8 +218,6 @@ def test_one_draft_is_one_release_however_often_it_is_asked_for(drawn: Pooled) -
     room, draft, spent = drawn.room, drawn.draft, drawn.room.spent()
     assert room.draw(draft) == drawn.release == draft.document.release
     assert room.spent() == spent == draft.document.fields["nano_rho"]
-    with pytest.raises(DrawnAlreadyError):
-        room.withdraw_draft(draft, room.table.stewards["north"])
 
 
 # --- the decision about what was drawn is another one ---

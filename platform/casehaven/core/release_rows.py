@@ -44,6 +44,12 @@ def set_state(connection: Connection, release_id: str, state: str) -> None:
     connection.execute(update(table).where(table.c.release_id == release_id).values(state=state))
 
 
+def hide_release(connection: Connection, release_id: str) -> None:
+    """Hide a release that is drawn and nobody decided about, where there is one."""
+    this = (table.c.release_id == release_id, table.c.state == "drawn")
+    connection.execute(update(table).where(*this).values(state="hidden"))
+
+
 def hide_drawn(connection: Connection, agreement: str) -> None:
     """Hide every release under an agreement that is drawn and nobody decided about (privacy rule 35)."""
     drawn = connection.execute(select(table.c.release_id, table.c.document).where(table.c.state == "drawn")).all()

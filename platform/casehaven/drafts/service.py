@@ -18,6 +18,7 @@ from typing import Any, Final, Literal
 from sqlalchemy import Connection, Row, delete, insert, select
 
 from casehaven.agreements.service import Method
+from casehaven.core.release_rows import hide_release
 from casehaven.core.service_tables import release as release_table
 from casehaven.drafts import models
 from casehaven.drafts.approval import Part
@@ -223,6 +224,8 @@ def withdraw(connection: Connection, now: int, principal: Principal, draft: str)
             draft=draft, organisation=principal.organisation, handle=principal.handle, ended_at=now
         )
     )
+    for each in found:
+        hide_release(connection, each.document.release)  # one that is drawn and not seen yet
     _tell(connection, now, principal.handle, WITHDRAWN, principal.organisation, found[0].document)
 
 
