@@ -41,7 +41,7 @@ _CHARGED = (
     "already-revealed",
     "unbounded",
 )
-DRAFTED: Final = (*_AGREED, "draft", "plan", "privacy-loss", "schema-differs", "unknown-account")
+DRAFTED: Final = (*_AGREED, "draft", "plan", "privacy-loss", "schema-differs", "training-data", "unknown-account")
 """What can be refused of any plan."""
 
 Text = Annotated[str, Field(pattern=r"^[^\s\x00-\x1f\x7f]([^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f])?$")]
