@@ -49,7 +49,8 @@ def test_the_file_is_the_same_however_it_comes_in_pieces(parts: list[bytes], siz
     file = b"".join(parts)
     while b"\r\n--xYz" in file:
         file = file.replace(b"\r\n--xYz", b"")
-    sent, pieces, at = body(file), [], 0
+    sent, at = body(file), 0
+    pieces: list[bytes] = []
     while at < len(sent):
         size = sizes[len(pieces) % len(sizes)]
         pieces.append(sent[at : at + size])

@@ -22,6 +22,8 @@ const look = async () => {
     window.location.replace(box.dataset.again);
     return;
   }
-  window.setTimeout(look, 1000 * Number(box.dataset.refresh));
+  pause = Math.min(1.5 * pause, 1000 * Number(box.dataset.refresh));
+  window.setTimeout(look, pause);
 };
-window.setTimeout(look, 700);
+let pause = 500;
+window.setTimeout(look, pause);
