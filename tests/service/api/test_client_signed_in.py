@@ -120,7 +120,7 @@ def test_a_session_does_what_a_token_is_refused_and_ends_with_the_client(house: 
         ):
             with pytest.raises(NotAllowedError):
                 refused()
-        assert machine.statistics.standing("west/cases").people >= 3
+        assert machine.statistics.standing("west/cases").people >= 1
 
     def sessions() -> int:
         with house.running.store.reading() as connection:
@@ -181,7 +181,7 @@ def test_a_person_is_shown_corrected_exported_and_erased_with_a_receipt_that_com
 
 def test_tables_budgets_and_the_log_are_read_as_they_are_told(client: Client) -> None:
     found = client.statistics.tables("west/cases", reason=WHY)
-    assert found.mark == "NOT FOR RELEASE" and found.document["people"] >= 3 and found.content == b""
+    assert found.mark == "NOT FOR RELEASE" and found.document["people"] >= 1 and found.content == b""
     assert b"NOT FOR RELEASE" in client.statistics.tables("west/cases", reason=WHY, kind="html").content
     assert client.statistics.intakes("west/cases")[-1].version == 1
     ledger = client.budgets.ledger("west")

@@ -36,14 +36,6 @@ def test_stewards_and_officers_see_their_organisations_ledger_as_the_public_stat
     assert found["approvers"] == []  # of a ledger that names nobody
 
 
-def test_a_question_of_today_changes_no_byte_of_it(house: House) -> None:
-    before = house.north.get(LEDGER).json()["result"]
-    question = {"by": ["gender"], "accuracy": {"within_people": 93}}
-    asked = house.researcher.done("/v1/answers", {"datasets": ["north/cases"], "question": question})
-    assert asked["charged_nano_rho"] >= 0
-    assert house.north.get(LEDGER).json()["result"] == before
-
-
 def test_a_raise_is_asked_for_and_shown_and_nobody_whom_the_ledger_does_not_name_approves_it(house: House) -> None:
     made = house.north.done(RAISES, {"dataset": "cases", "epsilon": "3.5", "reason": "the second year"})
     assert (made["state"], made["proposed_by"]) == ("proposed", house.north.handle)
@@ -59,7 +51,9 @@ def test_a_raise_is_asked_for_and_shown_and_nobody_whom_the_ledger_does_not_name
     assert "not one of those whom the ledger names" in refused.json()["detail"]
     junk = house.officer.post(f"{RAISES}/{made['id']}/approvals", {"approval": "[" * 999})
     assert junk.json()["code"] == "budget-raise"
-    steward = house.running.member("north", f"stella-{made['id'][:8]}", Role.STEWARD)  # the first one is an officer, too
+    steward = house.running.member(
+        "north", f"stella-{made['id'][:8]}", Role.STEWARD
+    )  # the first one is an officer, too
     assert steward.post(f"{RAISES}/{made['id']}/approvals", approval).json()["code"] == "forbidden"
     assert not [each for each in _statement(house)["raises"] if each["dataset"] == "north/cases"]
 

@@ -44,10 +44,17 @@ def east(house: House) -> Caller:
     """The steward of an organisation of these tests' own, with eight people in a dataset; seven tokens, of which two share a reference."""
     steward = house.running.organisation("east")
     house.running.wait(partial(_has_keys, house.running, "east"), 30)
-    steward.done("/v1/organisations/east/datasets", {"name": "cases", "schema": "ctdc-global", "people_cap": 100})
-    lines = [f"{MARKED}-{row[0]},{MARKED}-{row[1]},{','.join(row[2:])}," for row in ROWS]
-    take_in(steward, "cases", ("\n".join([HEAD, *lines]) + "\n").encode())
+    fill(steward, "cases")
     return steward
+
+
+def fill(steward: Caller, dataset: str) -> str:
+    """Make a dataset with the eight people in it, and return its place."""
+    body = {"name": dataset, "schema": "ctdc-global", "people_cap": 100}
+    steward.done("/v1/organisations/east/datasets", body)
+    lines = [f"{MARKED}-{row[0]},{MARKED}-{row[1]},{','.join(row[2:])}," for row in ROWS]
+    take_in(steward, dataset, ("\n".join([HEAD, *lines]) + "\n").encode())
+    return f"/v1/datasets/east/{dataset}"
 
 
 def counted(table: dict[str, Any]) -> dict[tuple[str, ...], Any]:
@@ -107,33 +114,34 @@ def test_possible_duplicates_are_named_with_what_they_agree_in(east: Caller) -> 
     assert pair["same"] == ["case reference"]
 
 
-def test_a_last_day_is_set_and_who_is_past_it_is_named_and_erased_with_a_receipt(house: House, east: Caller) -> None:
-    today = datetime.now(UTC).date()
+def test_a_last_day_is_set_and_who_is_past_it_is_named_and_erased_with_a_receipt(east: Caller) -> None:
+    place, today = fill(east, "kept"), datetime.now(UTC).date()
     who = {"reference": f"{MARKED}-t6", "reason": WHY}
-    kept = east.done(f"{PLACE}/people/retention", {**who, "until": (today + timedelta(days=9)).isoformat()})
+    kept = east.done(f"{place}/people/retention", {**who, "until": (today + timedelta(days=9)).isoformat()})
     assert kept == {"found": True, "kept_until": (today + timedelta(days=9)).isoformat()}
     for until in ((today - timedelta(days=1)).isoformat(), "2001-02-30", "soon"):
-        refused = east.post(f"{PLACE}/people/retention", {**who, "until": until})
+        refused = east.post(f"{place}/people/retention", {**who, "until": until})
         assert refused.json()["code"] in ("retention", "body"), refused.text
     nobody = {"reference": f"{MARKED}-nobody", "reason": WHY, "until": None}
-    assert east.done(f"{PLACE}/people/retention", nobody) == {"found": False}
-    assert east.done(f"{PLACE}/retention/due", {"reason": WHY}) == {"people": [], "cut": False}
-    assert east.done(f"{PLACE}/retention/erasures", {"reason": WHY, "confirm": "ERASE"}) == {"receipts": []}
-    assert east.post(f"{PLACE}/retention/erasures", {"reason": WHY, "confirm": "yes"}).status_code == 422
-    assert east.done(f"{PLACE}/retention", {"reason": WHY, "months": 600}) == {"months": 600}
-    standing = east.get(f"{PLACE}/status").json()["result"]
+    assert east.done(f"{place}/people/retention", nobody) == {"found": False}
+    assert east.done(f"{place}/retention/due", {"reason": WHY}) == {"people": [], "cut": False}
+    assert east.done(f"{place}/retention/erasures", {"reason": WHY, "confirm": "ERASE"}) == {"receipts": []}
+    assert east.post(f"{place}/retention/erasures", {"reason": WHY, "confirm": "yes"}).status_code == 422
+    assert east.done(f"{place}/retention", {"reason": WHY, "months": 600}) == {"months": 600}
+    standing = east.get(f"{place}/status").json()["result"]
     assert (standing["without_last_day"], standing["next_last_day"]) == (0, kept["kept_until"])
 
 
 def test_an_erasure_leaves_a_signed_receipt_that_comes_again(east: Caller) -> None:
-    erased = east.done(f"{PLACE}/people/erase", {"reference": f"{MARKED}-t4", "reason": WHY, "confirm": "ERASE"})
+    place = fill(east, "gone")
+    erased = east.done(f"{place}/people/erase", {"reference": f"{MARKED}-t4", "reason": WHY, "confirm": "ERASE"})
     signed = json.loads(erased["signed"])
     assert json.loads(signed["receipt"]) == erased["receipt"] and set(signed) == {"receipt", "signature", "public_key"}
-    again = east.done(f"{PLACE}/people/receipts", {"number": erased["receipt"]["number"], "reason": WHY})
+    again = east.done(f"{place}/people/receipts", {"number": erased["receipt"]["number"], "reason": WHY})
     assert again["signed"] == erased["signed"]
-    assert east.done(f"{PLACE}/people/receipts", {"number": "7", "reason": WHY}) == {"found": False}
-    assert east.post(f"{PLACE}/people/receipts", {"number": "9" * 19, "reason": WHY}).status_code == 422
-    assert east.get(f"{PLACE}/status").json()["result"]["erased"] == 1
+    assert east.done(f"{place}/people/receipts", {"number": "7", "reason": WHY}) == {"found": False}
+    assert east.post(f"{place}/people/receipts", {"number": "9" * 19, "reason": WHY}).status_code == 422
+    assert east.get(f"{place}/status").json()["result"]["erased"] == 1
 
 
 ROUTES = [
