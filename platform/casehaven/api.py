@@ -61,6 +61,8 @@ ROUTERS: Final = (
     "casehaven.web.agreement_pages",
     "casehaven.web.statistics_page",
     "casehaven.web.ledger_page",
+    "casehaven.web.asking_pages",
+    "casehaven.web.stored_answers",
 )
 """Modules with a `router`."""
 

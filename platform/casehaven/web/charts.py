@@ -67,7 +67,7 @@ def bar_chart(
     return Markup(
         '<figure class="chart"><figcaption>{}</figcaption>{}'
         '<div class="wide"><table><thead>{}</thead><tbody>{}</tbody></table></div>{}</figure>'
-    ).format(title, _picture(bars, direction), head, rows, said)
+    ).format(title, bar_picture(bars, direction), head, rows, said)
 
 
 def meter(title: str, value: float, most: float, *, said: str, direction: str = "ltr") -> Markup:
@@ -100,7 +100,8 @@ def _table_row(bar: Bar, with_intervals: bool) -> Markup:
     )
 
 
-def _picture(bars: Sequence[Bar], direction: str) -> Markup:
+def bar_picture(bars: Sequence[Bar], direction: str) -> Markup:
+    """Return the picture of horizontal bars alone, for a page that shows its numbers in a table of its own (rule 1)."""
     if not bars:
         return Markup("")
     least = min(0.0, *(min(bar.value, bar.value if bar.low is None else bar.low) for bar in bars))

@@ -12,7 +12,7 @@ from markupsafe import Markup, escape
 
 from casehaven.core.training import TRAINING, is_training
 from casehaven.web.assets import asset_url
-from casehaven.web.charts import bar_chart, meter
+from casehaven.web.charts import bar_chart, bar_picture, meter
 from casehaven.web.words import LANGUAGES
 
 if TYPE_CHECKING:
@@ -38,7 +38,9 @@ def environment() -> Environment:
         lstrip_blocks=True,
         extensions=["jinja2.ext.do"],
     )
-    made.globals.update(asset_url=asset_url, languages=LANGUAGES, bar_chart=bar_chart, meter=meter)
+    made.globals.update(
+        asset_url=asset_url, languages=LANGUAGES, bar_chart=bar_chart, bar_picture=bar_picture, meter=meter
+    )
     made.filters.update(moment=moment, day=day, number=number, sentence=sentence)
     return made
 
