@@ -19,6 +19,7 @@ def test_only_own_statistics_itself_its_command_and_its_job_import_it() -> None:
     inside = {name for name in _users() if name.startswith("platform/casehaven/statistics/")}
     assert inside
     assert _users() - inside == {
+        "platform/casehaven/cli/_tables_server.py",
         "platform/casehaven/cli/tables.py",
         "platform/casehaven/worker/own_statistics.py",
     }
