@@ -61,6 +61,7 @@ ROUTERS: Final = (
     "casehaven.web.agreement_pages",
     "casehaven.web.statistics_page",
     "casehaven.web.ledger_page",
+    "casehaven.web.registry_pages",
     "casehaven.web.asking_pages",
     "casehaven.web.stored_answers",
 )
