@@ -32,6 +32,7 @@ ADDRESS_MOST: Final = 100
 ALL_MOST: Final = 1_000
 """Connections of all addresses."""
 HEAD_SECONDS: Final = 10.0
+_TURNED_AWAY: Final = 64
 
 
 @dataclass
@@ -137,9 +138,9 @@ class BoundedSocket(socket.socket):
         """Return the next connection that is let in.
 
         Raises:
-            BlockingIOError: none waits.
+            BlockingIOError: none waits, or many were turned away one after the other.
         """
-        while True:
+        for _ in range(_TURNED_AWAY):
             number, peer = self._accept()  # type: ignore[attr-defined]  # what socket.accept itself calls; there is no public way to a subclass
             made = _Accepted(self.family, self.type, self.proto, fileno=number)
             if self.connections.takes(peer[0]):
@@ -147,6 +148,7 @@ class BoundedSocket(socket.socket):
                 self.connections.began(made)
                 return made, peer
             made.close()
+        raise BlockingIOError  # others have their turn before more are turned away
 
 
 def listening(host: str, port: int, connections: Connections) -> list[socket.socket]:
