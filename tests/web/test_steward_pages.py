@@ -225,7 +225,8 @@ def test_small_screens_in_arabic_and_english(
     page.locator("input[name=found]").wait_for(state="attached")
     assert page.evaluate("document.documentElement.scrollWidth") == 320
     assert window.barriers() == []
-    screenshot(page, f"steward-mapping-{locale}")
+    if locale == "ar":
+        screenshot(page, "steward-mapping-ar")
     window.go("/people?dataset=cases")
     page.locator("#reference").fill("T-4")
     page.locator("#reason").fill("a small screen")

@@ -27,12 +27,13 @@ async def ledger(desk: Signed) -> Response:
         raise ProblemError(answer.problem)
     if answer.status != 200:
         return desk.to_job(answer, then="/ledger", back="/home")
-    found: dict[str, Any] = answer.body["result"]
-    by_dataset: dict[str, list[dict[str, Any]]] = {}
+    return desk.page("ledger/show.html", form=desk.blank(), **shown(answer.body["result"]))
+
+
+def shown(found: dict[str, Any]) -> dict[str, Any]:
+    """Return what the page shows of an own ledger: the accounts by dataset, and those of them that anything was spent of."""
+    datasets: dict[str, list[dict[str, Any]]] = {}
     for account in found["accounts"]:
-        by_dataset.setdefault(str(account["dataset"]), []).append(account)
-    used = {
-        name: [one for one in accounts if one["months"] or one["spent_parts"] != 0]
-        for name, accounts in by_dataset.items()
-    }
-    return desk.page("ledger/show.html", found=found, datasets=by_dataset, used=used, form=desk.blank())
+        datasets.setdefault(str(account["dataset"]), []).append(account)
+    used = {name: [one for one in accounts if one["spent_parts"] != 0] for name, accounts in datasets.items()}
+    return {"found": found, "datasets": datasets, "used": used}
