@@ -18,6 +18,10 @@ Part = Literal["steward", "privacy_officer"]
 
 
 def approval_challenge(digest: str, organisation: str, handle: str, part: str) -> bytes:
-    """Return what a passkey signs (rule 1)."""
+    """Return what a passkey signs (rule 1).
+
+    >>> approval_challenge("0" * 64, "north", "nora", "steward").hex()[:16]
+    'e2a9ce1585d14d4c'
+    """
     said = {"context": CONTEXT, "digest": digest, "organisation": organisation, "handle": handle, "part": part}
     return hashlib.sha256(canonical_json(said)).digest()
