@@ -108,13 +108,13 @@ class SoftPasskey:
 class Served:
     """A front door behind a real server of its own on this computer."""
 
-    def __init__(self, folder: Path, *, made: Path | None = None) -> None:
+    def __init__(self, folder: Path, *, made: Path | None = None, assertions: bool = False) -> None:
         self._socket = socket.socket()
         self._socket.bind(("127.0.0.1", 0))
         self.origin = f"http://localhost:{self._socket.getsockname()[1]}"
         self.door = FrontDoor.at(folder, made=made)
         self.door.site = replace(self.door.site, origin=self.origin)
-        settings = ApiSettings(origin=self.origin, log=False)
+        settings = ApiSettings(origin=self.origin, log=False, assertions=assertions)
         service = Service(
             store=self.door.store, settings=settings, key=os.urandom(32), clock=self.door.clock, limits=Limits()
         )

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import base64
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from cryptography.hazmat.primitives.hashes import SHA1
 from cryptography.hazmat.primitives.twofactor.totp import TOTP
+from sqlalchemy import select
 from tests.front_door import PASSWORD, Served
 from tests.web.pages import CHROMIUM_SAYS
 
+from casehaven.core import jobs
+from casehaven.core.projection import publish
 from casehaven.core.service_store import ServiceStore
+from casehaven.core.service_tables import job
 from casehaven.organisations.roles import Role
 from casehaven.signin import joining, recovery, setup
 from casehaven.signin.principal import SESSION_COOKIE
@@ -350,6 +356,57 @@ def test_a_form_that_needs_a_second_factor_is_confirmed_with_a_code_and_without_
         page.wait_for_url("**/sign-in")
     finally:
         context.close()
+
+
+def test_what_the_worker_wants_signed_is_signed_on_the_next_page_and_goes_on(
+    browser: Browser, tmp_path: Path, empty_store: Path
+) -> None:
+    """Api and worker as two users: a job about a person carries its asker's own signature, and nothing is typed twice."""
+    with Served(tmp_path / "split", made=empty_store, assertions=True) as split:
+        visitor = Visitor(browser, split)
+        store = split.door.store
+        _set_up(visitor)
+        _add_passkey(visitor)
+        visitor.press("Go on")
+        visitor.sees("Hello, ana")
+        key = X25519PrivateKey.generate().public_key().public_bytes_raw().hex()
+        with store.writing() as connection:
+            for kind, name, document in (
+                ("organisation-key", "north", {"organisation": "north", "public_key": key}),
+                ("dataset", "north/cases", {"organisation": "north", "name": "cases", "schema": "ctdc-global"}),
+            ):
+                publish(connection, kind, name, document, organisation="north", now=split.door.clock())
+        visitor.go("/people")
+        fields = {"dataset": "cases", "do": "show", "reference": "a-1", "reason": "a test"}
+        visitor.page.evaluate(
+            """(fields) => {
+              const form = document.querySelector("main form[action='/people']");
+              const sent = document.createElement("form");
+              Object.assign(sent, { method: "post", action: "/people" });
+              fields.page = form.elements.namedItem("page").value;
+              for (const [name, value] of Object.entries(fields)) {
+                sent.append(Object.assign(document.createElement("input"), { type: "hidden", name, value }));
+              }
+              document.body.append(sent);
+              sent.requestSubmit();
+            }""",
+            fields,
+        )
+        visitor.sees("Sign this with your passkey")
+        with store.reading() as connection:
+            assert connection.scalar(select(job.c.job_id).where(job.c.kind == "person.show")) is None
+        visitor.page.get_by_role("button", name="Sign with a passkey").click(no_wait_after=True)
+        until = time.monotonic() + 60
+        found = None
+        while found is None and time.monotonic() < until:
+            with store.reading() as connection:
+                found = connection.execute(select(job).where(job.c.kind == "person.show")).first()
+            visitor.page.wait_for_timeout(100)
+        assert found is not None, (visitor.page.locator("main").inner_text(), visitor.said)
+        with store.writing() as connection:  # nobody works here: the page need not wait for it
+            jobs.cancel(connection, found.job_id, member_id=found.member_id, now=split.door.clock())
+        visitor.context.close()
+        assert visitor.elsewhere == []
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

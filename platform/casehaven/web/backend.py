@@ -20,11 +20,14 @@ from starlette.types import Message
 
 from casehaven.core.idempotency import HEADER as KEY_HEADER
 from casehaven.core.problems import INTERNAL_PROBLEM, Problem, ProblemError
+from casehaven.signin.job_assertions import HEADER as ASSERTION_HEADER
 from casehaven.signin.principal import PAGE_HEADER, SESSION_COOKIE
 from casehaven.web.errors import BackendError
 
 ANSWER_BYTES: Final = 8 * 1024 * 1024
 """Rule 3."""
+MEMBERS: Final = ("challenge", "nonce", "at")
+"""Of a problem, what the next step needs: `assertion-needed`."""
 FORWARDED: Final = ("origin", "sec-fetch-site")
 """Rule 2."""
 
@@ -61,6 +64,7 @@ class Answer:
             detail=str(said.get("detail", "")),
             advice=str(said.get("advice", "")),
             retry_after_seconds=int(after) if after.isdecimal() else None,
+            members={name: said[name] for name in MEMBERS if name in said},
         )
 
     @property
@@ -89,6 +93,8 @@ class Backend:
     """Of the page."""
     page_value: str = field(default="", repr=False)
     """What the page's form sent, or the session's own after a step-up."""
+    assertion: str = field(default="", repr=False)
+    """A passkey's signature over a job, for the routes that ask for one."""
     session: str = field(default="", repr=False)
     """Value of the session's cookie."""
     cookies: list[str] = field(default_factory=list, repr=False)
@@ -152,6 +158,7 @@ class Backend:
         made["content-type"] = "application/json" if json_body else "application/octet-stream" if raw else ""
         made[KEY_HEADER.lower()] = key
         made["prefer"] = f"wait={wait}" if wait else ""
+        made[ASSERTION_HEADER.lower()] = self.assertion
         made["accept"] = "application/json"
         return [(name.encode("latin-1"), value.encode("latin-1", "replace")) for name, value in made.items() if value]
 

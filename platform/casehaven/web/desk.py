@@ -119,7 +119,7 @@ class Desk:
             ProblemError: the second factor was refused.
         """
         self.form = await read_form(self.request, "" if self.session is None else str(self.session["page_value"]))
-        self.backend.page_value = self.form.page_value
+        self.backend.page_value, self.backend.assertion = self.form.page_value, self.form.assertion
         if self.form.factor:
             given = await self.ask("POST", "/v1/session/step-up", body={"code": self.form.factor})
             self.session = given.checked().body

@@ -4,6 +4,7 @@
 2. It holds the session's page value (`page`) and, where it spends or uploads, an idempotency key (`key`) that was made when it was shown. So sending it twice is one request.
 3. It is refused unless the browser says that it comes from this origin and the page value is the session's. The route behind it checks both again.
 4. A form that was refused for want of a fresh second factor is shown again with its fields hidden and a place for the code (`factor`); what it holds goes to nobody else.
+5. Where the service wants the job itself signed with a passkey (`assertion-needed`), it is shown again in the same way, and comes back with the signature (`job_assertion`).
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ FIELDS: Final = 2_000
 PAGE: Final = "page"
 KEY: Final = "key"
 FACTOR: Final = "factor"
-_OWN: Final = frozenset({PAGE, KEY, FACTOR})
+ASSERTION: Final = "job_assertion"
+_OWN: Final = frozenset({PAGE, KEY, FACTOR, ASSERTION})
 _MEDIA_TYPE: Final = "application/x-www-form-urlencoded"
 
 
@@ -40,6 +42,8 @@ class Form:
     values: dict[str, list[str]] = field(default_factory=dict, repr=False)
     factor: str = field(default="", repr=False)
     """Code of a second factor that was sent along (rule 4)."""
+    assertion: str = field(default="", repr=False)
+    """A passkey's signature over the job that this form asks for (rule 5)."""
     faults: dict[str, tuple[str, dict[str, object]]] = field(default_factory=dict, repr=False)
     """Name of a field: key of the words that say what is wrong, and what is filled in."""
     problem: Problem | None = None
@@ -135,5 +139,6 @@ async def read_form(request: Request, page_value: str) -> Form:
         page_value=given,
         key=values.get(KEY, [""])[0],
         factor=values.get(FACTOR, [""])[0].strip(),
+        assertion=values.get(ASSERTION, [""])[0],
         values={name: found for name, found in values.items() if name not in _OWN},
     )

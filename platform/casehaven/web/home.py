@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from fastapi import Response
 
 from casehaven.web.desk import Signed
@@ -9,6 +11,9 @@ from casehaven.web.next_steps import next_steps
 from casehaven.web.router import PageRouter
 
 router = PageRouter()
+
+_CLEAR: Final = "clear-site-data"
+"""What the browser forgets when somebody signs out, as the route says."""
 
 
 @router.get("/home")
@@ -21,5 +26,8 @@ async def home(desk: Signed) -> Response:
 async def sign_out(desk: Signed) -> Response:
     """Sign out here."""
     await desk.sent()
-    (await desk.ask("DELETE", "/v1/session")).checked()
-    return desk.to("/sign-in")
+    answer = (await desk.ask("DELETE", "/v1/session")).checked()
+    response = desk.to("/sign-in")
+    if _CLEAR in answer.headers:
+        response.headers[_CLEAR] = answer.headers[_CLEAR]
+    return response

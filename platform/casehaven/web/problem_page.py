@@ -22,6 +22,10 @@ STEP_UP: Final = ("step-up-needed", "wrong-credentials", "too-many-guesses")
 """Codes of rule 2; the second and third where the code that was given is not accepted."""
 
 
+ASSERTION_NEEDED: Final = "assertion-needed"
+"""The job itself has to be signed with a passkey: as rule 2, with the signature."""
+
+
 def wants_page(request: Request) -> bool:
     """Tell whether whoever asks is a reader before a browser, and asks for a page."""
     path = request.url.path
@@ -42,6 +46,8 @@ def problem_page(request: Request, problem: Problem) -> Response:
     needs_factor = problem.code == STEP_UP[0] or (problem.code in STEP_UP and form is not None and bool(form.factor))
     if needs_factor and form is not None and desk.session is not None:
         return desk.page("confirm.html", status=403, problem=problem, form=form, path=path)
+    if problem.code == ASSERTION_NEEDED and form is not None and desk.session is not None:
+        return desk.page("sign_job.html", status=problem.status, problem=problem, form=form, path=path)
     number = getattr(request.state, "request_number", "")
     response = desk.page(
         "problem.html", status=problem.status, problem=problem, number=number if problem.status >= 500 else ""

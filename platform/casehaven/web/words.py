@@ -18,7 +18,7 @@ from typing import Final, Literal
 from fastapi import Request
 from markupsafe import Markup, escape
 
-LANGUAGE_COOKIE: Final = "casehaven-language"
+LANGUAGE_COOKIE: Final = "__Host-casehaven-language"
 
 
 @dataclass(frozen=True, kw_only=True)
