@@ -45,7 +45,7 @@ class Lectern:
 @pytest.mark.parametrize("language", ["en", "ar"])
 def test_the_page_of_the_own_ledger_shows_every_number_and_as_many_steps(desk: Desk, language: str) -> None:
     for day, sixteenths, purpose in (("08-01", 2.2, "pooled_statistics"), ("10-05", 4, "synthetic_release")):
-        ledger = desk.open(clock=lambda day=day: f"2026-{day}T00:00:00Z")  # type: ignore[misc]  # a clock of its own
+        ledger = desk.open(clock=lambda day=day: f"2026-{day}T00:00:00Z")
         ledger.begin_draw(desk.charge(int(CAP * sixteenths / 16), ledger=ledger, purpose=purpose))
     desk.open().set_allowance(AnalystId(text="amina"), "north/cases", CAP // 4)
     found: Any = own_ledger(desk.open(), "north", today=date(2026, 11, 20))
