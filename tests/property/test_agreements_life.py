@@ -1,4 +1,4 @@
-"""The life of an agreement in any order, beside a model that knows the rules in five lines: proposed, signed, changed, revoked, expired, asked."""
+"""The life of an agreement in any order, beside a model that knows the rules in five lines: proposed, signed, declined, changed, revoked, expired, asked."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from casehaven.agreements.errors import (
     AgreementNeededError,
     NotAgreedError,
 )
-from casehaven.agreements.service import agreement_of
+from casehaven.agreements.service import agreement_of, decline
 from casehaven.ledger import IdempotencyKey
 from casehaven.organisations.access import Operation
 from casehaven.organisations.errors import NotFoundError
@@ -50,6 +50,12 @@ class Known:
     purposes: tuple[str, ...]
     last_day: int
     signed: set[str] = field(default_factory=set)
+    declined: set[str] = field(default_factory=set)
+
+    @property
+    def whole(self) -> bool:
+        """Whether everybody signed it, and nobody declined."""
+        return not self.declined and self.signed >= set(self.document.contributors)
 
 
 class Life(RuleBasedStateMachine):
@@ -80,13 +86,13 @@ class Life(RuleBasedStateMachine):
     @property
     def standing(self) -> Known | None:
         """The last document that everybody signed, unless it is over."""
-        found = [each for each in self.known if each.signed >= set(each.document.contributors)]
+        found = [each for each in self.known if each.whole]
         return None if self.revoked or not found or found[-1].last_day < self.today else found[-1]
 
     @property
     def holders(self) -> tuple[str, ...]:
         """Who may change or revoke: the contributors of what everybody signed last, else of the latest."""
-        signed = [each for each in self.known if each.signed >= set(each.document.contributors)]
+        signed = [each for each in self.known if each.whole]
         return (signed or self.known)[-1].document.contributors
 
     # --- what people do ---
@@ -128,7 +134,7 @@ class Life(RuleBasedStateMachine):
         if not any(by in each.document.contributors for each in self.known):
             with pytest.raises(NotFoundError):
                 self.table.sign(chosen.document, by)
-        elif chosen is not self.known[-1] or self.revoked or chosen.last_day < self.today:
+        elif self.is_over(chosen):
             with pytest.raises(AgreementChangedError):
                 self.table.sign(chosen.document, by)
         elif by not in chosen.document.contributors:
@@ -137,6 +143,39 @@ class Life(RuleBasedStateMachine):
         else:
             self.table.sign(chosen.document, by)
             chosen.signed.add(by)
+
+    def is_over(self, chosen: Known) -> bool:
+        """Whether a document can be signed and declined no more."""
+        return chosen is not self.known[-1] or self.revoked or chosen.last_day < self.today or bool(chosen.declined)
+
+    @precondition(lambda self: self.known)
+    @rule(by=st.sampled_from(CONTRIBUTORS), which=st.sampled_from([0, 0, 1]))
+    def decline(self, by: str, which: int) -> None:
+        chosen = self.known[max(len(self.known) - 1 - which, 0)]
+        self.table.step_up(self.table.stewards[by])
+        if not any(by in each.document.contributors for each in self.known):
+            with pytest.raises(NotFoundError):
+                self.no(chosen.document, by)
+        elif chosen is self.known[-1] and by in chosen.declined:
+            self.no(chosen.document, by)  # done twice, it is done
+        elif self.is_over(chosen):
+            with pytest.raises(AgreementChangedError):
+                self.no(chosen.document, by)
+        elif by not in chosen.document.contributors:
+            with pytest.raises(NotFoundError):
+                self.no(chosen.document, by)
+        elif chosen.whole:
+            with pytest.raises(AgreementChangedError):
+                self.no(chosen.document, by)
+        else:
+            self.no(chosen.document, by)
+            chosen.declined.add(by)
+
+    def no(self, document: AgreementDocument, by: str) -> None:
+        """Let a steward decline a document."""
+        who = self.table.door.principal(self.table.stewards[by])
+        with self.table.door.store.writing() as connection:
+            decline(connection, self.table.door.clock(), who, document.agreement, document.digest)
 
     @precondition(lambda self: self.known)
     @rule(by=st.sampled_from(CONTRIBUTORS), sure=st.integers(0, 2))
