@@ -135,12 +135,12 @@ def test_a_body_that_stands_still_closes_the_connection(port: int) -> None:
 
 def test_a_slow_body_that_goes_on_and_a_slow_answer_are_waited_for() -> None:
     """The body takes longer than a silence may, and the answer too; each silence is a fifth of what is allowed."""
-    with server(head_seconds=2.5) as (port, _), closing(opened(port)) as connection:
-        connection.sendall(b"POST /3.0 HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 6\r\n\r\n")
-        for _ in range(6):
+    with server(head_seconds=3.5) as (port, _), closing(opened(port)) as connection:
+        connection.sendall(b"POST /3.7 HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 5\r\n\r\n")
+        for _ in range(5):
             connection.sendall(b"x")
-            time.sleep(0.5)
-        assert said(connection).endswith(b"    6")
+            time.sleep(0.75)
+        assert said(connection).endswith(b"    5")
 
 
 def test_what_is_no_http_is_refused_as_a_problem_with_every_header(port: int) -> None:
