@@ -48,7 +48,7 @@ def python_lines(answer: Mapping[str, Any], question: Mapping[str, Any]) -> str:
     datasets: list[str] = snapshot["datasets"]
     target = repr(datasets[0]) if len(datasets) == 1 else repr(datasets)
     tokens = "" if snapshot["person_tokens"] == "separate" else f", person_tokens={snapshot['person_tokens']!r}"
-    written = pprint.pformat(dict(question), width=96, sort_dicts=False)
+    written = pprint.pformat(dict(question), width=88, sort_dicts=False)
     return (
         "from casehaven.client import Client\n\n"
         "client = Client.from_env()\n"

@@ -31,6 +31,7 @@ Digest = Annotated[str, Path(pattern=r"^[0-9a-f]{32}$")]
 ASKED: Final = "question.ask"
 WAIT_SECONDS: Final = 20
 SHOWN_MOST: Final = 200
+OWN_MOST: Final = 20
 
 
 @router.get("/answers")
@@ -48,7 +49,6 @@ async def answers(
         stored = [
             {"read": read(one, schema, desk.words), "digest": digest_of(one)} for one in documents[::-1][:SHOWN_MOST]
         ]
-    jobs = (await desk.get("/v1/jobs", limit=100))["items"] if desk.may("job.read") else []
     return desk.page(
         "asking/answers.html",
         choices=every,
@@ -56,7 +56,7 @@ async def answers(
         unknown=bool(of) and chosen is None,
         stored=stored,
         every_day=every_day,
-        jobs=[job for job in jobs if job["kind"] == ASKED],
+        own=await _own(desk),
     )
 
 
@@ -116,6 +116,22 @@ async def answer_page(desk: Desk, answer: dict[str, Any], *, own: Mapping[str, A
         factor=math.exp(min(float(answer["guarantee"]["epsilon_per_person"]), 50.0)),
         again=place("/ask", of=again),
     )
+
+
+async def _own(desk: Desk) -> list[dict[str, Any]]:
+    """Return one's own questions, newest first: each job, and its answer as it is read where there is one."""
+    found: list[dict[str, Any]] = []
+    for job in (await desk.get("/v1/jobs", limit=100))["items"] if desk.may("job.read") else []:
+        if job["kind"] != ASKED or len(found) == OWN_MOST:
+            continue
+        shown = None
+        if job["state"] == "done":
+            kept = await desk.ask("GET", "/v1/jobs/{}/result", job["id"])
+            if kept.status == 200:  # otherwise it expired meanwhile
+                answer = kept.body["answer"]
+                shown = read(answer, await schema_of_answer(desk, answer), desk.words)
+        found.append({"job": job, "read": shown})
+    return found
 
 
 async def _stored(desk: Desk, dataset: str, *, every_day: bool) -> list[dict[str, Any]]:
