@@ -10,6 +10,7 @@ WORKERS ?= 2
 
 help:
 	@echo "make demo    two organisations' made-up case files, a charged ledger, a verified release (about a minute)"
+	@echo "             SERVE=1: then a service with demonstration accounts, until Ctrl-C"
 	@echo "make test    the test suite, in two processes (WORKERS=n: in n), and the linters"
 	@echo "make bench   benchmarks; writes docs/benchmarks.md"
 	@echo "make audit   slow checks of privacy"
@@ -32,7 +33,7 @@ $(VENV)/test.stamp: requirements/test.lock pyproject.toml | $(VENV)/pyvenv.cfg
 
 demo: $(VENV)/run.stamp
 	rm -rf demo
-	$(BIN)/casehaven demo --out demo
+	$(BIN)/casehaven demo --out demo $(if $(SERVE),--serve)
 
 lint: $(VENV)/test.stamp
 	$(BIN)/ruff check .

@@ -35,7 +35,9 @@ class DemoFolderError(CasehavenError):
     show_default=True,
     help="An empty or new folder.",
 )
-def command(out: Path) -> None:
+@click.option("--serve", is_flag=True, help="Then start a service with demonstration accounts, and leave it running.")
+@click.option("--port", type=click.IntRange(1, 65534), default=8470, show_default=True, help="Of that service.")
+def command(out: Path, serve: bool, port: int) -> None:
     """Show the whole way with made-up people: two organisations' files, a vault, a ledger, a release, its check, and a refusal."""
     out.mkdir(parents=True, exist_ok=True)
     if any(out.iterdir()):
@@ -70,9 +72,16 @@ def command(out: Path) -> None:
             click.echo(f"refused: {error}")
         else:
             raise AssertionError("the ledger let a second release through")
+    if serve:
+        from casehaven.cli._demo_service import prepare_service, serve_demo  # the demonstration itself needs no service
+
+        click.echo("\nA service with made-up people:")
+        made = prepare_service((out / "service").absolute(), _run, port)
     click.echo(
         f"\nOpen {out / 'release' / 'showcase.html'} in a browser. Everything is in {out}{os.sep}; the people are made up."
     )
+    if serve:
+        serve_demo(*made)
 
 
 def _run(line: str) -> None:

@@ -138,7 +138,7 @@ def _serve(place: ServiceFolder, listening: Listening, *, worker: bool, epsilon:
     from casehaven.signin.setup import operator_code, setup_code
 
     store = place.make(epsilon=epsilon) if worker else place.make_store()
-    child = WorkerChild(_worker_arguments(place)) if worker else None
+    child = WorkerChild(worker_arguments(place)) if worker else None
     service, site = service_of(store, listening, wake=_nothing if child is None else child.wake)
     code = setup_code(site)
     if code is None and operator:
@@ -172,7 +172,8 @@ def _tell(code: str | None, path: Path, origin: str) -> None:
     click.echo(f"set up     open {origin}/set-up and type the code in {path.name}, in the service's folder")
 
 
-def _worker_arguments(place: ServiceFolder) -> list[str]:
+def worker_arguments(place: ServiceFolder) -> list[str]:
+    """Return the words of `casehaven serve worker` for a service."""
     made = ["--folder", str(place.path), "--vault", str(place.vault), "--root-key", place.root]
     made += ["--ledger", str(place.ledger), "--signing-key", str(place.signing_key)]
     return made if place.database is None else [*made, "--store", place.database]
