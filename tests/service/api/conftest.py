@@ -178,7 +178,9 @@ class RunningService:
             if stepped_up:
                 value = step_up_session(connection, now, value) or ""
         number = len(self._clients)
-        http = self.client(f"127.0.{20 + number // 250}.{1 + number % 250}")  # as people have: limits are by address, too
+        http = self.client(
+            f"127.0.{20 + number // 250}.{1 + number % 250}"
+        )  # as people have: limits are by address, too
         return Caller(http=http, handle=handle, organisation=organisation, session=value, origin=self.origin)
 
     def worker_pid(self) -> int:

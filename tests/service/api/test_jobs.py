@@ -12,10 +12,10 @@ import pytest
 from sqlalchemy import inspect, select
 
 import casehaven.agreements.models
-import casehaven.drafts.models
-import casehaven.registry.models
 import casehaven.budgets.models
+import casehaven.drafts.models
 import casehaven.organisations.models
+import casehaven.registry.models
 import casehaven.signin.models
 from casehaven.core import jobs
 from casehaven.core.job_kinds import ATTEMPTS, KEPT_SECONDS, KINDS, RESULT_SECONDS
