@@ -6,6 +6,7 @@ import re
 import time
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
@@ -15,10 +16,14 @@ from tests.service.api.conftest import _has_keys
 from tests.web.pages import Reader
 
 from casehaven.core.jobs import NewJob, enqueue
+from casehaven.core.projection import published
+from casehaven.core.training import TrainingDataError
 from casehaven.organisations import members
 from casehaven.organisations.roles import Kind, Role
+from casehaven.releases.draft import ReleaseDraft
 from casehaven.signin.models import session
-from casehaven.signin.secrets_made import digest
+from casehaven.signin.secrets_made import digest as digest_of
+from caseschemas import load_schema
 
 if TYPE_CHECKING:
     from tests.service.api.conftest import Caller, House
@@ -94,7 +99,7 @@ def test_nobody_is_offered_a_role_that_they_could_not_give_nor_can_give_it(
 def test_what_needs_a_second_factor_asks_for_it_and_keeps_what_was_typed(house: House, reader: ReaderOf) -> None:
     caller = house.running.caller("harbour-steward", "harbour", stepped_up=False)
     with house.running.store.writing() as connection:  # an hour passes
-        mine = session.c.digest == digest("session", caller.session)
+        mine = session.c.digest == digest_of("session", caller.session)
         assert connection.execute(update(session).where(mine).values(stepped_up_at=1)).rowcount == 1
     steward = reader(caller)
     asked = steward.post("/members", {"handle": "kept-handle", "roles": ["caseworker", "researcher"]})
@@ -185,6 +190,46 @@ def test_training_is_in_no_release_agreement_or_pooled_question_and_its_name_is_
     ):
         refused = trainee.post(path, body, key=uuid4().hex)
         assert (refused.status_code, refused.json()["code"]) == (409, "training-data"), (path, refused.text)
+
+
+def test_training_is_signed_for_in_no_agreement(house: House, trainee: Caller) -> None:
+    with house.running.store.reading() as connection:
+        schema = published(connection, "dataset", "school/training")["schema_sha256"]
+    made = trainee.post(
+        "/v1/agreements",
+        {
+            "terms": {
+                "title": "Made up",
+                "schema_sha256": schema,
+                "contributions": [{"dataset": "school/training", "fields": {"gender": "as_is"}}],
+                "readers": ["north"],
+                "askers": {"organisations": ["north"], "members": []},
+                "purposes": ["pooled_statistics", "synthetic_release"],
+                "budget_nano_rho": 10**9,
+                "people_cap": 5_000,
+                "minimum_count": 10,
+                "max_tokens_per_person": 1,
+                "tokens_reason": None,
+                "linkage": None,
+                "expires": "2099-12-31",
+            }
+        },
+    )
+    assert made.status_code == 201, made.text
+    agreement, digest = made.json()["document"]["agreement"], made.json()["digest"]
+    signed = trainee.post(f"/v1/agreements/{agreement}/signatures", {"digest": digest}, key=uuid4().hex)
+    assert (signed.status_code, signed.json()["code"]) == (409, "training-data"), signed.text
+    assert trainee.get(f"/v1/agreements/{agreement}").json()["in_force"] is None
+
+
+def test_a_draft_of_a_release_of_training_is_refused_whoever_makes_it(tmp_path: Path) -> None:
+    """The command line, too: the draft itself refuses."""
+    schema = load_schema("ctdc-global")
+    for datasets in (("school/training",), ("school/cases", "school/training")):
+        with pytest.raises(TrainingDataError):
+            ReleaseDraft(
+                vault_datasets=datasets, schema=schema, epsilon=1.0, people_cap=10, out=tmp_path, tokens_are="separate"
+            )
 
 
 def test_a_job_of_training_under_another_kind_is_refused_by_the_worker(house: House, trainee: Caller) -> None:
