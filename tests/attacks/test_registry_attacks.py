@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from casehaven.drafts import models
 from casehaven.drafts.document import DraftDocument
 from casehaven.drafts.errors import ApprovalsMissingError, DraftChangedError, DraftDocumentError, DraftOverError
 from casehaven.drafts.service import add_draft
+from casehaven.organisations import events
 from casehaven.organisations.errors import NotFoundError
 from casehaven.registry.downloads import make_downloads
 from casehaven.registry.errors import RegistryLogError
@@ -194,6 +196,66 @@ def test_a_bundle_that_was_changed_on_the_disk_is_not_published(
     with pytest.raises(ChangedFileError):
         drawn.room.decide(drawn.release)
     assert drawn.room.get("/v1/registry").json()["items"] == []
+
+
+def test_the_row_of_a_release_names_no_other_draft_to_publish(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Whoever writes the store puts a draft that nobody approved in the place of the one that the release was drawn from."""
+    drawn = drawn_room(tmp_path_factory.getbasetemp()).again(tmp_path / "drawn")
+    room, document = drawn.room, drawn.draft.document
+    other = DraftDocument(fields={**document.fields, "draft": "f" * 32, "changelog": "what nobody approved"})
+    with room.table.door.store.writing() as connection:
+        add_draft(connection, other, room.now)
+    room.table.execute(
+        "UPDATE release SET document = replace(document, :old, :new)", old=document.digest, new=other.digest
+    )
+    record = room.decide(drawn.release).result["record"]
+    assert room.get(f"/v1/registry/{record}").json()["changelog"] == "the first one"
+
+
+def test_a_bundle_in_the_place_of_another_is_not_published(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    drawn = drawn_room(tmp_path_factory.getbasetemp()).again(tmp_path / "drawn")
+    room, table = drawn.room, drawn.room.table
+    other = room.approve_all(room.draft())  # approved, and never drawn
+    folder, place = table.door.store.releases / drawn.release, table.door.store.releases / other.document.release
+    shutil.copytree(folder, place)
+    table.execute(
+        "INSERT INTO release (release_id, organisation, state, document, released_at) SELECT :new, organisation, 'drawn', document, released_at FROM release",
+        new=other.document.release,
+    )
+    with pytest.raises(NotFoundError):
+        room.decide(other.document.release)
+    assert room.get("/v1/registry").json()["items"] == []
+    charge = json.loads((folder / "manifest.json").read_bytes())["facts"]["charge"]
+    known = table.bench.ledger.release(charge)
+    assert known is not None and known.decision is None
+
+
+def test_events_that_the_api_makes_up_neither_approve_nor_stop_the_registry(published: Pooled) -> None:
+    room, draft = published.room, published.room.draft()
+    for action, kind, name in (
+        ("release.approve", "release-draft", f"{draft.document.digest}:steward"),
+        ("release.approve", "release-draft", f"{draft.document.digest}:privacy_officer"),
+        ("registry.append", "registry-log", f"7:{'0' * 64}"),
+    ):
+        with room.table.door.store.writing() as connection:
+            events.record(
+                connection,
+                room.now,
+                actor="nora",
+                action=action,
+                organisation="north",
+                object_kind=kind,
+                object_id=name,
+            )
+    room.table.move_events()
+    with pytest.raises(ApprovalsMissingError):
+        releases.run(room.running(draft))
+    room.withdraw(str(published.record))
+    assert room.get(f"/v1/registry/{published.record}").json()["state"] == "withdrawn"
 
 
 # --- cells ---

@@ -264,7 +264,8 @@ def test_everybody_reads_the_registry_unless_it_was_started_for_members(shown: t
         refused = room.get(f"/v1/registry{path}", public=False)
         assert (refused.status_code, refused.json()["code"]) == (401, "not-signed-in")
     inside = room.get(f"/v1/registry/{record}", public=False, person=room.table.stewards["north"])
-    assert inside.status_code == 200
+    assert inside.status_code == 200 and inside.headers["cache-control"] == "private, no-cache"
+    assert room.get(f"/v1/registry/{record}").headers["cache-control"] == "public, max-age=60"
 
 
 def test_its_name_follows_from_the_measurements_and_stays(shown: tuple[PressRoom, str]) -> None:
@@ -306,6 +307,12 @@ def test_a_single_organisation_is_named_only_in_words_that_everybody_approved(ro
         room.draft(room.agree(), credit="Shelters of the North")
     record = room.published(credit="Shelters of the North")
     found = room.get(f"/v1/registry/{record}").json()
+    esra, nora = room.table.stewards["east"], room.table.stewards["north"]
+    for person in (esra, nora):
+        room.table.step_up(person)
+    others = room.get(f"/v1/releases/{found['release']}", person=esra)
+    assert others.status_code == 200 and "north" not in others.text
+    assert room.get(f"/v1/releases/{found['release']}", person=nora).json()["datasets"] == ["north/cases"]
     assert found["creator"] == "Shelters of the North" and found["citation"].startswith("Shelters of the North (")
     meta = room.get(f"/v1/registry/{record}/metadata.json").json()
     assert meta["creators"] == [{"name": "Shelters of the North", "nameType": "Organizational"}]

@@ -23,6 +23,10 @@ DRAFT_SECONDS: Final = 14 * 86_400
 """How long a drawn release waits for a decision, and a draft for its approvals (privacy rule 35)."""
 
 
+_OWN: Final = frozenset({"organisation", "datasets", "agreement", "draft", "digest"})
+"""Fields of a release that its own organisation alone sees."""
+
+
 def add_release(
     connection: Connection, release_id: str, organisation: str, document: Mapping[str, Any], *, now: int
 ) -> None:
@@ -73,7 +77,7 @@ def release_of(connection: Connection, release_id: str, *, reader: str, now: int
     row = connection.execute(select(table).where(table.c.release_id == release_id, _for(reader, now))).first()
     if row is None:
         raise NotFoundError
-    return _shown(row._mapping, now)
+    return _shown(row._mapping, now, reader)
 
 
 def releases_for(
@@ -83,7 +87,7 @@ def releases_for(
     query = select(table).where(_for(reader, now)).order_by(table.c.sequence.desc()).limit(limit)
     if before is not None:
         query = query.where(table.c.sequence < before)
-    return [(row.sequence, _shown(row._mapping, now)) for row in connection.execute(query)]
+    return [(row.sequence, _shown(row._mapping, now, reader)) for row in connection.execute(query)]
 
 
 def _for(reader: str, now: int) -> Any:
@@ -91,8 +95,10 @@ def _for(reader: str, now: int) -> Any:
     return and_(or_(table.c.state.in_(("published", "withdrawn")), own), table.c.released_at <= now)
 
 
-def _shown(row: Mapping[Any, Any], now: int) -> dict[str, Any]:
+def _shown(row: Mapping[Any, Any], now: int, reader: str) -> dict[str, Any]:
     shown = {"id": row["release_id"], "state": row["state"], **json.loads(row["document"])}
+    if row["organisation"] != reader:  # contributors' names do not show
+        shown = {name: said for name, said in shown.items() if name not in _OWN}
     if row["state"] == "drawn":
         shown["decide_before"] = row["released_at"] + DRAFT_SECONDS
         if now >= shown["decide_before"]:

@@ -144,6 +144,16 @@ def document_of(connection: Connection, digest: str, now: int) -> StoredDraft:
     return _stored(connection, row, now)
 
 
+def document_of_release(connection: Connection, release_id: str, now: int) -> StoredDraft | None:
+    """Return the document that a release is drawn from, found by the release's own name; None where there is none. It is hashed anew."""
+    digest = models.release_draft.c.digest
+    row = connection.execute(select(models.release_draft).where(digest.startswith(release_id, autoescape=True))).first()
+    if row is None:
+        return None
+    found = _stored(connection, row, now)
+    return found if found.document.release == release_id else None
+
+
 def draft_for(connection: Connection, who: Principal, draft: str, now: int) -> list[StoredDraft]:
     """Return the documents of a draft that somebody sees, latest first.
 

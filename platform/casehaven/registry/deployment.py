@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from casehaven.registry.datacite import UNNAMED
-from casehaven.registry.record import guarantee_words
+from casehaven.registry.record import guarantee_words, up
 
 
 def deployment_entry(document: Mapping[str, Any], *, publisher: str, address: str) -> dict[str, Any]:
@@ -25,7 +25,7 @@ def deployment_entry(document: Mapping[str, Any], *, publisher: str, address: st
     guarantee, people = document["guarantee"], document["people"]
     tokens = guarantee["max_tokens_per_person"]
     several = (
-        f" One person may stand behind {tokens} of them; for such a person epsilon is {guarantee['epsilon_per_person']:.3f} at the same delta."
+        f" One person may stand behind {tokens} of them; for such a person epsilon is {up(guarantee['epsilon_per_person'])} at the same delta."
         if tokens > 1
         else ""
     )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from decimal import ROUND_CEILING, Decimal
 from typing import Any, Final
 
 from casehaven.drafts.document import DraftDocument
@@ -96,6 +97,17 @@ def record_document(
     }
 
 
+def up(loss: float) -> str:
+    """Write an epsilon or a delta with three digits, rounded up: a loss is never said smaller than it is.
+
+    >>> up(7.334), up(3.999999875), up(1e-06), up(5.8123e-06)
+    ('7.34', '4', '1e-06', '5.82e-06')
+    """
+    exact = Decimal(repr(loss))
+    step = Decimal(1).scaleb(exact.adjusted() - 2)
+    return f"{float(exact.quantize(step, rounding=ROUND_CEILING)):.3g}"
+
+
 def citation(document: Mapping[str, Any]) -> str:
     """Return how to cite a version: who, when, what, where, and what tells it apart from every other."""
     who = document["creator"] or "Contributors to Casehaven"
@@ -107,10 +119,10 @@ def citation(document: Mapping[str, Any]) -> str:
 def guarantee_words(document: Mapping[str, Any]) -> str:
     """Return the guarantee in plain words."""
     found = document["guarantee"]
-    said = f"Protected by differential privacy: epsilon {found['epsilon']:g}, delta {found['delta']:.2g} for one {found['unit']}"
+    said = f"Protected by differential privacy: epsilon {up(found['epsilon'])}, delta {up(found['delta'])} for one {found['unit']}"
     if found["max_tokens_per_person"] > 1:
         said += (
-            f", epsilon {found['epsilon_per_person']:.2f} for a person with {found['max_tokens_per_person']} of them"
+            f", epsilon {up(found['epsilon_per_person'])} for a person with {found['max_tokens_per_person']} of them"
         )
     said += ". What this release shows would be nearly as likely had any one person's records not been there. It does not protect facts that are true of a whole group."
     if found["decision_used_private_data"]:

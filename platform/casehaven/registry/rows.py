@@ -153,6 +153,19 @@ def log_entries(connection: Connection, *, after: int = -1, limit: int | None = 
     return [parse_line(line_of(row)) for row in connection.execute(query)]
 
 
+def last_entries(connection: Connection, count: int) -> list[SignedEntry]:
+    """Return the last entries of the log, oldest first."""
+    query = select(registry_log).order_by(registry_log.c.position.desc()).limit(count)
+    return [parse_line(line_of(row)) for row in reversed(connection.execute(query).all())]
+
+
+def log_lines(connection: Connection, *, limit: int) -> bytes:
+    """Return the file of the log, as its rows have it: whoever reads it verifies it."""
+    query = select(registry_log).order_by(registry_log.c.position).limit(limit)
+    line = '{{"entry":{},"public_key":"{}","signature":"{}"}}\n'
+    return "".join(line.format(row.entry, row.public_key, row.signature) for row in connection.execute(query)).encode()
+
+
 def line_of(row: Row[Any]) -> bytes:
     """Return a row of the log as a line."""
     return canonical_json({"entry": json.loads(row.entry), "public_key": row.public_key, "signature": row.signature})

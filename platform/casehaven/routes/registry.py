@@ -7,7 +7,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Annotated, Any, Final, Literal
 
 from fastapi import Path, Query, Request
@@ -28,9 +27,8 @@ from casehaven.registry.datacite import datacite
 from casehaven.registry.deployment import deployment_entry
 from casehaven.registry.downloads import file_name
 from casehaven.registry.errors import ReleaseWithdrawnError
-from casehaven.registry.feed import MEDIA_TYPE, feed
+from casehaven.registry.feed import ITEMS, MEDIA_TYPE, feed
 from casehaven.registry.identifiers import RECORD
-from casehaven.registry.log import SignedEntry
 from casehaven.registry.record import citation, guarantee_words, summary
 from casehaven.registry.rows import Record
 from casehaven.routes.asking import JOB_PROBLEMS, Asked, ask_worker
@@ -45,7 +43,6 @@ PAGE: Final = "/registry"
 LOG_MOST: Final = 100_000
 """Entries of the log in one file."""
 _ONE: Final = "/v1/registry/{record}"
-_PUBLIC: Final = {"Cache-Control": "public, max-age=60"}
 _CLOSED: Final = ("not-signed-in",)
 _TYPES: Final = {
     "csv": "text/csv; charset=utf-8",
@@ -76,7 +73,7 @@ def list_records(request: Request, here: Here, cursor: Cursor = None, limit: Lim
         number=lambda each: each.sequence,
         shown=lambda each: summary(each.document),
     )
-    return JSONResponse(made, headers=_PUBLIC)
+    return JSONResponse(made, headers=_kept(here))
 
 
 @router.get("/v1/registry/feed.json", open_to_all=True, problems=_CLOSED)
@@ -84,9 +81,9 @@ def read_feed(request: Request, here: Here) -> Response:
     """Return the last entries of the log as a JSON Feed."""
     _opened(request, here)
     with here.store.reading() as connection:
-        entries = rows.log_entries(connection)
+        entries = rows.last_entries(connection, ITEMS)
         made = feed(entries, publisher=_publisher(connection, here), origin=here.settings.origin, page=PAGE)
-    return JSONResponse(made, media_type=MEDIA_TYPE, headers=_PUBLIC)
+    return JSONResponse(made, media_type=MEDIA_TYPE, headers=_kept(here))
 
 
 @router.get("/v1/registry/log", open_to_all=True, problems=(*_CLOSED, "cursor", "body"))
@@ -105,7 +102,7 @@ def read_log(request: Request, here: Here, cursor: Cursor = None, limit: Limit =
         number=lambda each: int(each.entry["position"]),
         shown=lambda each: {**each.document(), "digest": each.digest},
     )
-    return JSONResponse({**made, "signer": signer}, headers=_PUBLIC)
+    return JSONResponse({**made, "signer": signer}, headers=_kept(here))
 
 
 @router.get("/v1/registry/log.jsonl", open_to_all=True, problems=_CLOSED)
@@ -113,9 +110,8 @@ def read_log_file(request: Request, here: Here) -> Response:
     """Return the public log as a file, one entry a line: what `casehaven registry verify` checks."""
     _opened(request, here)
     with here.store.reading() as connection:
-        found = rows.log_entries(connection, limit=LOG_MOST)
-    lines = "".join(_line(each) for each in found)
-    return PlainTextResponse(lines, media_type="application/jsonl", headers=_PUBLIC)
+        lines = rows.log_lines(connection, limit=LOG_MOST)
+    return PlainTextResponse(lines, media_type="application/jsonl", headers=_kept(here))
 
 
 @router.get(_ONE, open_to_all=True, problems=(*_CLOSED, "body"))
@@ -145,7 +141,7 @@ def read_record(request: Request, record: Name, here: Here) -> Response:
         "signer": signer,
         "release": found.release_id,
     }
-    return JSONResponse(made, headers=_PUBLIC)
+    return JSONResponse(made, headers=_kept(here))
 
 
 @router.get(_ONE + "/metadata.json", open_to_all=True, problems=(*_CLOSED, "body"))
@@ -160,7 +156,7 @@ def read_metadata(request: Request, record: Name, here: Here) -> Response:
         address=_address(here, found),
         versions=[each.name for each in versions],
     )
-    return JSONResponse(made, headers=_PUBLIC)
+    return JSONResponse(made, headers=_kept(here))
 
 
 @router.get(_ONE + "/deployment.json", open_to_all=True, problems=(*_CLOSED, "body"))
@@ -170,7 +166,7 @@ def read_deployment(request: Request, record: Name, here: Here) -> Response:
     with here.store.reading() as connection:
         publisher = _publisher(connection, here)
     made = deployment_entry(found.document, publisher=publisher, address=_address(here, found))
-    return JSONResponse(made, headers=_PUBLIC)
+    return JSONResponse(made, headers=_kept(here))
 
 
 @router.get(_ONE + "/files/{name}", open_to_all=True, problems=(*_CLOSED, "body"))
@@ -184,7 +180,7 @@ def read_file(request: Request, record: Name, name: FileName, here: Here) -> Res
         raise NotFoundError
     # a page of a release is opened as a file, never on this origin
     kind = _TYPES.get(path.suffix[1:], "application/octet-stream")
-    return FileResponse(path, media_type=kind, filename=name, headers=_PUBLIC)
+    return FileResponse(path, media_type=kind, filename=name, headers=_kept(here))
 
 
 @router.get(_ONE + "/downloads/{table}.{form}", open_to_all=True, problems=(*_CLOSED, "body", "release-withdrawn"))
@@ -206,7 +202,7 @@ def read_download(
     path = here.store.releases / f"{found.release_id}.downloads" / name
     if not path.is_file():
         raise NotFoundError
-    return FileResponse(path, media_type=_TYPES[form], filename=f"{found.name}-{name}", headers=_PUBLIC)
+    return FileResponse(path, media_type=_TYPES[form], filename=f"{found.name}-{name}", headers=_kept(here))
 
 
 @router.post(
@@ -223,6 +219,11 @@ async def withdraw(request: Request, record: Name, body: Withdrawing, here: Here
     require(who, Operation.RELEASE_APPROVE, organisation)
     asked = Asked(kind="release.withdraw", organisation=organisation, request={"record": record, "reason": body.reason})
     return await ask_worker(request, here, who, asked)
+
+
+def _kept(here: Service) -> dict[str, str]:
+    """Say who may keep an answer: everybody a minute, or nobody but the reader."""
+    return {"Cache-Control": "public, max-age=60" if here.settings.registry_public else "private, no-cache"}
 
 
 def _own(here: Service, who: Principal, record: str) -> Record:
@@ -269,7 +270,3 @@ def _signer(connection: Connection) -> dict[str, Any] | None:
 
 def _address(here: Service, record: Record) -> str:
     return f"{here.settings.origin}{PAGE}/{record.name}"
-
-
-def _line(entry: SignedEntry) -> str:
-    return json.dumps(entry.document(), ensure_ascii=False, sort_keys=True, separators=(",", ":")) + "\n"

@@ -44,8 +44,9 @@ _CHARGED = (
 DRAFTED: Final = (*_AGREED, "draft", "plan", "privacy-loss", "schema-differs", "training-data", "unknown-account")
 """What can be refused of any plan."""
 
-Text = Annotated[str, Field(pattern=r"^[^\s\x00-\x1f\x7f]([^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f])?$")]
-"""One line of text that does not begin or end with a space."""
+_HIDDEN: Final = r"\x00-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff"
+Text = Annotated[str, Field(pattern=rf"^[^\s{_HIDDEN}]([^{_HIDDEN}]*[^\s{_HIDDEN}])?$")]
+"""One line of text that does not begin or end with a space, and holds no control and nothing that hides or turns its direction: what is approved is what is read."""
 
 _TYPES: Final = {
     ".json": "application/json",

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping
-from typing import Any, Final, cast
+from typing import Any, Final, cast, get_args
 from urllib.parse import urlsplit
 
 from sqlalchemy import Connection, select
@@ -250,6 +250,19 @@ def approved_draft(connection: Connection, work: Work, draft: str, digest: str) 
     return found
 
 
+def require_approved(vault: Vault, document: DraftDocument) -> None:
+    """Return when everybody who had to approved a document, whatever became of them since: for what was drawn from it already.
+
+    Raises:
+        ApprovalsMissingError: the audit log does not say so.
+    """
+    with vault.database.transaction(writes=False) as connection:
+        logged = logged_approvals(vault, connection, document.digest)
+    stewards = {organisation for part, organisation, _ in logged if part == "steward"}
+    if not stewards >= set(document.contributors) or all(part != "privacy_officer" for part, _, _ in logged):
+        raise ApprovalsMissingError
+
+
 def require_unchanged(document: DraftDocument, now: Mapping[str, Any]) -> None:
     """Return when what would be drawn now is what was approved (rule 4).
 
@@ -278,9 +291,11 @@ def logged_approvals(vault: Vault, connection: Connection, digest: str) -> list[
         audit.c.object_id.startswith(f"{digest}:", autoescape=True),
     )
     return [
-        (entry.object_id.partition(":")[2], entry.organisation, entry.actor)
+        (part, entry.organisation, entry.actor)
         for entry in read_entries(connection, query.order_by(audit.c.position))
         if entry.expected_leaf(vault.audit.key) == entry.leaf
+        and (part := entry.object_id.partition(":")[2])
+        in get_args(Part)  # an event of the store has its number behind it
     ]
 
 

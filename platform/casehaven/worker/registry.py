@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,8 +19,9 @@ from sqlalchemy import Connection, select
 from casehaven.core.audit import read_entries
 from casehaven.core.audit_models import audit
 from casehaven.core.release_rows import set_state
-from casehaven.drafts.service import document_of
-from casehaven.ledger import DecisionKind
+from casehaven.drafts.document import DraftDocument
+from casehaven.drafts.service import document_of_release
+from casehaven.ledger import DecisionKind, IdempotencyKey
 from casehaven.organisations import events
 from casehaven.organisations.errors import NotFoundError
 from casehaven.registry import rows
@@ -29,7 +31,9 @@ from casehaven.registry.identifiers import RECORD, concept_name, record_name
 from casehaven.registry.log import Kind, new_entry, verify_log
 from casehaven.registry.record import citation, guarantee_words, moment, record_document
 from casehaven.releases.decision import decide_release
+from casehaven.releases.private_decision import finish_marking
 from casehaven.vault.store import Vault
+from casehaven.worker.drafts import require_approved
 from casehaven.worker.work import Done, Work
 from casesynth.manifest import MANIFEST_NAME, SIGNATURE_NAME, Manifest, verify_bundle
 from casesynth.signing import SigningKey, TrustStore
@@ -38,26 +42,50 @@ LOGGED: Final = "registry.append"
 """The action of an entry of the public log in the vault's audit log; its object is the position and the digest."""
 
 
+_OBJECT: Final = re.compile(r"([0-9]{1,9}):([0-9a-f]{64})")
+
+
 def downloads_folder(releases: Path, release_id: str) -> Path:
     """Return where the other forms of a release are, beside its bundle."""
     return releases / f"{release_id}.downloads"
 
 
-def publish(work: Work, release_id: str, digest: str | None) -> str | None:
+def publishable(work: Work, release_id: str) -> DraftDocument | None:
+    """Return the approved draft that the bundle in the place of a release was drawn from; None where it is older than drafts.
+
+    The draft is found by the release's own name, whatever its row says, and the bundle has to be under the draft's own charge.
+
+    Raises:
+        ApprovalsMissingError, NotFoundError: the draft was not approved, or the bundle was not drawn from it.
+    """
+    bench = work.bench
+    with bench.store.reading() as connection:
+        found = document_of_release(connection, release_id, bench.clock())
+    if found is None:
+        return None
+    require_approved(bench.vault, found.document)
+    manifest, _, _ = _verified(work, release_id, SigningKey.load(bench.signing_key))
+    charge = bench.ledger.find(IdempotencyKey(text=f"draft-{found.document.digest}"))
+    if charge is None or charge.receipt.charge_id != manifest.facts.get("charge"):
+        raise NotFoundError
+    return found.document
+
+
+def publish(work: Work, release_id: str) -> str | None:
     """Put a release that was decided to be published into the registry, and return the name of its record; done twice, it is done.
 
     Args:
         work: the job of the decision.
         release_id: which.
-        digest: of the draft that it was drawn from; None: it has none, and no record.
 
     Raises:
+        ApprovalsMissingError, NotFoundError: the draft was not approved, or the bundle was not drawn from it.
         RegistryLogError: the log is not whole; nothing was written.
     """
     bench = work.bench
+    draft = publishable(work, release_id)
     with bench.store.reading() as connection:
         known = rows.record_of_release(connection, release_id)
-        draft = None if digest is None else document_of(connection, digest, bench.clock()).document
     if known is not None or draft is None:
         with bench.store.writing() as connection:
             set_state(connection, release_id, DecisionKind.PUBLISHED.value)
@@ -199,14 +227,15 @@ def _known(vault: Vault, connection: Connection) -> dict[int, str]:
     query = select(audit).where(audit.c.action == LOGGED, audit.c.object_kind == "registry-log")
     found = {}
     for entry in read_entries(connection, query.order_by(audit.c.position)):
-        if entry.expected_leaf(vault.audit.key) == entry.leaf:
-            position, _, digest = entry.object_id.partition(":")
-            found[int(position)] = digest
+        named = _OBJECT.fullmatch(entry.object_id)  # an event of the store has its number behind it
+        if named is not None and entry.expected_leaf(vault.audit.key) == entry.leaf:
+            found[int(named[1])] = named[2]
     return found
 
 
 def _verified(work: Work, release_id: str, key: SigningKey) -> tuple[Manifest, str, Path]:
     bundle = work.bench.store.releases / release_id
+    finish_marking(bundle)
     found = verify_bundle(bundle, TrustStore().add("service", key.public_key))
     if found.manifest is None:
         raise NotFoundError

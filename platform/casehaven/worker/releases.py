@@ -36,7 +36,7 @@ from casehaven.releases.draft import ReleaseDraft
 from casehaven.releases.service import release_vault_datasets
 from casehaven.worker.drafts import approved_release, permitted_release, release_draft
 from casehaven.worker.pooling import Permission, nameless, signed_in_log
-from casehaven.worker.registry import publish
+from casehaven.worker.registry import publish, publishable
 from casehaven.worker.work import Done, Work, plain
 from casesynth.feasibility import feasibility, suggestions
 from casesynth.manifest import MANIFEST_NAME, verify_bundle
@@ -141,11 +141,13 @@ def decide(work: Work) -> Done:
         raise PublishedAlreadyError
     if kind is DecisionKind.PUBLISHED and found["state"] == "expired":
         raise DecisionExpiredError
+    if kind is DecisionKind.PUBLISHED:
+        publishable(work, release_id)
     made = decide_release(bench.store.releases / release_id, bench.ledger, SigningKey.load(bench.signing_key), kind)
     record = None
     if kind is DecisionKind.PUBLISHED:
         if found["state"] != "withdrawn":
-            record = publish(work, release_id, found.get("digest"))
+            record = publish(work, release_id)
     else:
         with bench.store.writing() as connection:
             set_state(connection, release_id, kind.value)
