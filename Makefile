@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
-WORKERS ?= 2
+WORKERS ?= 3
 
 .PHONY: help demo test lint bench audit lock clean
 .DELETE_ON_ERROR:
@@ -11,7 +11,7 @@ WORKERS ?= 2
 help:
 	@echo "make demo    two organisations' made-up case files, a charged ledger, a verified release (about a minute)"
 	@echo "             SERVE=1: then a service with demonstration accounts, until Ctrl-C"
-	@echo "make test    the test suite, in two processes (WORKERS=n: in n), and the linters"
+	@echo "make test    the test suite, in three processes (WORKERS=n: in n), and the linters"
 	@echo "make bench   benchmarks; writes docs/benchmarks.md"
 	@echo "make audit   slow checks of privacy"
 	@echo "make lock    pins all dependencies anew (needs uv)"
