@@ -62,6 +62,7 @@ ROUTERS: Final = (
     "casehaven.web.statistics_page",
     "casehaven.web.ledger_page",
     "casehaven.web.registry_pages",
+    "casehaven.web.releases_pages",
     "casehaven.web.asking_pages",
     "casehaven.web.stored_answers",
 )

@@ -20,7 +20,7 @@ from casehaven.registry.errors import ReleaseWithdrawnError
 from casehaven.registry.identifiers import PATTERN
 from casehaven.web.charts import Bar
 from casehaven.web.desk import HEADERS, Anybody, Desk
-from casehaven.web.release_numbers import Count, ReleaseNumbers, names_of, numbers_of
+from casehaven.web.release_numbers import Count, ReleaseNumbers, names_of, numbers_of, rounded_up
 from casehaven.web.router import PageRouter
 
 router = PageRouter()
@@ -144,19 +144,14 @@ def _shared(desk: Desk, record: dict[str, Any]) -> dict[str, Any]:
         "has_showcase": showcase is not None and showcase["size"] <= SHOWCASE_BYTES and not record["withdrawal"],
         "tables": _tables(record),
         "factor": _factor(float(record["guarantee"]["epsilon"])),
-        "up": _up,
+        "up": rounded_up,
         "kilobytes": lambda size: f"{max(1, round(size / 1000)):,} kB",
     }
 
 
 def _factor(epsilon: float) -> str:
     """Write by what factor one person can change a chance, rounded up."""
-    return f"{_up(math.exp(epsilon), 1):,}" if epsilon < FACTOR_MOST else "∞"
-
-
-def _up(value: float, places: int) -> float:
-    """Return a bound with so many places, never less than it is."""
-    return math.ceil(round(value * 10**places, 6)) / 10**places
+    return f"{rounded_up(math.exp(epsilon), 1):,}" if epsilon < FACTOR_MOST else "∞"
 
 
 def _tables(record: dict[str, Any]) -> list[tuple[str, str, dict[str, Any], dict[str, Any] | None]]:

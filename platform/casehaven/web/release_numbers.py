@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -194,6 +195,15 @@ def names_of(schema: str, language: str) -> Named:
         return next((each.labels.text(language) or value for each in of.values if each.code == value), value)
 
     return named
+
+
+def rounded_up(value: float, places: int) -> float:
+    """Return a bound with so many places, never less than it is.
+
+    >>> rounded_up(8.82205, 2)
+    8.83
+    """
+    return math.ceil(round(value * 10**places, 6)) / 10**places
 
 
 @cache
