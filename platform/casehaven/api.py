@@ -63,6 +63,7 @@ ROUTERS: Final = (
     "casehaven.web.ledger_page",
     "casehaven.web.registry_pages",
     "casehaven.web.releases_pages",
+    "casehaven.web.officer_pages",
     "casehaven.web.asking_pages",
     "casehaven.web.stored_answers",
 )

@@ -16,7 +16,6 @@ from typing import Any
 import httpx
 import uvicorn
 from sqlalchemy import select
-from tests.front_door import Person
 from tests.publishing import PressRoom, drawn_room, published_room
 from tests.service.api.conftest import Caller
 
@@ -24,6 +23,9 @@ from casehaven.api import bounded, create_app
 from casehaven.core.limits import Limits
 from casehaven.core.service_tables import job
 from casehaven.core.web import ApiSettings, Service
+from casehaven.organisations import members
+from casehaven.organisations.roles import Role
+from casehaven.signin.sessions import start_session, step_up_session
 
 
 @dataclass(kw_only=True)
@@ -42,29 +44,38 @@ class Press:
         self._clients.append(made)
         return made
 
-    def caller(self, person: Person) -> Caller:
-        """Somebody of the room."""
-        member = self.room.table.door.member(person.handle)
+    def caller(self, handle: str, *, stepped_up: bool = True) -> Caller:
+        """Begin a session of somebody of the room."""
+        door = self.room.table.door
+        with door.store.writing() as connection:
+            member = members.member_named(connection, handle)
+            value = start_session(connection, door.clock(), member.id, kind="full")
+            if stepped_up:
+                value = step_up_session(connection, door.clock(), value) or ""
         return Caller(
-            http=self.client(),
-            handle=person.handle,
-            organisation=member.organisation,
-            session=person.session,
-            origin=self.origin,
+            http=self.client(), handle=handle, organisation=member.organisation, session=value, origin=self.origin
         )
 
     @property
     def officer(self) -> Caller:
         """The privacy officer of north, with a fresh second factor."""
-        self.room.table.step_up(self.room.officer)
-        return self.caller(self.room.officer)
+        return self.caller(self.room.officer.handle)
 
     @property
     def steward(self) -> Caller:
         """The steward of north, with a fresh second factor."""
-        person = self.room.table.stewards["north"]
-        self.room.table.step_up(person)
-        return self.caller(person)
+        return self.caller(self.room.table.stewards["north"].handle)
+
+    @property
+    def colleague(self) -> Caller:
+        """Another steward of north, who is no privacy officer."""
+        door = self.room.table.door
+        with door.store.writing() as connection:
+            if "colleague" not in {one.handle for one in members.members_of(connection, "north")}:
+                made = members._add(connection, door.clock(), "north", "colleague", "")
+                members._give(connection, door.clock(), made, "north", "colleague", Role.STEWARD, "")
+                members.activate(connection, door.clock(), members.member_by_id(connection, made))
+        return self.caller("colleague")
 
     def asked(self, kind: str) -> dict[str, Any]:
         """What the newest job of a kind asks for."""
