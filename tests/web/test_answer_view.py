@@ -138,3 +138,12 @@ def test_no_cell_of_the_file_is_a_formula(schema: CaseSchema, evil: str) -> None
     assert first[2:7] == ["count", "", "20", "10", "30"]
     assert second[2:8] == ["count", "", "", "", "", "yes"]
     assert first[-1] == "0.002000000"
+    median = {
+        "cell": [["gender", "Man"]],
+        "kind": "quantile",
+        "level": 0.5,
+        **dict.fromkeys(("estimate", "low", "high"), evil),
+    }
+    document = answer([GENDER, GENDER], [median], show={"quantiles": [0.5], "of": "gender"})
+    content = csv_bytes(document, read(document, schema, EN)).decode("utf-8-sig")
+    assert list(csv.reader(io.StringIO(content, newline="")))[1][4:7] == [f"'{evil}"] * 3

@@ -50,6 +50,7 @@ QUESTIONS: Final[dict[str, tuple[str, dict[str, Any]]]] = {
             "by": [
                 {"attribute": "gender", "groups": [{"label": "known", "codes": ["Man", "Woman"]}]},
                 {"attribute": "ageBroad", "groups": [{"label": "unclear or young", "codes": ["", "0-8"]}]},
+                {"attribute": "traffickMonths", "groups": [{"label": "unclear", "codes": [""]}]},
             ],
             "accuracy": EXACT,
         },
@@ -100,6 +101,13 @@ def test_a_question_comes_back_as_it_was(name: str) -> None:
     back = document_of({"question": canonical, "accuracy": asked["accuracy"]}, schema)
     assert parsed_question(json.loads(json.dumps(back)), schema, domain).canonical == canonical
     assert back["accuracy"] == asked["accuracy"]
+
+
+def test_an_attribute_of_several_values_is_named_and_not_written_out() -> None:
+    schema_id, asked = QUESTIONS["several values"]
+    schema = shipped_schema(schema_id)
+    canonical = parsed_question(asked, schema, Domain.from_schema(schema)).canonical
+    assert document_of({"question": canonical, "accuracy": EXACT}, schema)["by"][0] == "vic_TypeOfExploitation"
 
 
 @pytest.mark.parametrize("schema_id", shipped_schema_ids())
