@@ -106,11 +106,13 @@ def open_or_declare(
         DatasetMissingError: it is new, and no bound on its people was declared.
         SchemaDiffersError: it has another schema, or another bound that stays.
     """
+    from casehaven.core.training import refuse_training
     from casehaven.vault.errors import DatasetMissingError, SchemaDiffersError
     from caseschemas import load_schema
 
     schema = load_schema(schema_name)
     name = schema.id if name is None else name
+    refuse_training([f"{organisation}/{name}"])  # the name is kept for made-up people of a service
     try:
         dataset = vault.dataset(organisation, name)
     except DatasetMissingError as error:

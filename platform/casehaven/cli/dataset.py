@@ -11,6 +11,7 @@ from casehaven.cli._person_server import There
 from casehaven.cli._server import chosen_server, connected, server_option
 from casehaven.cli._vault import chosen_dataset, dataset_option, open_vault, root_key_option, vault_option
 from casehaven.client.plain_text import json_text, one_line
+from casehaven.core.training import refuse_training
 from casehaven.people.consent import PURPOSE_LABELS, PURPOSES, parse_purpose
 from casehaven.people.standing import dataset_standing, taken_in
 from casehaven.vault.datasets import parse_dataset_id
@@ -67,6 +68,7 @@ def create_command(
             client.datasets.create(dataset, schema=schema_name, people_cap=people_cap)
     else:
         organisation, name = parse_dataset_id(dataset)
+        refuse_training([dataset])
         open_vault(vault_path, root_spec).add_dataset(organisation, name, load_schema(schema_name), people_cap)
     click.echo(f"made       {dataset}: people cap {people_cap:,}")
 

@@ -7,6 +7,7 @@
    below the true worst case, and equal to it when all datasets are always charged together or never.
 2. What a resumption counted as spent may have touched any datasets together: g(D, E) gets the smaller of the two amounts.
 3. Where the ledger has a cap for one person, a charge that would take the odometer above it is refused whole.
+4. Made-up people are no people: what is spent on a dataset of training (`casehaven.core.training`) is in no total for one person, and refuses nobody else's charge. No other dataset has that name.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, Connection, func, select
 
+from casehaven.core.training import is_training
 from casehaven.ledger import models
 from casehaven.ledger.errors import OdometerExhaustedError
 from casehaven.ledger.policy import LedgerPolicy
@@ -152,7 +154,9 @@ def refuse_beyond_odometer(connection: Connection, policy: LedgerPolicy) -> None
     """
     row = models.account.c
     most = select(row.dataset_id, func.max(row.spent_nano_rho)).group_by(row.dataset_id)
-    balances = {dataset: nano_rho for dataset, nano_rho in connection.execute(most)}
+    balances = {
+        dataset: nano_rho for dataset, nano_rho in connection.execute(most) if not is_training(dataset)
+    }  # rule 4
     tokens = min(policy.max_tokens_per_person or len(balances), len(balances))
     worst = worst_person_nano_rho(balances, shared_charges(connection), tokens)
     if worst > policy.odometer_policy().cap_nano_rho():

@@ -5,7 +5,7 @@
    once: no amount falls, and none is hidden.
 2. It lists who may approve raises, by fingerprints of keys, since when the ledger has an anchor, every raise with its reason, every resumption of an earlier copy, every dataset without a bound, and every release with what was decided about
    it and whether that may rest on real records (privacy rule 33): these as of today.
-3. It holds no name of an analyst, no question, no count of charges and no count of people. Of a release that several organisations paid for it says how many, and not which: the release is public
+3. What was spent on made-up people of a dataset of training is not in it. It holds no name of an analyst, no question, no count of charges and no count of people. Of a release that several organisations paid for it says how many, and not which: the release is public
    under its measurements, and contributors' names do not show.
 4. It is canonical JSON with an Ed25519 signature over its bytes; whoever has the signer's key in a trust store checks it without any server.
 """
@@ -21,6 +21,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from casehaven.core.training import is_training
 from casehaven.ledger.anchored import STEPS
 from casehaven.ledger.errors import BudgetStatementError
 from casehaven.ledger.policy import BudgetPolicy
@@ -106,7 +107,7 @@ def public_statement(
             if stated.policy.odometer_epsilon is None
             else str(stated.policy.odometer_epsilon),
         },
-        "accounts": [account_in_steps(row) for row in stated.rows],
+        "accounts": [account_in_steps(row) for row in stated.rows if not is_training(row.dataset)],
         "odometer": {
             "tokens": worst.tokens,
             "nano_rho_at_most": None if worst.unbounded else at_most,

@@ -13,6 +13,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, or_, select
 
+from casehaven.core.training import is_training
 from casehaven.ledger import models
 from casehaven.ledger.accounts import latest_raises, stored_ledger_policy, stored_policy, with_raise
 from casehaven.ledger.approvers import ApproverSet, stored_sets
@@ -188,6 +189,7 @@ def stored_odometer(
 ) -> Odometer:
     """Return the worst total for one person, of all charges or of some."""
     balances: dict[str, int] = {}
+    rows = [row for row in rows if not is_training(row.dataset)]  # rule 4 of `casehaven.ledger.odometer`
     for row in rows:
         balances[row.dataset] = max(balances.get(row.dataset, 0), row.spent_nano_rho)
     worst = worst_person(policy, balances, shared_charges(connection, of))

@@ -7,7 +7,8 @@
    the same transaction, found or not.
 4. A withdrawal of consent is in the anchor before it is in the database: a restored backup does not undo it. It raises the dataset's version, so that no snapshot
    that was checked before is opened after (privacy rule 35).
-5. A person is erased whole: `casehaven.vault.erasure`.
+5. A yes that was said before the last no is refused.
+6. A person is erased whole: `casehaven.vault.erasure`.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from casehaven.people.consent import (
 )
 from casehaven.people.correct import corrected
 from casehaven.people.duplicates import PossibleDuplicate, can_be_compared, possible_duplicates
-from casehaven.people.errors import CorrectionError, ReasonNeededError, SeveralRecordsError, TextError
+from casehaven.people.errors import ConsentFactError, CorrectionError, ReasonNeededError, SeveralRecordsError, TextError
 from casehaven.people.find import person_by_reference
 from casehaven.people.matching import REFERENCE_COLUMN
 from casehaven.people.retention import due_people, set_retention, set_retention_for_all
@@ -132,7 +133,7 @@ class People:
             dated: the day when the person said so; today unless given.
 
         Raises:
-            ConsentFactError: the date or the language cannot be.
+            ConsentFactError: the date or the language cannot be, or it is a yes from before the person's last no.
             UnknownPersonError: nobody is there under this reference.
         """
         reason, today = check_reason(reason), datetime.now(UTC).date()
@@ -140,6 +141,8 @@ class People:
         tag = parse_language(language) if given or language else ""
         with self.vault.locked(self.dataset) as held:
             person = self._known(reference, "person.consent", reason)
+            if given:
+                self._check_not_before_a_no(person, purpose, day)
             if not given:
                 self.vault.anchor.add_withdrawals((person.person_id, purpose))  # rule 4: before
             with self.vault.writing() as connection:
@@ -157,6 +160,19 @@ class People:
             if given:
                 self.vault.anchor.remove_withdrawals((person.person_id, purpose))  # rule 4: after
         return added
+
+    def _check_not_before_a_no(self, person: Person, purpose: Purpose, day: date) -> None:
+        """Refuse a yes that the person said before their last no: what was withdrawn since is not given again by an old form (rule 5).
+
+        Raises:
+            ConsentFactError: it is older.
+        """
+        with self.vault.database.transaction(writes=False) as connection:
+            latest = consent_history(connection, person.person_id).latest(purpose)
+        if latest is not None and not latest.given and latest.dated is not None and day < latest.dated:
+            raise ConsentFactError(
+                "the person said no to this purpose on a later day; a yes from before does not count"
+            )
 
     def erase(self, reference: str, *, reason: str) -> ErasureReceipt:
         """Erase a person for good.

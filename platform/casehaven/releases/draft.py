@@ -74,6 +74,7 @@ class ReleaseDraft:
     def __post_init__(self) -> None:
         if bool(self.files) == bool(self.vault_datasets):
             raise DraftError("a release needs at least one case file, or at least one dataset of a vault")
+        refuse_training(self.datasets)  # a file under that name would be counted for nobody's total
         if self.vault_datasets:
             self._check_vault_datasets()
         elif len(self.organisations) != len(self.files):
@@ -112,7 +113,6 @@ class ReleaseDraft:
             )
 
     def _check_vault_datasets(self) -> None:
-        refuse_training(self.vault_datasets)
         if len(set(self.vault_datasets)) != len(self.vault_datasets):
             raise DraftError("a dataset is named twice")
         if self.organisations or self.dataset or self.person_key or self.ignored_columns:

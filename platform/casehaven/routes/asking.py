@@ -41,6 +41,9 @@ _STEPS: Final = (0.02, 0.05, 0.1, 0.2, 0.3)
 JOB_PROBLEMS: Final = ("starting", "too-many-jobs", "body", "body-too-large")
 """Codes of every route that makes a job."""
 
+KEY_PROBLEMS: Final = ("idempotency-key-needed", "idempotency-key-reused")
+"""Codes where a key is needed, or may be sent."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Asked:
@@ -64,7 +67,7 @@ async def ask_worker(
         service: behind it.
         who: asks.
         asked: for what.
-        keyed: whether an Idempotency-Key is needed.
+        keyed: whether an Idempotency-Key is needed; one that is sent counts in any case.
 
     Raises:
         RequestKeyNeededError, RequestKeyReusedError: the key is missing, or was used with another request.
@@ -72,7 +75,7 @@ async def ask_worker(
         NoWorkerError: the organisation has no keys yet.
         BodyError: a part of the body that has no form of its own cannot be written as canonical JSON.
     """
-    key = parse_key(request.headers.get(HEADER)) if keyed else None
+    key = parse_key(request.headers.get(HEADER)) if keyed or HEADER in request.headers else None
     job_id = await run_in_threadpool(_enqueue, request, service, who, asked, key)
     service.wake()
     return await answer(request, service, who, job_id)

@@ -18,13 +18,13 @@ from casehaven.core.projection import published
 from casehaven.core.routing import GuardedRouter
 from casehaven.core.web import Body, Here, Service, Who
 from casehaven.organisations.access import Operation, Principal
-from casehaven.routes.asking import JOB_PROBLEMS, Asked, ask_worker
+from casehaven.routes.asking import JOB_PROBLEMS, KEY_PROBLEMS, Asked, ask_worker
 from casehaven.routes.datasets import Dataset, Organisation
 
 router = GuardedRouter(tags=["people"])
 
 _PLACE = "/v1/datasets/{organisation}/{dataset}/people"
-_PROBLEMS = (*JOB_PROBLEMS, "not-found", "reason-needed")
+_PROBLEMS = (*JOB_PROBLEMS, *KEY_PROBLEMS, "not-found", "reason-needed")
 _STEP = (*_PROBLEMS, "step-up-needed", "second-person-needed")
 _ONCE = (*_STEP, "job-interrupted")
 

@@ -21,14 +21,14 @@ from casehaven.core.request_errors import BodyError
 from casehaven.core.routing import GuardedRouter
 from casehaven.core.web import Body, Here, Service, Who
 from casehaven.organisations.access import Operation, Principal
-from casehaven.routes.asking import JOB_PROBLEMS, Asked, ask_worker
+from casehaven.routes.asking import JOB_PROBLEMS, KEY_PROBLEMS, Asked, ask_worker
 from casehaven.routes.datasets import Dataset, Organisation
 from casehaven.routes.people import Looking, Text
 
 router = GuardedRouter(tags=["people"])
 
 _PLACE = "/v1/datasets/{organisation}/{dataset}"
-_PROBLEMS = (*JOB_PROBLEMS, "not-found", "reason-needed", "step-up-needed")
+_PROBLEMS = (*JOB_PROBLEMS, *KEY_PROBLEMS, "not-found", "reason-needed", "step-up-needed")
 _ONCE = (*_PROBLEMS, "job-interrupted")
 
 Day = Annotated[str, Field(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$")]

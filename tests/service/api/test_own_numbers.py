@@ -9,6 +9,7 @@ import zipfile
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 import pytest
 from sqlalchemy import update
@@ -142,6 +143,26 @@ def test_an_erasure_leaves_a_signed_receipt_that_comes_again(east: Caller) -> No
     assert east.done(f"{place}/people/receipts", {"number": "7", "reason": WHY}) == {"found": False}
     assert east.post(f"{place}/people/receipts", {"number": "9" * 19, "reason": WHY}).status_code == 422
     assert east.get(f"{place}/status").json()["result"]["erased"] == 1
+
+
+def test_a_form_that_is_sent_again_under_its_key_is_the_same_job_and_undoes_no_withdrawal(east: Caller) -> None:
+    place = f"{fill(east, 'again')}/people"
+    said = {"reference": f"{MARKED}-t1", "reason": WHY, "purpose": "pooled_statistics"}
+    yes, key = {**said, "given": True, "language": "en"}, uuid4().hex
+    first = east.post(f"{place}/consent", yes, key=key)
+    assert first.json()["result"]["given"] is True
+    assert east.done(f"{place}/consent", {**said, "given": False})["given"] is False
+    again = east.post(f"{place}/consent", yes, key=key)  # a page that was loaded anew
+    assert again.json()["id"] == first.json()["id"]
+    shown = east.done(f"{place}/show", {"reference": said["reference"], "reason": WHY})["person"]
+    latest = [each for each in shown["consent"] if each["purpose"] == "pooled_statistics"][-1]
+    assert latest["given"] is False
+    other = east.post(f"{place}/consent", {**yes, "purpose": "care"}, key=key)
+    assert (other.status_code, other.json()["code"]) == (409, "idempotency-key-reused")
+    last = {"reference": said["reference"], "reason": WHY, "until": None}
+    kept = [east.post(f"{place}/retention", last, key=f"{key}-kept").json()["id"] for _ in range(2)]
+    assert kept[0] == kept[1]
+    assert east.post(f"{place}/consent", yes, key="?").json()["code"] == "idempotency-key-needed"
 
 
 ROUTES = [
