@@ -371,11 +371,10 @@ def test_what_the_worker_wants_signed_is_signed_on_the_next_page_and_goes_on(
         visitor.sees("Hello, ana")
         key = X25519PrivateKey.generate().public_key().public_bytes_raw().hex()
         with store.writing() as connection:
-            for kind, name, document in (
-                ("organisation-key", "north", {"organisation": "north", "public_key": key}),
-                ("dataset", "north/cases", {"organisation": "north", "name": "cases", "schema": "ctdc-global"}),
-            ):
-                publish(connection, kind, name, document, organisation="north", now=split.door.clock())
+            now, keys = split.door.clock(), {"organisation": "north", "public_key": key}
+            publish(connection, "organisation-key", "north", keys, organisation="north", now=now)
+            facts = {"organisation": "north", "name": "cases", "schema": "ctdc-global"}
+            publish(connection, "dataset", "north/cases", facts, organisation="north", now=now)
         visitor.go("/people")
         fields = {"dataset": "cases", "do": "show", "reference": "a-1", "reason": "a test"}
         visitor.page.evaluate(
