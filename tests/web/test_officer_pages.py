@@ -16,6 +16,7 @@ from tests.web.harbour import CASES
 from tests.web.pages import Reader
 from tests.web.press import Press, served_press
 
+from casehaven.drafts.document import BINDING
 from casehaven.organisations import events
 from casehaven.organisations.roles import Role
 from casehaven.signin.models import session
@@ -45,6 +46,30 @@ def press_house(house: House) -> tuple[Caller, Caller]:
     steward.done("/v1/organisations/pressers/datasets", body)
     take_in(steward, "cases", CASES)
     return steward, house.running.member("pressers", "priya", Role.PRIVACY_OFFICER)
+
+
+def test_whoever_approves_a_draft_reads_everything_that_it_binds(drawn: Press) -> None:
+    found = drawn.officer.get("/v1/release-drafts", wait=0).json()["items"][0]
+    text = Reader(caller=drawn.officer).get(f"/releases/drafts/{found['draft']}").text
+    document = found["document"]
+    shown = {
+        "epsilon_per_person": "up to epsilon <bdi>8.83</bdi>",  # 8.822, and a bound is rounded up
+        "nano_rho": f"rho <bdi>{document['nano_rho'] / 1e9:.9g}</bdi>",
+        "delta": "δ = 1e-06",
+        "epsilon": "ε = 4,",
+        "people_cap": "<bdi>2,000</bdi>",
+        "max_tokens_per_person": "<bdi>2</bdi>; such a person",
+        "person_tokens": "Tokens are each organisation’s own",
+        "tokens_reason": "",
+        "registered": "everybody",
+        "left_out": "",
+        "attributes": "year",
+    }
+    for name in BINDING:
+        values = document[name] if isinstance(document[name], list) else [document[name]]
+        for needed in [shown[name]] if name in shown else [str(value) for value in values]:
+            assert needed in text, name
+    assert document["tokens_reason"] is None and document["left_out"] == 0
 
 
 DRAFT: dict[str, Any] = {"title": "A <first> release", "datasets": ["cases"], "epsilon": "3", "credit": "Pressers"}
@@ -132,18 +157,16 @@ def test_an_alarm_is_shown_and_somebody_else_lets_the_member_go_on(
     assert "No alarm" in officer.get("/officer/alarms").text
     house.running.member("pressers", "carlos", Role.CASEWORKER)
     with house.running.store.writing() as connection:
-        events.record(
-            connection,
-            int(time.time()),
-            actor="carlos",
-            action="volume.alarm",
-            organisation="pressers",
-            object_kind="member",
-            object_id="carlos:looks",
-        )
+        told = partial(events.record, connection, int(time.time()), actor="carlos", organisation="pressers")
+        told(action="volume.alarm", object_kind="member", object_id="carlos:looks")
+        for _ in range(1_001):  # more than one page of them
+            told(action="session.refused", object_kind="member", object_id="carlos")
     assert "was shown many persons" in officer.get("/officer").text
     shown = officer.get("/officer/alarms").text
     assert "<bdi>carlos</bdi> was shown many persons" in shown and "A hundred persons or more" in shown
+    newest = press_house[1].get(f"/v1/organisations/pressers/events?before={2**62}&limit=3").json()
+    assert [one["action"] for one in newest] == ["session.refused"] * 3
+    assert [one["id"] for one in newest] == sorted((one["id"] for one in newest), reverse=True)
     assert officer.post("/officer/alarms", {"handle": "carlos"}).status_code == 303
     after = officer.get("/officer/alarms").text
     assert "<bdi>carlos</bdi> was shown many persons" in after and 'name="handle"' not in after

@@ -177,11 +177,15 @@ def list_events(
     organisation: str,
     site: Here,
     after: Annotated[int, Query(ge=0, le=2**62)] = 0,
+    before: Annotated[int | None, Query(ge=1, le=2**62)] = None,
     limit: Annotated[int, Query(ge=1, le=1_000)] = 200,
 ) -> list[bodies.EventShown]:
-    """List security events of an organisation after a number, in order."""
+    """List security events of an organisation after a number, in order; with `before` those before a number, the newest first."""
     with site.reading() as connection:
-        found = events.events_after(connection, after, organisation=organisation, limit=limit)
+        if before is not None:
+            found = events.events_before(connection, before, organisation=organisation, limit=limit)
+        else:
+            found = events.events_after(connection, after, organisation=organisation, limit=limit)
     return [bodies.EventShown(**vars(one)) for one in found]
 
 

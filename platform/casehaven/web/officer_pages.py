@@ -35,6 +35,10 @@ APPROVED: Final = "volume.approved"
 _EVENTS: Final = 1_000
 _PAGES: Final = 20
 """Pages of events that are looked through."""
+NEWEST: Final = 2**62
+"""Beyond every event's number."""
+KEPT_DAYS: Final = 90
+"""Older events are not looked for."""
 _SHOWN: Final = 100
 """Events that are shown, the newest first."""
 
@@ -202,7 +206,7 @@ async def alarms(desk: Signed) -> Response:
     """Members who had many persons shown, and what else happened to keys, roles and sessions."""
     desk.require("event.read")
     events = await _events(desk, desk.organisation)
-    return desk.page("officer/alarms.html", alarms=_alarms(events), events=events[::-1][:_SHOWN], form=desk.blank())
+    return desk.page("officer/alarms.html", alarms=_alarms(events), events=events[:_SHOWN], form=desk.blank())
 
 
 @router.post("/officer/alarms")
@@ -243,15 +247,15 @@ async def _raise(desk: Desk, organisation: str, cap_raise: str, form: Form, *, s
 
 
 async def _events(desk: Desk, organisation: str) -> list[dict[str, Any]]:
-    """Return the security events of an organisation, oldest first."""
+    """Return the newest security events of an organisation, the newest first."""
     if not desk.may("event.read"):
         return []
     found: list[dict[str, Any]] = []
     for _ in range(_PAGES):
-        after = found[-1]["id"] if found else 0
-        more = await desk.get("/v1/organisations/{}/events", organisation, after=after, limit=_EVENTS)
+        before = found[-1]["id"] if found else NEWEST
+        more = await desk.get("/v1/organisations/{}/events", organisation, before=before, limit=_EVENTS)
         found += more
-        if len(more) < _EVENTS:
+        if len(more) < _EVENTS or more[-1]["at"] < time.time() - KEPT_DAYS * DAY:
             break
     return found
 
@@ -260,9 +264,8 @@ def _alarms(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return the alarms, newest first, each with the member, and whether it is of today and nobody has approved for the member."""
     today = int(time.time()) // DAY
     approved = {(one["object_id"], one["at"] // DAY) for one in events if one["action"] == APPROVED}
-    found = [one for one in events if one["action"] == ALARM][-_SHOWN:]
     made = []
-    for one in reversed(found):
+    for one in [one for one in events if one["action"] == ALARM][:_SHOWN]:
         handle, _, bound = str(one["object_id"]).partition(":")
         is_open = one["at"] // DAY == today and (handle, today) not in approved
         made.append({"at": one["at"], "handle": handle, "bound": bound, "open": is_open})
