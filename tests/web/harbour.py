@@ -6,9 +6,11 @@ import base64
 import re
 import time
 import zlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
+from uuid import uuid4
 
 import httpx
 from sqlalchemy import update
@@ -26,6 +28,7 @@ R-3,T-3,no,yes,2022,Woman,USA
 R-4,T-4,yes,yes,2022,Woman,UKR
 R-5,T-5,yes,yes,2021,Woman,
 R-6,T-6,yes,yes,2021,Man,
+R-7,T-7,yes,yes,2022,Woman,
 """
 MESSY = """N\u00b0 b\u00e9n\u00e9ficiaire,Sexe,Vu le,Nationalit\u00e9,Moyens,Remarques
 A1,f.,12/05/2019,Ukraine,Threats;Debts,Zxqsecret one
@@ -36,6 +39,15 @@ A3,h.,13/05/2020,USA,Debts,Zxqsecret three
 A6,nsp,2022,Narnia,beaten,Zxqsecret five
 """.encode()
 """A file with columns that are not understood, guesses, a repeated row, one without a person, and free text."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FreshReader(Reader):
+    """A reader each of whose forms was made anew: with a key of its own, unless a test says which."""
+
+    def post(self, path: str, fields: Mapping[str, str | Sequence[str]], *, key: str = "") -> httpx.Response:
+        """Send a form."""
+        return super().post(path, fields, key=key or uuid4().hex)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +72,7 @@ class Harbour:
     @property
     def reader(self) -> Reader:
         """The steward, over HTTP."""
-        return Reader(caller=self.steward)
+        return FreshReader(caller=self.steward)
 
 
 def furnished(running: RunningService) -> Harbour:

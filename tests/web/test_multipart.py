@@ -115,6 +115,26 @@ def test_too_much_before_the_file_is_refused() -> None:
         read([body(b"abc", (("page", "v" * (FIELDS_BYTES + 1)),))])
 
 
+@pytest.mark.parametrize("name", ["a" * 900, "a"])
+def test_fields_without_a_value_count_too(name: str) -> None:
+    """Names are kept as well, and so is the place of each: neither comes without end."""
+    taken = 0
+
+    async def sent() -> AsyncIterator[bytes]:
+        nonlocal taken
+        for number in range(200_000):
+            piece = f'--xYz\r\nContent-Disposition: form-data; name="{name}{number}"\r\n\r\n\r\n'.encode()
+            taken += len(piece)
+            yield piece
+
+    async def whole() -> None:
+        await read_file_form(sent(), TYPE)
+
+    with pytest.raises(FormError, match=str(FIELDS_BYTES)):
+        ended(whole())
+    assert taken < 3 * FIELDS_BYTES
+
+
 def test_a_form_without_a_file_is_refused() -> None:
     with pytest.raises(FormError, match="no file"):
         read([b'--xYz\r\nContent-Disposition: form-data; name="page"\r\n\r\nv\r\n--xYz--\r\n'])

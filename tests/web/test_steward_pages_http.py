@@ -192,6 +192,32 @@ def test_consent_is_withdrawn_and_a_last_day_set(harbour: Harbour) -> None:
     assert 'id="summary"' in wrong.text
 
 
+def test_a_page_that_is_loaded_again_does_nothing_again(harbour: Harbour) -> None:
+    """A yes whose page is loaded again does not overrule the withdrawal that somebody recorded meanwhile."""
+    steward = harbour.reader
+    fields = {
+        "dataset": "cases",
+        "reference": "T-7",
+        "reason": "a test",
+        "do": "consent",
+        "purpose": "pooled_statistics",
+    }
+    said = {"given": "yes", "dated": "2026-01-02", "language": "fr"}
+    assert "answer <bdi>2</bdi>" in steward.post("/people", {**fields, **said}, key="a" * 32).text
+    assert "answer <bdi>3</bdi>" in steward.post("/people", {**fields, "given": "no"}, key="b" * 32).text
+    again = steward.post("/people", {**fields, **said}, key="a" * 32)
+    assert "was shown already" in again.text
+    shown = _ask(steward, "show", "T-7")
+    assert "(answer <bdi>3</bdi>)" in shown and "(answer <bdi>4</bdi>)" not in shown
+    edit = _ask(steward, "edit", "T-7", record="1")
+    old = dict(re.findall(r'name="(old\.\w+)" value="([^"]*)"', edit))
+    changed = {**old, **{name.replace("old.", "new."): value for name, value in old.items()}, "new.gender": "Man"}
+    correct = {**fields, "do": "correct", "record": "1", **changed}
+    assert "Corrected." in steward.post("/people", correct, key="c" * 32).text
+    assert "was shown already" in steward.post("/people", correct, key="c" * 32).text
+    assert _ask(steward, "show", "T-7").count("What corrections replaced (<bdi>1</bdi>)") == 1
+
+
 def test_an_export_is_a_file_and_an_erasure_a_receipt_and_then_nobody_is_there(harbour: Harbour) -> None:
     steward = harbour.reader
     fields = {"dataset": "cases", "reference": "T-3", "reason": "a test"}

@@ -1,7 +1,7 @@
 """A form with one file (`multipart/form-data`), read in pieces: small fields first, then the file, which is passed on while it arrives.
 
 1. Nothing is kept but one piece and a delimiter: a file of any size takes as much memory as one piece of it.
-2. Fields stand before the file, and hold at most `FIELDS_BYTES` together. So who sent the form is checked before a byte of the file is taken.
+2. Fields stand before the file, and hold at most `FIELDS_BYTES` together, their names and themselves counted. So who sent the form is checked before a byte of the file is taken.
 3. The file is the last part. A body that ends before its last delimiter is refused, and so is a part after the file: what is passed on is a whole file or nothing.
 4. The name that the file had is read over and kept nowhere: it may name a person.
 """
@@ -17,9 +17,12 @@ from typing import Final
 from casehaven.web.errors import FormError
 
 FIELDS_BYTES: Final = 64 * 1024
+PART_BYTES: Final = 64
+"""What a part costs beside its name and value: there are at most so many, empty ones too."""
 HEADER_BYTES: Final = 4 * 1024
 _BOUNDARY: Final = re.compile(r"[0-9A-Za-z'()+_,./:=? -]{1,70}")
 _HEADERS_END: Final = b"\r\n\r\n"
+_TOO_MUCH: Final = f"more than {FIELDS_BYTES} bytes stand before the file"
 _BROKEN: Final = "the form ended before its last part was whole"
 
 
@@ -71,7 +74,9 @@ async def read_file_form(stream: AsyncIterator[bytes], content_type: str) -> Sen
         if is_file:
             return SentFile(fields=fields, pieces=reader.file())
         value = await reader.small(left)
-        left -= len(value) + len(name)
+        left -= len(value) + len(name) + PART_BYTES
+        if left < 0:
+            raise FormError(_TOO_MUCH)
         try:
             fields.setdefault(name, value.decode("utf-8"))
         except UnicodeDecodeError:
@@ -124,7 +129,7 @@ class _Reader:
         async for piece in self._until():
             found += piece
             if len(found) > most:
-                raise FormError(f"more than {FIELDS_BYTES} bytes stand before the file")
+                raise FormError(_TOO_MUCH)
         return bytes(found)
 
     async def file(self) -> AsyncIterator[bytes]:

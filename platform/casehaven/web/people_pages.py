@@ -4,6 +4,7 @@
 2. Each look has a reason. It is asked for once, and goes along with what is done next for the same person.
 3. What is told of a person is shown once: it is read from the job as the page is made, and is nowhere afterwards. Only the reference and the reason stay, in the forms of the page.
 4. Nobody is listed and nothing is searched. Who was never known and who was erased get the same page.
+5. A page that is loaded again sends its form again. What changes something goes with the form's own key, so that an answer that somebody else overruled meanwhile is not recorded anew.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ KINDS: Final = {"txt": "text/plain; charset=utf-8", "json": "application/json", 
 SHORT_LIST: Final = 30
 _OWN_PROBLEMS: Final = ("reason-needed", "correction", "several-records", "consent-fact", "retention")
 """Refusals that are told on the form itself."""
+ONCE: Final = frozenset({"correct", "consent", "retain", "export", "erase"})
+"""What changes something or hands something out: sent again, the same form is the same job, and does nothing twice (rule 5)."""
 _ROUTES: Final = {
     "find": "find",
     "show": "show",
@@ -83,14 +86,14 @@ async def _asked(desk: Desk, form: Form, do: str, body: Mapping[str, Any]) -> An
     if form.text("job"):
         return await desk.ask("GET", "/v1/jobs/{}", form.text("job"), wait=WAIT_SECONDS)
     where = ("/v1/datasets/{}/{}/people/{}", desk.organisation, form.text("dataset"), _ROUTES[do])
-    return await desk.ask("POST", *where, body=body, wait=WAIT_SECONDS)
+    return await desk.ask("POST", *where, body=body, key=form.key if do in ONCE else "", wait=WAIT_SECONDS)
 
 
 def _body(do: str, form: Form) -> dict[str, Any]:
     """Return what the route is asked; what is missing is a fault of the form."""
     body: dict[str, Any] = {"reference": form.text("reference"), "reason": form.text("reason")}
     if do == "consent":
-        form.needed("purpose", "given")
+        form.needed("purpose", "given", *(("language",) if form.text("given") == "yes" else ()))
         body |= {"purpose": form.text("purpose"), "given": form.text("given") == "yes"}
         body |= {name: form.text(name) for name in ("language", "dated") if form.text(name)}
     elif do == "correct":
