@@ -140,6 +140,7 @@ def test_the_lines_of_the_page_repeat_the_answer_at_no_charge(
     monkeypatch.setenv("CASEHAVEN_SERVER", asked.rita.origin)
     monkeypatch.setenv("CASEHAVEN_TOKEN_FILE", str(tmp_path / "token"))
     before = left(asked.rita)
+    assert f"as_of='{asked.result['answer']['snapshot']['day']}'" in block(asked.page.text, "python")
     names: dict[str, Any] = {}
     exec(compile(block(asked.page.text, "python"), "page", "exec"), names)  # noqa: S102 - our own page, to show that it runs
     repeated = names["answer"]
@@ -306,6 +307,12 @@ def test_without_a_grant_there_is_a_next_step(house: House) -> None:
     arabic = Reader(caller=nora.caller, language="ar").get("/ask")
     assert "لا شيء يمكنك السؤال عنه بعد" in arabic.text
     assert nora.post("/ask", {**FORM, "do": "price"}).status_code == 404
+
+
+def test_whoever_reads_a_dataset_for_other_work_may_not_ask_about_it(house: House) -> None:
+    cora = Reader(caller=house.running.member("north", "cora", Role.RESEARCHER, Role.CASEWORKER))
+    assert "north/cases" in cora.get("/datasets").text
+    assert "There is nothing that you may ask about yet" in cora.get("/ask").text
 
 
 @pytest.mark.parametrize("of", ["south/cases", "north/none", f"agreement:{'0' * 32}", "<script>", "north"])
