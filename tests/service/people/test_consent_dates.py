@@ -31,7 +31,7 @@ def test_a_yes_from_before_the_last_no_is_refused_and_changes_nothing(people: Pe
     assert latest is not None and not latest.given
     for purpose in ("own_statistics", "pooled_statistics"):  # another purpose, or a later yes
         day = TODAY - timedelta(days=3 if purpose == "own_statistics" else 1)
-        made = people.record_consent("n0001", purpose, given=True, reason=WHY, language="en", dated=day)  # type: ignore[arg-type]  # two of the purposes
+        made = people.record_consent("n0001", purpose, given=True, reason=WHY, language="en", dated=day)
         assert made.given
 
 
