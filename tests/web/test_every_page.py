@@ -45,6 +45,7 @@ STATUS: Final = {200, 303, 403, 404}
 def filled(path: str) -> str:
     """A path with things of north's in its places, or made-up names of things."""
     known = {"organisation": "north", "dataset": "cases", "handle": "rosa", "name": "manifest.json"}
+    known["cap_raise"] = "0" * 64
     bare = re.sub(r"\{(\w+)(:\w+)?\}", lambda found: known.get(found[1], secrets.token_hex(16)), path)
     return bare + "".join(
         f"{'&' if place else '?'}{name}={secrets.token_hex(16)}" for place, name in enumerate(ROUTES.get(path, ()))
