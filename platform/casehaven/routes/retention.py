@@ -29,6 +29,7 @@ router = GuardedRouter(tags=["people"])
 
 _PLACE = "/v1/datasets/{organisation}/{dataset}"
 _PROBLEMS = (*JOB_PROBLEMS, *KEY_PROBLEMS, "not-found", "reason-needed", "step-up-needed")
+_LISTS = (*_PROBLEMS, "second-person-needed")
 _ONCE = (*_PROBLEMS, "job-interrupted")
 
 Day = Annotated[str, Field(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$")]
@@ -93,7 +94,7 @@ async def retain_all(
     return await _ask(request, here, who, organisation, dataset, "person.retain-all", body)
 
 
-@router.post(_PLACE + "/retention/due", operation=Operation.PERSON_RETAIN, problems=_PROBLEMS, status_code=202)
+@router.post(_PLACE + "/retention/due", operation=Operation.PERSON_RETAIN, problems=_LISTS, status_code=202)
 async def due(
     request: Request, organisation: Organisation, dataset: Dataset, body: Reasoned, here: Here, who: Who
 ) -> Response:
@@ -119,7 +120,7 @@ async def receipt(
     return await _ask(request, here, who, organisation, dataset, "person.receipt", body)
 
 
-@router.post(_PLACE + "/people/duplicates", operation=Operation.PERSON_COMPARE, problems=_PROBLEMS, status_code=202)
+@router.post(_PLACE + "/people/duplicates", operation=Operation.PERSON_COMPARE, problems=_LISTS, status_code=202)
 async def duplicates(
     request: Request, organisation: Organisation, dataset: Dataset, body: Comparing, here: Here, who: Who
 ) -> Response:

@@ -1,10 +1,11 @@
-"""How many persons one member may have shown or exported in a day, and the second person whom more takes (threat 17).
+"""How many persons one member may have shown, listed or exported in a day, and the second person whom more takes (threat 17).
 
-1. Looks and exports are counted from the jobs of the store, by member and day (UTC): a restart forgets nothing, and whatever became of a job, it counts.
+1. Looks, exports and lists are counted from the jobs of the store, by member and day (UTC): a restart forgets nothing, and whatever became of a job, it counts.
 2. At `alarm` an event `volume.alarm` tells whoever watches the organisation, once a day.
 3. Beyond `most` nothing more is done that day until another member approves: one who may, who is not the member, and behind whom the member does not stand (`casehaven.signin.independence`). Each approval
    is an event, holds for that day, and opens as many again.
-4. The bounds are public and the same for everybody. Tokens show and export nobody.
+4. A list names many persons at once: who is due (up to 500), who may be one person twice (up to 200 pairs). How many is known only when it is made, so lists have a small bound of their own.
+5. The bounds are public and the same for everybody. Tokens show and export nobody.
 """
 
 from __future__ import annotations
@@ -44,6 +45,7 @@ class Bound:
 BOUNDS: Final = (
     Bound(name="exports", kinds=("person.export",), alarm=10, most=20),
     Bound(name="looks", kinds=("person.show", "person.correct", "person.export"), alarm=100, most=200),
+    Bound(name="lists", kinds=("person.due", "person.duplicates"), alarm=5, most=10),
 )
 
 

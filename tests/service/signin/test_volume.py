@@ -18,7 +18,7 @@ from casehaven.signin.volume import ALARM, APPROVED, BOUNDS, approve, count
 if TYPE_CHECKING:
     from tests.front_door import FrontDoor, Person
 
-EXPORTS, LOOKS = BOUNDS
+EXPORTS, LOOKS, LISTS = BOUNDS
 
 
 def ask(door: FrontDoor, person: Person, kind: str, times: int) -> int:
@@ -73,6 +73,18 @@ def test_an_alarm_is_told_once_a_day_and_the_bound_holds_until_a_second_person_a
     assert told(door, APPROVED) == [("ana", "ben")]
     assert ask(door, ben, "person.export", 100) == EXPORTS.most
     assert told(door, ALARM) == [("ben", "ben:exports")]
+
+
+def test_lists_of_persons_are_told_of_and_take_a_second_person(door: FrontDoor, ana: Person) -> None:
+    ben = door.join(ana, "ben", Role.STEWARD)
+    assert ask(door, ben, "person.due", LISTS.alarm) == LISTS.alarm
+    assert told(door, ALARM) == []
+    assert ask(door, ben, "person.duplicates", 100) == LISTS.most - LISTS.alarm
+    assert told(door, ALARM) == [("ben", "ben:lists")]
+    assert ask(door, ben, "person.due", 1) == 0
+    assert ask(door, ben, "person.show", 3) == 3
+    approved(door, ana, "ben")
+    assert ask(door, ben, "person.due", 100) == LISTS.most
 
 
 def test_an_export_is_a_look_as_well(door: FrontDoor, ana: Person) -> None:
