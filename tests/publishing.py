@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 import httpx
 from starlette.types import ASGIApp
 from tests.front_door import ORIGIN, Person, b64
+from tests.own_loop import run
 from tests.round_table import CAP, EVERYTHING, RoundTable, laid_table
 
 from casehaven.api import bounded, create_app
@@ -219,7 +219,7 @@ class PressRoom:
     def get(self, path: str, *, person: Person | None = None, public: bool = True) -> httpx.Response:
         """Read, signed in as somebody or as nobody."""
         headers = {} if person is None else {"Cookie": f"{SESSION_COOKIE}={person.session}"}
-        return asyncio.run(_get(self.app(public=public), path, headers))
+        return run(_get(self.app(public=public), path, headers))
 
     def spent(self, dataset: str = "north/cases") -> int:
         """Nano-rho that a dataset has spent."""

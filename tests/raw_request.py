@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Iterable, MutableMapping
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from typing import Any
 
 from starlette.types import ASGIApp
 from tests.front_door import ADDRESS, ORIGIN
+from tests.own_loop import run
 
 from casehaven.signin.principal import PAGE_HEADER, SESSION_COOKIE
 from casehaven.signin.sessions import page_value
@@ -67,7 +67,7 @@ def send_raw(
         else:
             body += message.get("body", b"")
 
-    asyncio.run(_call(app, scope, receive, send))
+    run(_call(app, scope, receive, send))
     return Answered(status=status, body=body, taken=taken)
 
 

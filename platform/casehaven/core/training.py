@@ -2,7 +2,8 @@
 
 1. It is known by its name alone, `ORGANISATION/training`. So vault, ledger, store and pages all know it, nothing can be marked or unmarked, and it stays what it is in a copy or a restored backup.
 2. The name is kept for it: no other way makes a dataset of that name.
-3. It is in no release, no k-synthetic file, no agreement, and in no question together with another dataset. Where that is decided, `refuse_training` is called.
+3. The worker takes into it the made-up file of `casehaven.generate.practice` and no other, because what is asked of it counts in nobody's total.
+4. It is in no release, no k-synthetic file, no agreement, and in no question together with another dataset. Where that is decided, `refuse_training` is called.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ TRAINING: Final = "training"
 
 
 class TrainingDataError(CasehavenError):
-    """The dataset of training is asked for something that made-up people must not be in."""
+    """The dataset of training is asked for something that made-up people must not be in, or people for something that only made-up ones may be in."""
 
 
 def is_training(dataset: str) -> bool:
@@ -33,7 +34,7 @@ def refuse_training(datasets: Iterable[str]) -> None:
     """Return where none of these datasets is one of training.
 
     Raises:
-        TrainingDataError: one is (rule 3).
+        TrainingDataError: one is (rule 4).
     """
     if any(map(is_training, datasets)):
         raise TrainingDataError(

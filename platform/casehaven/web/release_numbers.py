@@ -203,7 +203,8 @@ def rounded_up(value: float, places: int) -> float:
     >>> rounded_up(8.82205, 2)
     8.83
     """
-    return math.ceil(round(value * 10**places, 6)) / 10**places
+    scale = 10.0**places
+    return math.ceil(round(value * scale, 6)) / scale
 
 
 @cache

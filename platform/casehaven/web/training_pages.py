@@ -6,8 +6,6 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from fastapi import Response
 from fastapi.concurrency import run_in_threadpool
 
@@ -17,11 +15,6 @@ from casehaven.web.desk import HEADERS, Desk, Signed
 from casehaven.web.router import PageRouter
 
 router = PageRouter()
-
-PRACTICE_PEOPLE: Final = 40
-"""People in the made-up file."""
-PRACTICE_SEED: Final = 20_261_123
-SCHEMA: Final = "ctdc-global"
 
 
 @router.get("/training")
@@ -41,9 +34,11 @@ async def make_training(desk: Signed) -> Response:
 @router.get("/training/practice.csv")
 async def practice(desk: Signed) -> Response:
     """A file of made-up people, to try sending one. The same for everybody."""
+    from casehaven.generate.practice import practice_file  # the api needs nothing of it otherwise
+
     desk.require("upload.create")
     return Response(
-        await run_in_threadpool(_practice),
+        await run_in_threadpool(practice_file),
         media_type="text/csv; charset=utf-8",
         headers={**HEADERS, "Content-Disposition": 'attachment; filename="made-up-people.csv"'},
     )
@@ -60,17 +55,3 @@ async def _show(desk: Desk) -> Response:
         dataset=place("/datasets/{}/{}", desk.organisation, TRAINING),
         form=desk.blank(),
     )
-
-
-def _practice() -> bytes:
-    import pyarrow as pa
-    import pyarrow.csv
-
-    from casehaven.generate.records import generate_records
-    from caseschemas import load_schema
-
-    table = pa.Table.from_batches(list(generate_records(load_schema(SCHEMA), PRACTICE_PEOPLE, PRACTICE_SEED)))
-    sink = pa.BufferOutputStream()
-    pyarrow.csv.write_csv(table, sink, pyarrow.csv.WriteOptions(quoting_style="needed"))
-    found: bytes = sink.getvalue().to_pybytes()
-    return found

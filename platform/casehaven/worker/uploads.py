@@ -16,7 +16,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
+from casehaven.core.training import TrainingDataError, is_training
 from casehaven.core.upload_files import UploadRow, mark_upload, upload_of
+from casehaven.generate.practice import practice_file
 from casehaven.intake.check import AttributeFinding, check_file, check_prepared
 from casehaven.intake.errors import PersonUndecidedError, RefusedRowsError, UnconfirmedMappingError
 from casehaven.intake.headers import schema_names
@@ -46,6 +48,16 @@ ROWS_SHOWN: Final = 1_000
 """Refused rows that a report lists."""
 
 
+def _nobody_real(dataset: Dataset, path: Path) -> None:
+    """Let nobody real into a dataset of training, whose questions count in nobody's total.
+
+    Raises:
+        TrainingDataError: the file is another one than that of made-up people.
+    """
+    if is_training(dataset.id) and path.read_bytes() != practice_file():
+        raise TrainingDataError("a dataset of training takes in the made-up file of the page of training, and no other")
+
+
 _TAKES_IN: Final = Right(operation=Operation.UPLOAD_COMMIT, reach=Reach.OWN)
 
 
@@ -53,6 +65,7 @@ def propose(work: Work) -> Done:
     """Say what a file would become."""
     dataset, upload, asked = work.dataset(), _upload(work), work.private_request()
     with opened_upload(work.bench.store, work.bench.vault, upload) as path:
+        _nobody_real(dataset, path)
         if is_prepared(path):
             prepared = open_prepared(path, work.bench.vault.keys_of(dataset), dataset.schema)
             return Done(result=_prepared(prepared, check_prepared(prepared, dataset.schema)))
@@ -69,6 +82,7 @@ def commit(work: Work) -> Done:
     """Take a file in, under the mapping of the request or one that is certain, and destroy the raw upload."""
     dataset, upload, asked = work.dataset(), _upload(work), work.private_request()
     with opened_upload(work.bench.store, work.bench.vault, upload) as path:
+        _nobody_real(dataset, path)
         if is_prepared(path):
             done = _commit_prepared(work, dataset, path, asked)
         else:

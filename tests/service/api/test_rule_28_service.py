@@ -8,7 +8,6 @@ Api and worker run in this process, the one as an ASGI app, the other job by job
 
 from __future__ import annotations
 
-import asyncio
 import json
 import re
 import time
@@ -21,6 +20,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from sqlalchemy import select
+from tests.own_loop import run
 from tests.spec.test_rule_28_questions import KINDS, _neighbours
 
 from casehaven.api import bounded, create_app
@@ -100,7 +100,7 @@ class Inside:
             async with httpx.AsyncClient(transport=transport, base_url=ORIGIN) as client:
                 return await client.request(method, path, json=body, headers=headers)
 
-        return asyncio.run(sent())
+        return run(sent())
 
     def _work(self) -> None:
         for lane in ("short", "questions", "long", "releases"):
