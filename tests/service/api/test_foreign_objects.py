@@ -158,7 +158,7 @@ NAMED: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     *(
         (
             path,
-            {"agreement": secrets.token_hex(16), "question": QUESTION},
+            {"agreement": "5e" * 16, "question": QUESTION},
             {"agreement": "0" * 32, "question": QUESTION},
         )
         for path in ("/v1/quotes", "/v1/answers")
