@@ -23,6 +23,9 @@ import pytest
 from casehaven.generate.dialects import DIALECTS, write_dialect
 from casehaven.generate.files import write_records as write_made_up
 from casehaven.intake.mapping import map_file
+from casehaven.registry.downloads import make_downloads
+from casehaven.web.answer_view import csv_bytes, read
+from casehaven.web.words import LANGUAGES, Words
 from caseschemas import load_mapping, load_schema
 from casesynth.domain import Domain
 from casesynth.recordfiles import write_records
@@ -47,6 +50,9 @@ WRITERS = {
     "casehaven.intake.sealed_upload": "a sealed file, which no spreadsheet opens",
     "casehaven.statistics.workbook": "exact tables: tests/service/people/test_exact_tables.py opens them in LibreOffice",
     "casehaven.releases.indicators.workbook": "indicator tables: test_indicator_tables_hold_no_formula",
+    "casehaven.registry.downloads": "a release's other forms: test_downloads_of_the_registry_hold_no_formula",
+    "casehaven.web.answer_view": "an answer's file: test_the_file_of_an_answer_holds_no_formula",
+    "casehaven.generate.practice": "forty made-up people: test_made_up_files_hold_no_formula opens records of the same generator",
     "casehaven.generate.files": "made-up records: test_made_up_files_hold_no_formula",
     "casehaven.generate.dialects.csv_text": "made-up exports: test_made_up_files_hold_no_formula",
     "casehaven.generate.dialects.workbook": "made-up exports: test_made_up_files_hold_no_formula",
@@ -206,6 +212,38 @@ def test_a_release_holds_no_formula(opened: Callable[[Sequence[Path]], Opened], 
         assert hostile == ([] if name == "synthetic.csv" else ["-3.5"])
         assert [cell for cell in cells if cell.startswith("'")]
     assert 'office:value-type="float" office:value="-3.5"' in found["aggregates.csv"]
+
+
+def test_downloads_of_the_registry_hold_no_formula(opened: Callable[[Sequence[Path]], Opened], tmp_path: Path) -> None:
+    values = [value for value in HOSTILE if "\0" not in value]
+    (tmp_path / "bundle").mkdir()
+    for stem in ("synthetic", "aggregates"):
+        write_frame(pd.DataFrame({"value": values, "=head": values}), tmp_path / "bundle", stem)
+    made = make_downloads(tmp_path / "bundle", tmp_path / "made", [("title", "=1+1")], lambda: None)
+    names = [one.name for one in made if one.format in ("csv", "xlsx") and not one.hxl]
+    found = opened([tmp_path / "made" / name for name in names if name.startswith("records")])
+    found.update(opened([tmp_path / "made" / name for name in names if name.startswith("aggregates")]))
+    assert len(found) == len(names) == 4
+    assert [formulas(text) for text in found.values()] == [[]] * 4
+
+
+def test_the_file_of_an_answer_holds_no_formula(opened: Callable[[Sequence[Path]], Opened], tmp_path: Path) -> None:
+    values = [value for value in HOSTILE if "\0" not in value]
+    document = {
+        "question": {
+            "by": [{"facts": value, "parts": []} for value in values],
+            "count": "people",
+            "where": {"all": []},
+            "show": "counts",
+            "totals": False,
+        },
+        "snapshot": {"day": "2026-11-23"},
+        "guarantee": {"nano_rho": 1},
+        "rows": [{"cell": [[value, value] for value in values], "kind": "count", "hidden": True}],
+    }
+    words = Words(language=LANGUAGES["en"])
+    (tmp_path / "answer.csv").write_bytes(csv_bytes(document, read(document, None, words)))
+    assert formulas(opened([tmp_path / "answer.csv"])["answer.csv"]) == []
 
 
 def test_the_export_of_one_person_holds_no_formula(

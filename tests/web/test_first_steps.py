@@ -35,8 +35,8 @@ ReaderOf = Callable[..., Reader]
 @pytest.fixture(scope="module")
 def newcomer(house: House) -> Caller:
     """The steward of an organisation that has nothing yet."""
-    steward = house.running.organisation("harbour")
-    house.running.wait(partial(_has_keys, house.running, "harbour"), 60)
+    steward = house.running.organisation("quay")
+    house.running.wait(partial(_has_keys, house.running, "quay"), 60)
     return steward
 
 
@@ -55,8 +55,8 @@ def test_the_first_steps_are_read_from_the_service_and_can_be_left_and_resumed(
         steward.post("/welcome", {"name": "cases", "schema": "ctdc-global", "people_cap": "٥٠٠٠"})
     )  # digits as they are written in Arabic
     assert made.text.count(">done<") == 1
-    assert "/datasets/harbour/cases" in made.text
-    assert newcomer.get("/v1/datasets/harbour/cases").json()["people_cap"] == 5000
+    assert "/datasets/quay/cases" in made.text
+    assert newcomer.get("/v1/datasets/quay/cases").json()["people_cap"] == 5000
     again = steward.post("/welcome", {"name": "cases", "schema": "ctdc-global", "people_cap": "7000"})
     assert "There is a dataset of this name" in steward.follow(again).text
 
@@ -69,16 +69,16 @@ def test_a_steward_invites_gives_and_takes_roles_and_ends(house: House, newcomer
     assert shown.headers["cache-control"] == "no-store"
     assert "this name is taken" in steward.post("/members", {"handle": "hana", "roles": ["caseworker"]}).text.lower()
     steward.follow(steward.post("/members/hana/roles", {"roles": ["caseworker", "researcher"]}))
-    found = {one["handle"]: one for one in newcomer.get("/v1/organisations/harbour/members").json()}
+    found = {one["handle"]: one for one in newcomer.get("/v1/organisations/quay/members").json()}
     assert found["hana"]["roles"] == ["caseworker", "researcher"]
     steward.post("/members/hana/roles", {})
-    found = {one["handle"]: one for one in newcomer.get("/v1/organisations/harbour/members").json()}
+    found = {one["handle"]: one for one in newcomer.get("/v1/organisations/quay/members").json()}
     assert found["hana"]["roles"] == []
     assert re.search(r'class="once"><code>', steward.post("/members/hana/code", {}).text)
     assert steward.post("/members/hana/end", {"confirm": "somebody"}).status_code == 422
     assert steward.post("/members/hana/end", {"confirm": "hana"}).status_code == 303
     assert "hana" not in steward.get("/members").text
-    alone = steward.post("/members/harbour-steward/roles", {"roles": ["privacy_officer"]})
+    alone = steward.post("/members/quay-steward/roles", {"roles": ["privacy_officer"]})
     assert alone.status_code == 422
     assert "last active holder" in alone.text
 
@@ -86,18 +86,18 @@ def test_a_steward_invites_gives_and_takes_roles_and_ends(house: House, newcomer
 def test_nobody_is_offered_a_role_that_they_could_not_give_nor_can_give_it(
     house: House, newcomer: Caller, reader: ReaderOf
 ) -> None:
-    lead = house.running.member("harbour", "lena", Role.STEWARD)
+    lead = house.running.member("quay", "lena", Role.STEWARD)
     page = reader(lead).get("/members")
     assert 'value="caseworker"' in page.text and 'value="privacy_officer"' not in page.text
     refused = reader(lead).post("/members", {"handle": "vera", "roles": ["privacy_officer"]})
     assert "do not hold" in refused.text
-    assert "vera" not in [one["handle"] for one in newcomer.get("/v1/organisations/harbour/members").json()]
-    caseworker = house.running.member("harbour", "carl", Role.CASEWORKER)
+    assert "vera" not in [one["handle"] for one in newcomer.get("/v1/organisations/quay/members").json()]
+    caseworker = house.running.member("quay", "carl", Role.CASEWORKER)
     assert reader(caseworker).get("/members").status_code == 403
 
 
 def test_what_needs_a_second_factor_asks_for_it_and_keeps_what_was_typed(house: House, reader: ReaderOf) -> None:
-    caller = house.running.caller("harbour-steward", "harbour", stepped_up=False)
+    caller = house.running.caller("quay-steward", "quay", stepped_up=False)
     with house.running.store.writing() as connection:  # an hour passes
         mine = session.c.digest == digest_of("session", caller.session)
         assert connection.execute(update(session).where(mine).values(stepped_up_at=1)).rowcount == 1

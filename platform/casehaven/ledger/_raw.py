@@ -68,7 +68,7 @@ class RawStatement:
 def _array(values: Sequence[object]) -> str:
     r"""Write a list as Postgres reads it.
 
-    >>> print(_array([1, 22]), _array(["", "2020", 'a"b\c']))
+    >>> print(_array([1, 22]), _array(["", "2020", 'a"b\\c']))
     {"1","22"} {"","2020","a\"b\\c"}
     """
     escaped = (str(value).replace("\\", "\\\\").replace('"', '\\"') for value in values)
