@@ -310,7 +310,7 @@ def test_without_a_grant_there_is_a_next_step(house: House) -> None:
 
 
 def test_whoever_reads_a_dataset_for_other_work_may_not_ask_about_it(house: House) -> None:
-    cora = Reader(caller=house.running.member("north", "cora", Role.RESEARCHER, Role.CASEWORKER))
+    cora = Reader(caller=house.running.member("north", "celia", Role.RESEARCHER, Role.CASEWORKER))
     assert "north/cases" in cora.get("/datasets").text
     assert "There is nothing that you may ask about yet" in cora.get("/ask").text
 

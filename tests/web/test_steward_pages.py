@@ -30,10 +30,12 @@ DROP = """(text) => {
 def test_a_file_is_dropped_looked_at_left_and_taken_in(
     harbour: Harbour, window_as: WindowAs, screenshot: Screenshot
 ) -> None:
+    body = {"name": "dropped", "schema": "ctdc-global", "people_cap": 500}  # how a file is understood is remembered
+    harbour.steward.done("/v1/organisations/harbour/datasets", body)
     window = window_as(harbour.steward)
     page = window.go("/datasets")
     assert window.barriers() == []
-    page.get_by_role("link", name="drafts").click()
+    page.get_by_role("link", name="dropped").click()
     page.get_by_text("You can also drop the file here.").wait_for()
     page.evaluate(DROP, MESSY.decode().replace("A1", "W1").replace("A2", "W2"))
     page.get_by_text("Chosen: cases of Maria.csv").wait_for()
@@ -58,7 +60,7 @@ def test_a_file_is_dropped_looked_at_left_and_taken_in(
     page.get_by_label("h.", exact=True).select_option("Man")
     page.get_by_role("button", name="Dry run with these answers").click()
     page.get_by_role("heading", name="What the file would become").wait_for()
-    window.go("/datasets/harbour/drafts")
+    window.go("/datasets/harbour/dropped")
     page.get_by_role("link", name="Go on").first.click()
     page.get_by_role("button", name="Look at the file").click()
     page.get_by_text("These are your answers of the last time").wait_for()
