@@ -164,16 +164,20 @@ def parse_signature(unverified: bytes) -> ManifestSignature:
     return ManifestSignature(public_key=key, signature=signature)
 
 
+def _check(key: PublicKey, signature: bytes, message: bytes, what: str, of: str) -> None:
+    try:
+        Ed25519PublicKey.from_public_bytes(key.raw).verify(signature, message)
+    except (InvalidSignature, ValueError):
+        raise BadSignatureError(f"the {what} of {key.fingerprint} does not fit {of}") from None
+
+
 def verify_decision(key: PublicKey, unverified_decision: bytes, signature: bytes) -> None:
     """Check that a key signed exactly these bytes of a decision about a release.
 
     Raises:
         BadSignatureError: it did not.
     """
-    try:
-        Ed25519PublicKey.from_public_bytes(key.raw).verify(signature, _message(unverified_decision, DECISION_CONTEXT))
-    except (InvalidSignature, ValueError):
-        raise BadSignatureError(f"the signature of {key.fingerprint} does not fit the decision") from None
+    _check(key, signature, _message(unverified_decision, DECISION_CONTEXT), "signature", "the decision")
 
 
 def verify_approval(key: PublicKey, signature: bytes, request: bytes) -> None:
@@ -182,10 +186,7 @@ def verify_approval(key: PublicKey, signature: bytes, request: bytes) -> None:
     Raises:
         BadSignatureError: it did not.
     """
-    try:
-        Ed25519PublicKey.from_public_bytes(key.raw).verify(signature, _message(request, APPROVAL_CONTEXT))
-    except (InvalidSignature, ValueError):
-        raise BadSignatureError(f"the approval of {key.fingerprint} does not fit its request") from None
+    _check(key, signature, _message(request, APPROVAL_CONTEXT), "approval", "its request")
 
 
 def verify_raise(key: PublicKey, signature: bytes, request: bytes) -> None:
@@ -194,10 +195,7 @@ def verify_raise(key: PublicKey, signature: bytes, request: bytes) -> None:
     Raises:
         BadSignatureError: it did not.
     """
-    try:
-        Ed25519PublicKey.from_public_bytes(key.raw).verify(signature, _message(request, RAISE_CONTEXT))
-    except (InvalidSignature, ValueError):
-        raise BadSignatureError(f"the approval of {key.fingerprint} does not fit its request") from None
+    _check(key, signature, _message(request, RAISE_CONTEXT), "approval", "its request")
 
 
 def verify_statement(key: PublicKey, signature: bytes, unverified_statement: bytes) -> None:
@@ -206,10 +204,7 @@ def verify_statement(key: PublicKey, signature: bytes, unverified_statement: byt
     Raises:
         BadSignatureError: it did not.
     """
-    try:
-        Ed25519PublicKey.from_public_bytes(key.raw).verify(signature, _message(unverified_statement, STATEMENT_CONTEXT))
-    except (InvalidSignature, ValueError):
-        raise BadSignatureError(f"the signature of {key.fingerprint} does not fit the statement") from None
+    _check(key, signature, _message(unverified_statement, STATEMENT_CONTEXT), "signature", "the statement")
 
 
 def verify_registry_entry(key: PublicKey, signature: bytes, unverified_entry: bytes) -> None:
@@ -218,10 +213,7 @@ def verify_registry_entry(key: PublicKey, signature: bytes, unverified_entry: by
     Raises:
         BadSignatureError: it did not.
     """
-    try:
-        Ed25519PublicKey.from_public_bytes(key.raw).verify(signature, _message(unverified_entry, REGISTRY_CONTEXT))
-    except (InvalidSignature, ValueError):
-        raise BadSignatureError(f"the signature of {key.fingerprint} does not fit the entry") from None
+    _check(key, signature, _message(unverified_entry, REGISTRY_CONTEXT), "signature", "the entry")
 
 
 class SigningKey:
