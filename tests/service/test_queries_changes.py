@@ -136,14 +136,14 @@ def test_who_waits_for_the_count_of_another_is_answered_whoever_changes_meanwhil
 
 
 def test_who_withdraws_before_the_chunks_are_listed_is_not_counted(desk: Desk) -> None:
-    """Ten of thirty women, of whom the held people of before still knew."""
+    """Ten of thirty women, of whom the held people of before still knew. The noise has a standard deviation of .51: a false alarm once in 10^20 runs."""
     held = HeldPeople()
     desk.ask_while("none", lambda: None, HELD, held)
 
     def meanwhile() -> None:
-        for number in range(0, 20, 2):
+        for number in range(0, 40, 4):  # each of them a woman
             _withdrawn(desk.house, f"p{number:05d}")
 
     answer = desk.ask_while("listed", meanwhile, HELD, held).answer
-    (woman,) = [row for row in answer["rows"] if row["cell"][0][1] == "woman"]
-    assert abs(woman["estimate"] - 20) <= 5
+    found = {row["cell"][0][1]: row.get("estimate") for row in answer["rows"]}
+    assert abs(found["woman"] - 20) <= 4 and abs(found["man"] - 15) <= 4

@@ -105,9 +105,11 @@ def test_a_yes_needs_the_language_that_it_was_explained_in_and_a_no_needs_nothin
     assert people_for(house, "synthetic_release") == 0
 
 
-@pytest.mark.parametrize("day", [(datetime.now(UTC) + timedelta(days=2)).date().isoformat(), "1989-12-31"])
+@pytest.mark.parametrize("day", ["in two days", "1989-12-31"])
 def test_a_day_that_cannot_be_is_refused_and_nothing_is_recorded(house: SafeHouse, day: str) -> None:
     house.take_in([record("A")])
+    if day == "in two days":
+        day = (datetime.now(UTC) + timedelta(days=2)).date().isoformat()
     result = house.run("person", "consent", "A", "--purpose", "care", *YES, "--dated", day, *WHY)
     assert result.exit_code == 1
     assert "nothing was recorded" in result.stderr

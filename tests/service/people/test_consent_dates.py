@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 from tests.round_table import RoundTable, laid_table
@@ -11,7 +11,11 @@ from casehaven.people import People
 from casehaven.people.errors import ConsentFactError
 
 WHY = "a visit"
-TODAY = datetime.now(UTC).date()
+
+
+def days_ago(days: int) -> date:
+    """Return a day of the past as it is now: tests may begin before midnight and go on after it."""
+    return datetime.now(UTC).date() - timedelta(days=days)
 
 
 @pytest.fixture
@@ -22,19 +26,17 @@ def people(tmp_path_factory: pytest.TempPathFactory) -> People:
 
 
 def test_a_yes_from_before_the_last_no_is_refused_and_changes_nothing(people: People) -> None:
-    people.record_consent("n0001", "pooled_statistics", given=False, reason=WHY, dated=TODAY - timedelta(days=2))
+    people.record_consent("n0001", "pooled_statistics", given=False, reason=WHY, dated=days_ago(2))
     with pytest.raises(ConsentFactError, match="later day"):
-        people.record_consent(
-            "n0001", "pooled_statistics", given=True, reason=WHY, language="en", dated=TODAY - timedelta(days=3)
-        )
+        people.record_consent("n0001", "pooled_statistics", given=True, reason=WHY, language="en", dated=days_ago(3))
     latest = people.read("n0001", reason=WHY).consent.latest("pooled_statistics")
     assert latest is not None and not latest.given
     for purpose in ("own_statistics", "pooled_statistics"):  # another purpose, or a later yes
-        day = TODAY - timedelta(days=3 if purpose == "own_statistics" else 1)
+        day = days_ago(3 if purpose == "own_statistics" else 1)
         made = people.record_consent("n0001", purpose, given=True, reason=WHY, language="en", dated=day)
         assert made.given
 
 
 def test_an_older_no_is_taken_at_any_time(people: People) -> None:
-    people.record_consent("n0002", "care", given=True, reason=WHY, language="en", dated=TODAY)
-    assert not people.record_consent("n0002", "care", given=False, reason=WHY, dated=TODAY - timedelta(days=9)).given
+    people.record_consent("n0002", "care", given=True, reason=WHY, language="en", dated=days_ago(0))
+    assert not people.record_consent("n0002", "care", given=False, reason=WHY, dated=days_ago(9)).given

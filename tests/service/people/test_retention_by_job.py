@@ -22,7 +22,11 @@ from casehaven.worker import own_statistics, retention
 from casehaven.worker.handlers import handler_of
 
 WHY = "the policy of the shelter"
-TODAY = datetime.now(UTC).date()
+
+
+def days_ago(days: int) -> date:
+    """Return a day of the past as it is now: tests may begin before midnight and go on after it."""
+    return datetime.now(UTC).date() - timedelta(days=days)
 
 
 @pytest.fixture
@@ -64,21 +68,19 @@ def actions(table: RoundTable) -> list[str]:
 
 
 def test_who_is_due_is_named_longest_first_and_each_opening_is_logged(table: RoundTable) -> None:
-    past(table, ["n0003"], TODAY - timedelta(days=1))
-    past(table, ["n0007"], TODAY - timedelta(days=9))
-    past(table, ["n0009"], TODAY)  # the last day is included: not due yet
+    past(table, ["n0003"], days_ago(1))
+    past(table, ["n0007"], days_ago(9))
+    past(table, ["n0009"], days_ago(0))  # the last day is included: not due yet
     before = len(actions(table))
     found = do(table, "person.due")
     assert [person["reference"] for person in found["people"]] == ["n0007", "n0003"]
-    assert [person["kept_until"] for person in found["people"]] == [
-        (TODAY - timedelta(days=days)).isoformat() for days in (9, 1)
-    ]
+    assert [person["kept_until"] for person in found["people"]] == [days_ago(days).isoformat() for days in (9, 1)]
     assert found["cut"] is False
     assert actions(table)[before:] == ["person.due", "person.read", "person.read"]
 
 
 def test_a_long_list_of_due_people_is_cut_and_says_so(table: RoundTable) -> None:
-    past(table, [f"n{place:04}" for place in range(3)], TODAY - timedelta(days=2))
+    past(table, [f"n{place:04}" for place in range(3)], days_ago(2))
     people = People(table.bench.vault, table.bench.vault.dataset("north", "cases"))
     assert len(people.due(reason=WHY, most=2)) == 2
     assert retention.PEOPLE_SHOWN == 500
@@ -88,8 +90,8 @@ def test_a_long_list_of_due_people_is_cut_and_says_so(table: RoundTable) -> None
 def test_due_people_are_erased_each_with_a_receipt_and_nobody_else(table: RoundTable) -> None:
     vault = table.bench.vault
     dataset = vault.dataset("north", "cases")
-    past(table, ["n0001", "n0002"], TODAY - timedelta(days=1))
-    past(table, ["n0004"], TODAY)
+    past(table, ["n0001", "n0002"], days_ago(1))
+    past(table, ["n0004"], days_ago(0))
     receipts = [json.loads(text) for text in do(table, "person.erase-due")["receipts"]]
     numbers = [json.loads(receipt["receipt"])["number"] for receipt in receipts]
     assert len(set(numbers)) == 2
@@ -102,7 +104,7 @@ def test_due_people_are_erased_each_with_a_receipt_and_nobody_else(table: RoundT
     assert do(table, "person.erase-due") == {"receipts": []}
     with vault.database.transaction(writes=False) as connection:
         standing = dataset_standing(connection, vault.dataset("north", "cases"))
-    assert (standing.people, standing.erased, standing.due, standing.next_last_day) == (88, 2, 0, TODAY)
+    assert (standing.people, standing.erased, standing.due, standing.next_last_day) == (88, 2, 0, days_ago(0))
 
 
 def test_a_dataset_stands_as_its_rows_say(table: RoundTable) -> None:
