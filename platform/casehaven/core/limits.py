@@ -28,7 +28,10 @@ class Limit:
 
 LIMITS: Final = {
     "address": Limit(burst=600, per_minute=1_200),  # every request of one address
-    "signed-out": Limit(burst=60, per_minute=120),  # requests of one address that nobody is signed in for
+    "signed-out": Limit(
+        burst=60, per_minute=120
+    ),  # what guarded routes refuse one address, because nobody is signed in
+    "visitor": Limit(burst=240, per_minute=120),  # open routes and pages, of one address with nobody signed in
     "member": Limit(burst=300, per_minute=600),  # every request of one member
     "upload": Limit(burst=20, per_minute=10),
     "person": Limit(burst=30, per_minute=30),  # looks at persons, of one member

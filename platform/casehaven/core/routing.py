@@ -4,6 +4,8 @@
 2. The guard asks who it is, then whether the operation is allowed on `{organisation}` and `{dataset}` of the path. A path without an organisation is about the principal's own
    things, or about the deployment where the route says so.
 3. What is not allowed is answered as `casehaven.organisations.access` says: 404 for what belongs to others, whether or not it is there.
+4. An open route spends a visitor's limit, once for each request that came from outside: what a page asks within it is part of it. Whoever is signed in spends none, and neither does a file
+   of the pages, which a browser keeps.
 """
 
 from __future__ import annotations
@@ -24,6 +26,9 @@ OPERATION: Final = "x-casehaven-operation"
 REACH: Final = "x-casehaven-reach"
 PROBLEMS: Final = "x-casehaven-problems"
 OPEN: Final = "open"
+UNCOUNTED: Final = "x-casehaven-uncounted"
+COUNTED: Final = "visit_counted"
+"""In the state of a request that was counted, and of what a page asks within it (rule 4)."""
 
 RouteReach = Literal["path", "any", "deployment"]
 """`path`: the organisation of the path; `any`: no single object, the handler filters; `deployment`: the deployment's."""
@@ -41,7 +46,7 @@ class GuardedRoute(APIRoute):
         said = self.openapi_extra or {}
         operation, reach = said.get(OPERATION), said.get(REACH, "any")
         if operation == OPEN:
-            return inner
+            return inner if said.get(UNCOUNTED) else _counted(inner)
         wanted = Operation(str(operation))
 
         async def guarded(request: Request) -> Response:
@@ -49,6 +54,30 @@ class GuardedRoute(APIRoute):
             return await inner(request)
 
         return guarded
+
+
+def _counted(
+    inner: Callable[[Request], Coroutine[Any, Any, Response]],
+) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+    """Count a visitor before an open route (rule 4)."""
+
+    async def counted(request: Request) -> Response:
+        if not getattr(request.state, COUNTED, False):
+            setattr(request.state, COUNTED, True)
+            await _count_visit(request)
+        return await inner(request)
+
+    return counted
+
+
+async def _count_visit(request: Request) -> None:
+    from casehaven.signin.principal import carries_credential, is_known
+
+    if carries_credential(request) and await run_in_threadpool(is_known, request):
+        return
+    service = service_of(request)
+    address = network_of(request.client.host if request.client is not None else "")
+    service.limits.spend("visitor", address, service.monotonic())
 
 
 def _guard(request: Request, operation: Operation, reach: RouteReach) -> Principal:
@@ -110,6 +139,7 @@ def declare(
     *,
     operation: Operation | None = None,
     open_to_all: bool = False,
+    uncounted: bool = False,
     reach: RouteReach | None = None,
     problems: Sequence[str] = (),
     **options: Any,
@@ -120,6 +150,7 @@ def declare(
         path: of the route.
         operation: what it does.
         open_to_all: nobody needs to be signed in.
+        uncounted: of an open one: visitors are not counted.
         reach: on whose things; by default those of the path's organisation where it has one.
         problems: codes that it can answer, beside those of every route; for the OpenAPI document.
         options: FastAPI's own.
@@ -137,6 +168,7 @@ def declare(
         OPERATION: OPEN if operation is None else operation.value,
         REACH: own if reach is None else reach,
         PROBLEMS: sorted({*problems, *_ALWAYS, *guarded, *found, *signed}),
+        **({UNCOUNTED: True} if uncounted else {}),
     }
     return {**options, "openapi_extra": {**options.get("openapi_extra", {}), **said}}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Annotated, Final
@@ -45,6 +46,8 @@ class Service:
     """Of the api alone: HMACs of requests under idempotency keys, and of cursors."""
     clock: Callable[[], int]
     limits: Limits
+    monotonic: Callable[[], float] = time.monotonic
+    """Seconds of a clock that nobody sets: what visitors are counted by."""
     room: UploadRoom = field(default_factory=UploadRoom)
     """What of the disk uploads may take."""
     wake: Callable[[], None] = lambda: None

@@ -101,6 +101,21 @@ def current_visit(request: Request) -> Visit:
     return Visit(session=session, member=member, value=value)
 
 
+def carries_credential(request: Request) -> bool:
+    """Whether a request has a token or a session's cookie, whatever it is worth."""
+    return request.headers.get("authorization") is not None or SESSION_COOKIE in request.cookies
+
+
+def is_known(request: Request) -> bool:
+    """Whether a request's token or session is one that lasts; decides nothing but that its sender is no visitor."""
+    site = site_of(request)
+    given, value = request.headers.get("authorization"), request.cookies.get(SESSION_COOKIE, "")
+    with site.reading() as connection:
+        if given is not None:
+            return find_token(connection, site.clock(), given[len(_BEARER) :].strip()) is not None
+        return find_session(connection, site.clock(), value) is not None
+
+
 def check_origin(request: Request) -> None:
     """Refuse a request that changes something and comes from another site's page; also before anybody is signed in.
 

@@ -23,7 +23,7 @@ _KEPT: Final = {"Cache-Control": "public, max-age=31536000, immutable"}
 STYLE: Final = "casehaven.css"
 
 
-@router.get("/assets/web/{digest}/{name}")
+@router.get("/assets/web/{digest}/{name}", uncounted=True)
 def asset(digest: str, name: str) -> Response:
     """A file of the pages."""
     found = assets().get(name)

@@ -3,6 +3,7 @@
 1. It calls paths below `/v1` alone, so that no page calls a page.
 2. It forwards the session's cookie and what shows that the request came from a page of this service (`Origin`, `Sec-Fetch-Site`, the page value). The route decides everything, as for any other client.
 3. An answer holds at most `ANSWER_BYTES`. Redirects are not followed; there is no socket.
+4. What a page asks is part of the page's request, and counts no visitor once more (`casehaven.core.routing`, rule 4).
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from starlette.types import Message
 
 from casehaven.core.idempotency import HEADER as KEY_HEADER
 from casehaven.core.problems import INTERNAL_PROBLEM, Problem, ProblemError
+from casehaven.core.routing import COUNTED
 from casehaven.signin.job_assertions import HEADER as ASSERTION_HEADER
 from casehaven.signin.principal import PAGE_HEADER, SESSION_COOKIE
 from casehaven.web.errors import BackendError
@@ -144,7 +146,7 @@ class Backend:
             "headers": self._headers(body is not None, content is not None, key, wait),
             "client": self.request.scope.get("client"),
             "server": self.request.scope.get("server"),
-            "state": {"request_number": getattr(self.request.state, "request_number", "")},
+            "state": {"request_number": getattr(self.request.state, "request_number", ""), COUNTED: True},
         }
         answer = await _called(self.request.app, scope, sent)
         for line in answer.cookies:
