@@ -45,6 +45,7 @@ from casehaven.worker.handlers import handler_of
 from casehaven.worker.leftovers import remove_leftovers
 from casehaven.worker.publish import publish_signer, publish_vault
 from casehaven.worker.standing import require_standing
+from casehaven.worker.volume import require_volume
 from casehaven.worker.work import Bench, Done, JobCancelledError, Work
 from casesynth.signing import SigningKey
 
@@ -166,6 +167,7 @@ class Worker:
             with self.store.reading() as connection:
                 require_standing(connection, job, now=self._now())
             require_signed(work, self._signed, demanded=self.settings.assertions)
+            require_volume(work)
             done = handler_of(job.kind.name)(work)
         except JobCancelledError:
             with self.store.writing(alone=False) as connection:

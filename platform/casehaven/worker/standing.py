@@ -4,6 +4,7 @@
 2. What the service asks of itself has no asker: `SERVICE_KINDS`, and no other kind.
 3. A second factor is asked for when the job is queued. Whoever takes credentials away cancels what waits in the same transaction (`casehaven.core.job_cancelling`).
 4. What a token asked for is done while the token is there, has not ended, and names the operation: one that was revoked meanwhile has nothing more done.
+5. It is written down under the asker's own handle, whatever the request says: one that names somebody else is refused.
 """
 
 from __future__ import annotations
@@ -94,7 +95,7 @@ def require_standing(connection: Connection, job: TakenJob, *, now: int) -> None
         found = member_by_id(connection, job.member_id)
     except NotFoundError:
         raise NotSignedInError from None
-    if not found.active:
+    if not found.active or job.request.get("actor") != found.handle:  # rule 5
         raise NotSignedInError
     by_token = job.request.get("token")
     if by_token is not None and operation not in token_named(connection, str(by_token), found.id, now=now):  # rule 4

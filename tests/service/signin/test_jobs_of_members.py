@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
 import pytest
@@ -110,6 +111,17 @@ def test_a_job_about_others_is_refused_even_where_a_row_says_so(door: FrontDoor)
     _queue(door, ana, "person.show", organisation="south", dataset="south/cases")
     with pytest.raises(NotFoundError):
         _check(door, _taken(door, "person.show"))
+
+
+@pytest.mark.parametrize("actor", ["ana", "", None])
+def test_a_job_is_done_under_its_askers_own_handle_or_not_at_all(door: FrontDoor, actor: str | None) -> None:
+    """A row that names somebody else, or nobody, would be written into the audit log under that name."""
+    ben = door.join(door.set_up(), "ben", Role.STEWARD)
+    _queue(door, ben, "person.show", dataset="north/cases")
+    taken = _taken(door, "person.show")
+    _check(door, taken)
+    with pytest.raises(NotSignedInError):
+        _check(door, replace(taken, request={} if actor is None else {"actor": actor}))
 
 
 def test_the_worker_looks_before_the_handler(door: FrontDoor) -> None:
