@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from tests.seeded_release import seeded_synthesis
 
 from casesynth.contrasts import basis
 from casesynth.counting import count_signed
@@ -17,12 +18,10 @@ from casesynth.domain import Domain, Multi
 from casesynth.marginals import axes_of, signed_shape, signs_of
 from casesynth.model import FitSettings
 from casesynth.notes import ReleaseNotes
-from casesynth.persons import PersonTable
 from casesynth.plan import ReleasePlan
-from casesynth.privacy.loss import Receipt
 from casesynth.report import report_html
 from casesynth.report.agreement import EDGES, WITHIN_EXPECTED, compare, expected_histogram
-from casesynth.synthesis import Synthesis, synthesise
+from casesynth.synthesis import Synthesis
 
 if TYPE_CHECKING:
     from tests.synth.conftest import Brute, People
@@ -52,12 +51,7 @@ def people() -> People:
 def synthesis(people: People) -> Synthesis:
     """A release of them."""
     plan = ReleasePlan.make(DOMAIN, epsilon=8.0, people_cap=10_000)
-    return synthesise(
-        plan,
-        charge=lambda loss: Receipt(charge_id="charge-1", loss=loss),
-        open_people=lambda _: PersonTable(columns=people),
-        settings=QUICK,
-    )
+    return seeded_synthesis(plan, people, settings=QUICK)
 
 
 def _by_hand(synthesis: Synthesis, clique: tuple[int, ...], brute_signed: Brute) -> list[float]:

@@ -13,21 +13,20 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.seeded_release import seeded_synthesis
 
 from casesynth.domain import Domain, Multi
 from casesynth.manifest import FileEntry
 from casesynth.model import FitSettings
 from casesynth.notes import ReleaseNotes
-from casesynth.persons import PersonTable
 from casesynth.plan import ReleasePlan
-from casesynth.privacy.loss import Receipt
 from casesynth.report import datapackage_json, datasheet_md, report_html
 from casesynth.report.caveats import privacy_caveats, reading_caveats
 from casesynth.report.datasheet import plain, recompute_code
 from casesynth.report.files import BUNDLE_FILES
 from casesynth.report.guarantee import Guarantee
 from casesynth.report.private_decision import SENTENCE, mark_datapackage, mark_datasheet, mark_report, report_notice
-from casesynth.synthesis import Synthesis, synthesise
+from casesynth.synthesis import Synthesis
 from casesynth.tables import aggregates_frame, records_frame, write_frame, write_measurements
 
 QUICK = FitSettings(classes=20, steps=60, starts=1, pilot_classes=10, pilot_steps=30)
@@ -48,12 +47,7 @@ def synthesis() -> Synthesis:
     random = np.random.default_rng(11)
     columns = tuple(random.integers(0, size, 500).astype(np.uint16) for size in DOMAIN.sizes)
     plan = ReleasePlan.make(DOMAIN, epsilon=4.0, people_cap=10_000, max_tokens_per_person=2)
-    return synthesise(
-        plan,
-        charge=lambda loss: Receipt(charge_id="charge-1", loss=loss),
-        open_people=lambda _: PersonTable(columns=columns),
-        settings=QUICK,
-    )
+    return seeded_synthesis(plan, columns, settings=QUICK)
 
 
 @pytest.fixture(scope="module")
@@ -253,12 +247,7 @@ def test_kinds_of_missing_that_a_schema_tells_apart_stay_values() -> None:
     domain = Domain(attributes=(attribute, DOMAIN.attributes[1]))
     plan = ReleasePlan.make(domain, epsilon=4.0, people_cap=100)
     columns = tuple(np.arange(60, dtype=np.uint16) % 3 for _ in domain.sizes)
-    made = synthesise(
-        plan,
-        charge=lambda loss: Receipt(charge_id="c", loss=loss),
-        open_people=lambda _: PersonTable(columns=columns),
-        settings=QUICK,
-    )
+    made = seeded_synthesis(plan, columns, settings=QUICK)
     entry = FileEntry(name="synthetic.csv", size=1, sha256="0" * 64)
     field = json.loads(datapackage_json(made, NOTES, [entry]))["resources"][0]["schema"]["fields"][0]
     assert field["constraints"]["enum"] == ["not_asked", "woman"]

@@ -9,6 +9,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from tests.seeded_release import seeded_synthesis
 
 from caseschemas import CaseSchema, parse_schema
 from casesynth.aggregates import AggregateTable
@@ -16,15 +17,13 @@ from casesynth.domain import Domain
 from casesynth.intervals import ErrorScale
 from casesynth.model import FitSettings
 from casesynth.notes import ReleaseNotes
-from casesynth.persons import PersonTable
 from casesynth.plan import ReleasePlan
-from casesynth.privacy.loss import Receipt
 from casesynth.report import datasheet_md, report_html
 from casesynth.report.attributes import MARKS, AttributeValues, attribute_values
 from casesynth.report.labels import ReportLabels
 from casesynth.report.precision import shown_by_length, typical
 from casesynth.report.words import Estimate
-from casesynth.synthesis import Synthesis, synthesise
+from casesynth.synthesis import Synthesis
 
 QUICK = FitSettings(classes=20, steps=60, starts=1, pilot_classes=10, pilot_steps=30)
 NOTES = ReleaseNotes(title="Shelters of the coast", created="2025-03-01", organisations=2, consent_applied=True)
@@ -79,19 +78,14 @@ SCHEMA = schema_of(
 
 
 def synthesis_of(schema: CaseSchema, people: int, *, epsilon: float = 8.0) -> Synthesis:
-    """Release made-up people for real; the first values of a list are the common ones."""
+    """Release made-up people, with seeded noise; the first values of a list are the common ones."""
     domain, random = Domain.from_schema(schema), np.random.default_rng(7)
     columns = tuple(
         np.minimum(random.geometric(0.4 if size < 5 else 0.12, people) - 1, size - 1).astype(np.uint16)
         for size in domain.sizes
     )
     plan = ReleasePlan.make(domain, epsilon=epsilon, people_cap=10_000)
-    return synthesise(
-        plan,
-        charge=lambda loss: Receipt(charge_id="charge-1", loss=loss),
-        open_people=lambda _: PersonTable(columns=columns),
-        settings=QUICK,
-    )
+    return seeded_synthesis(plan, columns, settings=QUICK)
 
 
 @pytest.fixture(scope="module")

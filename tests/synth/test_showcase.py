@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.seeded_release import seeded_synthesis
 from tests.synth.conftest import People
 
 from caseschemas import CaseSchema, load_schema, parse_schema
@@ -24,9 +25,8 @@ from casesynth.intervals import ErrorScale
 from casesynth.measure import Measurement
 from casesynth.model import EFFORTS, FitSettings, LatentClassModel
 from casesynth.notes import ReleaseNotes
-from casesynth.persons import PersonTable
 from casesynth.plan import ReleasePlan
-from casesynth.privacy.loss import PrivacyLoss, Receipt
+from casesynth.privacy.loss import Receipt
 from casesynth.report.private_decision import SENTENCE
 from casesynth.showcase import mark_showcase, showcase_html, tokens_css, translations
 from casesynth.showcase.bases import spreads
@@ -34,20 +34,16 @@ from casesynth.showcase.dimensions import views_of
 from casesynth.showcase.plain import private_notice
 from casesynth.showcase.quantised import FLOOR, STEP, QuantisedModel, closeness
 from casesynth.showcase.tokens import tokens
-from casesynth.synthesis import Synthesis, synthesise
+from casesynth.synthesis import Synthesis
 
 NOTES = ReleaseNotes(title="Shelters of the coast", created="2025-03-01", organisations=2, consent_applied=True)
 HOSTILE = '</script><script>alert(1)</script><!--"&'
 
 
 def released(domain: Domain, people: People, settings: FitSettings, *, tokens: int = 1) -> Synthesis:
-    """Release people of a domain for real, with a quick fit."""
+    """Release people of a domain, with seeded noise and a quick fit."""
     plan = ReleasePlan.make(domain, epsilon=8.0, people_cap=10_000, max_tokens_per_person=tokens)
-
-    def charge(loss: PrivacyLoss) -> Receipt:
-        return Receipt(charge_id="charge-1", loss=loss)
-
-    return synthesise(plan, charge=charge, open_people=lambda _: PersonTable(columns=people), settings=settings)
+    return seeded_synthesis(plan, people, settings=settings)
 
 
 @pytest.fixture(scope="module")
