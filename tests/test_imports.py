@@ -7,7 +7,7 @@ import importlib.util
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -312,3 +312,71 @@ def test_a_client_that_asks_and_shows_loads_neither_the_server_nor_its_libraries
     lines = [line for line in done.stdout.splitlines() if line.startswith(("LOADED", "ENDED"))]
     assert lines == ["LOADED ['casehaven.errors'] False", *["ENDED 1"] * 5], (done.stdout, done.stderr)
     assert done.stderr.count("error: no token") == 5, done.stderr
+
+
+SEALING = {f"casehaven.vault.{name}" for name in ("context", "envelope", "errors", "sealed", "sealing_stream")}
+"""Of the vault, what the api may load: functions of bytes, which seal to a public key or open with a key that is handed to them."""
+KEYLESS = {"casehaven.vault", *SEALING, "casehaven.worker", "casehaven.worker.standing"}
+"""Of vault, ledger and worker, what the api may load at all; `standing` says which kinds of jobs are signed, and loads none of the worker's work."""
+HOLD_KEYS = ("casehaven.vault", "casehaven.ledger", "casehaven.worker", "casehaven.people", "casehaven.queries")
+
+
+def _with_keys(modules: Iterable[str]) -> set[str]:
+    return {name for name in modules if any(_below(name, package) for package in HOLD_KEYS)} - KEYLESS
+
+
+def _routers() -> tuple[str, ...]:
+    """The modules of routes, as `casehaven.api` lists them."""
+    for node in ast.walk(TREES["casehaven.api"]):
+        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.target.id == "ROUTERS":
+            assert isinstance(node.value, ast.Tuple)
+            return tuple(str(each.value) for each in node.value.elts if isinstance(each, ast.Constant))
+    raise AssertionError("casehaven.api lists no routers")
+
+
+@pytest.mark.parametrize("module", ["casehaven.api", *_routers()])
+def test_the_api_imports_nothing_that_holds_a_key_also_not_late(module: str) -> None:
+    assert not _with_keys(_reach(module))
+
+
+@pytest.mark.parametrize(
+    "planted",
+    [
+        "def late():\n    from casehaven.vault.keystore import OrganisationKeys",
+        "from casehaven.vault.rootkeys import parse_root",
+        "from casehaven.ledger import Ledger",
+        "from casehaven.worker.work import Bench",
+        "def late():\n    from casehaven.people import People",
+    ],
+)
+def test_a_planted_way_to_the_keys_is_found(planted: str) -> None:
+    reached = {name for found, _ in _imports("planted", ast.parse(planted)) for name in _reach(found)}
+    assert _with_keys(reached)
+
+
+@pytest.mark.parametrize("module", sorted(SEALING))
+def test_what_seals_for_the_api_works_on_bytes_alone(module: str) -> None:
+    """It imports no file, no database and no module with keys, and opens nothing."""
+    for name, _ in _imports(module):
+        top = name.partition(".")[0]
+        assert name in SEALING | {"casehaven.errors"} or top == "cryptography" or top in sys.stdlib_module_names, name
+        assert top not in {"pathlib", "io", "shutil", "socket", "sqlite3", "subprocess", "tempfile", "ctypes"}, name
+    called = [node.func for node in ast.walk(TREES[module]) if isinstance(node, ast.Call)]
+    names = {func.id if isinstance(func, ast.Name) else getattr(func, "attr", "") for func in called}
+    assert not names & {"open", "fdopen", "read_bytes", "getenv"}
+
+
+def test_a_process_of_the_api_has_loaded_nothing_that_holds_a_key() -> None:
+    """The same, by starting one."""
+    code = (
+        "import importlib, sys\n"
+        "import casehaven.cli.serve, casehaven.serving.api_process\n"
+        "from casehaven.api import ROUTERS\n"
+        "for name in ROUTERS: importlib.import_module(name)\n"
+        "print(*sorted(name for name in sys.modules if name.startswith('casehaven.')))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    loaded = set(done.stdout.split())
+    assert "casehaven.routes.uploads" in loaded and not _with_keys(loaded)
+    assert {name for name in loaded if _below(name, "casehaven.vault")} == {"casehaven.vault", *SEALING}

@@ -1,6 +1,8 @@
 """The web-facing process: every route of every area, behind one boundary.
 
-1. It opens the service store and nothing else: no vault, no keystore, no ledger. Importing it loads none of their code, and a test checks that.
+1. It opens the service store and nothing else: no vault, no keystore, no ledger. Importing it loads no code of the ledger, and of the vault the sealing alone (`context`, `envelope`, `sealed`, `sealing_stream`,
+   `errors`): functions of bytes that seal to a public key, or open with a key that the caller hands in. They read no file and know no keystore and no root key. What it imports late is no more than that, and a
+   test checks both (`tests/test_imports.py`).
 2. A route that says neither which operation it is nor that it is open to all keeps the app from starting.
 3. Whatever is refused is a problem of RFC 9457; a body's faults are told by their places, never by what stood there.
 """
