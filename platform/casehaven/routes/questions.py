@@ -9,15 +9,19 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import Response
 from pydantic import Field
 
+from casehaven.agreements.service import open_to
 from casehaven.core.request_errors import BodyError
 from casehaven.core.routing import GuardedRouter
 from casehaven.core.web import Body, Here, Service, Who
 from casehaven.organisations.access import Operation, Principal, require
+from casehaven.organisations.errors import NotFoundError
 from casehaven.routes.asking import JOB_PROBLEMS, Asked, ask_worker
 from casehaven.routes.datasets import Dataset, Organisation
 from casehaven.routes.reach import require_datasets
 
 router = GuardedRouter(tags=["questions"])
+
+Agreement = Annotated[str, Query(pattern=r"^[0-9a-f]{32}$")]
 
 _AGREED = ("agreement-needed", "not-agreed", "agreement-budget", "too-few-contributors")
 _PLANNED = (*_AGREED, "question", "answer-plan", "privacy-loss", "unknown-account", "unbounded", "schema-differs")
@@ -89,6 +93,34 @@ async def answers(
     await run_in_threadpool(_there, here, who, [name], Operation.ANSWER_LIST)
     asked = Asked(kind="answer.list", organisation=organisation, dataset=name, request={"every_day": every_day})
     return await ask_worker(request, here, who, asked)
+
+
+@router.get(
+    "/v1/answers", operation=Operation.ANSWER_LIST, problems=(*JOB_PROBLEMS, *_AGREED, "not-found"), status_code=202
+)
+async def agreed_answers(
+    request: Request,
+    here: Here,
+    who: Who,
+    agreement: Agreement,
+    every_day: Annotated[bool, Query()] = False,
+) -> Response:
+    """List the answers that are stored under an agreement that lets you ask, without who asked and without the datasets."""
+    await run_in_threadpool(_open_to, here, who, agreement)
+    asked = Asked(kind="answer.list", request={"every_day": every_day, "agreement": agreement})
+    return await ask_worker(request, here, who, asked)
+
+
+def _open_to(here: Service, who: Principal, agreement: str) -> None:
+    """Return when a member may ask under an agreement now.
+
+    Raises:
+        NotFoundError: there is none in force that lets them; whether there is another is not told.
+    """
+    with here.store.reading() as connection:
+        found = open_to(connection, here.clock(), who.handle, who.organisation)
+    if agreement not in {document.agreement for document in found}:
+        raise NotFoundError
 
 
 def _asked(here: Service, who: Principal, body: Asking, kind: str, operation: Operation) -> Asked:

@@ -14,7 +14,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -53,6 +52,7 @@ from casehaven.vault.errors import DatasetMissingError
 from casehaven.vault.snapshots import Tokens
 from casehaven.vault.store import Vault
 from casehaven.worker.grants import granted_limits, set_limits
+from casehaven.worker.pool_names import pool_name
 from casehaven.worker.work import Work
 from casesynth.answers.question import Question
 from casesynth.privacy import PrivacyLoss
@@ -120,10 +120,9 @@ class Permission:
             2, len(document.contributors)
         ):
             raise TooFewContributorsError
-        names = "\n".join([document.digest, document.nonce, *(dataset.id for dataset in self.counted)])
         return Pool(
             agreement=document.agreement,
-            name=hashlib.sha256(f"casehaven-pool/1\n{names}".encode()).hexdigest(),
+            name=pool_name(document, (dataset.id for dataset in self.counted)),
             tokens=document.max_tokens_per_person,
             people_cap=document.people_cap,
             minimum_count=document.minimum_count,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from casehaven.agreements.document import AgreementDocument
 from casehaven.errors import CasehavenError
-from casehaven.ledger import IdempotencyKey
+from casehaven.ledger import IdempotencyKey, StoredAnswer
 from casehaven.organisations.access import Operation
 from casehaven.queries import Queries
 from casehaven.queries.errors import AnswerNotYetError, ChargedFailureError
@@ -15,9 +16,11 @@ from casehaven.queries.pooled import Permit
 from casehaven.queries.public_facts import PURPOSE
 from casehaven.queries.quoted import quote_document
 from casehaven.queries.stored import shown
+from casehaven.worker.pool_names import pool_names
 from casehaven.worker.pooling import Permission, nameless, permission
 from casehaven.worker.work import Done, Work, plain
 from casesynth.answers import Question
+from casesynth.answers.document import StoredAnswerError
 from casesynth.canonical import canonical_json
 from casesynth.privacy import PrivacyLoss
 
@@ -98,10 +101,41 @@ def _attempt(work: Work, queries: Queries, question: Question, permit: Permit) -
 
 
 def answers(work: Work) -> Done:
-    """List the answers that are stored about some datasets, without who asked."""
+    """List the answers that are stored about some datasets, or under an agreement, without who asked."""
     permitted = permission(work, PURPOSE, Operation.ANSWER_LIST)
-    found = _queries(work, permitted).answers(every_day=bool(work.request.get("every_day")))
-    return Done(result={"answers": [plain(dict(shown(stored))) for stored in found]})
+    every_day = bool(work.request.get("every_day"))
+    with nameless(permitted):
+        queries = _queries(work, permitted)
+        if permitted.document is None:
+            found: Iterable[StoredAnswer] = queries.answers(every_day=every_day)
+        else:
+            found = _under(work, permitted.document, None if every_day else queries.facts.day)
+        return Done(result={"answers": [plain(dict(shown(stored))) for stored in found]})
+
+
+def _under(work: Work, document: AgreementDocument, day: str | None) -> Iterator[StoredAnswer]:
+    """Yield what was answered under the document in force and has passed its tick, oldest first; an earlier document of the agreement had other terms, or other askers.
+
+    Args:
+        work: of whoever may ask under it.
+        document: of the agreement.
+        day: only of this one.
+    """
+    names: dict[int, frozenset[str]] = {}
+    for stored in work.bench.ledger.answers():
+        if stored.visible_at > work.bench.clock():
+            continue
+        try:
+            said = shown(stored)["snapshot"]
+        except StoredAnswerError:  # of a version that stored other things
+            continue
+        if said.get("agreement") != document.agreement or (day is not None and said["day"] != day):
+            continue
+        left_out = int(said["left_out"])
+        if left_out not in names:
+            names[left_out] = pool_names(document, left_out)
+        if said["pool"] in names[left_out]:
+            yield stored
 
 
 def _asked(work: Work, found: Permission) -> tuple[Queries, Question]:
