@@ -384,9 +384,10 @@ def house(make_house: Callable[[str], SafeHouse]) -> SafeHouse:
 @pytest.fixture(scope="session")
 def running_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
     """One service as two processes, for every test of this process that asks one: of the api and of pages."""
-    from tests.service.api.conftest import served
+    from tests.service.api.conftest import named_approvers, served
 
-    with served(tmp_path_factory.mktemp("service") / "house") as running:
+    folder = tmp_path_factory.mktemp("service")
+    with served(folder / "house", *named_approvers(folder / "approvers")) as running:
         yield running
 
 

@@ -7,7 +7,6 @@ from pathlib import Path
 import click
 
 from casehaven.cli.keys import load_trust_store
-from casehaven.ledger import BudgetRaiseError
 from casesynth.signing import TrustStore
 
 approver_option = click.option(
@@ -26,6 +25,8 @@ def approvers_named(names: tuple[str, ...], trust_path: Path) -> TrustStore:
     Raises:
         BudgetRaiseError: one of them is not in it.
     """
+    from casehaven.ledger import BudgetRaiseError
+
     if not names:
         return TrustStore()
     known = {signer.name: signer for signer in load_trust_store(trust_path).signers}

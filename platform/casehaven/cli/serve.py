@@ -8,9 +8,14 @@ from typing import TYPE_CHECKING
 
 import click
 
+from casehaven.cli._approvers import approver_option, approvers_named
+from casehaven.cli.keys import trust_option
+
 if TYPE_CHECKING:
+    from casehaven.core.service_store import ServiceStore
     from casehaven.serving.api_process import Listening
     from casehaven.serving.folder import ServiceFolder
+    from casesynth.signing import TrustStore
 
 DEFAULT_FOLDER = Path("casehaven-service")
 CODE_FILE = "set-up-code.txt"
@@ -73,6 +78,8 @@ CODE_FILE = "set-up-code.txt"
 @click.option(
     "--epsilon", default="2.5", show_default=True, help="At the first start: the budget of every account, for good."
 )
+@approver_option
+@trust_option
 def command(
     part: str,
     folder: Path,
@@ -92,11 +99,17 @@ def command(
     supervised: bool,
     operator_code: bool,
     epsilon: str,
+    approver_names: tuple[str, ...],
+    trust_path: Path,
 ) -> None:
     """Start the service: `all` (api and worker, the default), `api` or `worker`.
 
     It listens on this computer alone, unless it has a certificate or a proxy. The first start makes everything in the folder, and says how to set up.
+
+    With --approver at the first start, two of the people who are named may together raise a cap later. Without, no cap of the ledger that it makes is ever raised.
     """
+    if approver_names and part != "all":
+        raise click.UsageError("--approver names people in a ledger that is made: `casehaven ledger create --approver`")
     from casehaven.core.db import is_postgres
     from casehaven.serving.folder import ServiceFolder
 
@@ -127,17 +140,31 @@ def command(
         registry_public=registry == "public",
     )
     if part == "api":
-        _serve(place, listening, worker=False, epsilon=epsilon, operator=operator_code)
+        _serve(place, listening, place.make_store(), worker=False, operator=operator_code)
     else:
-        _serve(place, listening, worker=True, epsilon=epsilon, operator=operator_code)
+        store = _made(place, epsilon, approvers_named(approver_names, trust_path))
+        _serve(place, listening, store, worker=True, operator=operator_code)
 
 
-def _serve(place: ServiceFolder, listening: Listening, *, worker: bool, epsilon: str, operator: bool) -> None:
+def _made(place: ServiceFolder, epsilon: str, people: TrustStore) -> ServiceStore:
+    """Make what a first start makes, and say who may approve raises."""
+    made_now = place.is_new
+    store = place.make(epsilon=epsilon, approvers=people)
+    if made_now:
+        names = ", ".join(signer.name for signer in people.signers)
+        click.echo(
+            f"raises     approved by two of {names}"
+            if names
+            else "raises     none ever: nobody was named with --approver"
+        )
+    return store
+
+
+def _serve(place: ServiceFolder, listening: Listening, store: ServiceStore, *, worker: bool, operator: bool) -> None:
     from casehaven.serving.api_process import serve_api, service_of
     from casehaven.serving.both import WorkerChild
     from casehaven.signin.setup import operator_code, setup_code
 
-    store = place.make(epsilon=epsilon) if worker else place.make_store()
     child = WorkerChild(worker_arguments(place)) if worker else None
     service, site = service_of(store, listening, wake=_nothing if child is None else child.wake)
     code = setup_code(site)

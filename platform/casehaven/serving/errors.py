@@ -21,5 +21,9 @@ class ApiKeyError(ServeError):
     """The api's key is damaged, or readable by others."""
 
 
+class OtherApproversError(ServeError):
+    """The ledger is there, and names others than those who were given."""
+
+
 class UnfinishedFolderError(ServeError):
     """A part of the service's folder is missing, and was there before."""

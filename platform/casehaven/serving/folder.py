@@ -9,7 +9,8 @@
 
 1. The first start makes all of it, under a mark that goes when it is done. A start that was cut short goes on where it was.
 2. Without that mark nothing is ever made in the place of what is missing: a new ledger beside an old vault would forget what was spent (privacy rule 20).
-3. In split mode vault, keystore, root key and ledger are in folders of the worker's user, and named by options.
+3. Who may approve raises is named when the ledger is made, by whoever starts the service first. Named again, they have to be those whom the ledger names now: a start changes nobody.
+4. In split mode vault, keystore, root key and ledger are in folders of the worker's user, and named by options.
 """
 
 from __future__ import annotations
@@ -20,11 +21,14 @@ import re
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from casehaven.core.service_store import ServiceStore
-from casehaven.serving.errors import ApiKeyError, UnfinishedFolderError
+from casehaven.serving.errors import ApiKeyError, OtherApproversError, UnfinishedFolderError
 from casesynth._files import NotRegularFileError, open_regular, write_whole
+
+if TYPE_CHECKING:
+    from casesynth.signing import TrustStore
 
 _MARK: Final = "first-start"
 _KEY_BYTES: Final = 32
@@ -92,24 +96,28 @@ class ServiceFolder:
             return ServiceStore.open(self.path, self.database)
         return ServiceStore.create(self.path, self.database)
 
-    def make(self, *, epsilon: str) -> ServiceStore:
+    def make(self, *, epsilon: str, approvers: TrustStore | None = None) -> ServiceStore:
         """Make everything that a first start needs; open the store where it is made already.
 
         Args:
             epsilon: the budget of every account, for good.
+            approvers: at least two people who may approve raises; None or nobody: no cap of a ledger that is made here is ever raised.
 
         Raises:
             UnfinishedFolderError: something is missing that was there before (rule 2).
+            BudgetRaiseError: one person alone would approve; nothing was made.
+            OtherApproversError: the ledger is there, and names others (rule 3); nothing was made.
         """
-        fresh = self.is_new
-        if not fresh:
+        if not self.is_new:
             self.check()
+        self._check_approvers(approvers)
+        if not self.is_new:
             return self.open_store()
         self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
         os.chmod(self.path, 0o700)  # one user: nothing in it is for others
         os.close(os.open(self.path / _MARK, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o600))
         store = self.make_store()
-        self._make_vault(epsilon)
+        self._make_vault(epsilon, approvers)
         (self.path / _MARK).unlink()
         return store
 
@@ -123,12 +131,29 @@ class ServiceFolder:
             if isinstance(part, Path) and not part.exists():
                 raise UnfinishedFolderError(f"{part} is missing; nothing is made in its place")
 
-    def _make_vault(self, epsilon: str) -> None:
+    def _check_approvers(self, approvers: TrustStore | None) -> None:
+        if approvers is None or not approvers.signers:
+            return
+        from casehaven.ledger import Ledger
+        from casehaven.ledger.approvers import check_people
+
+        check_people(approvers)
+        if isinstance(self.ledger, str) and self.is_new:
+            return  # it is made, or was there and is refused, by whoever makes it
+        if isinstance(self.ledger, Path) and not self.ledger.exists():
+            return
+        present = Ledger.open(self.ledger).approvers()
+        named = () if present is None else present.people.signers
+        if {(one.name, one.public_key) for one in named} != {(one.name, one.public_key) for one in approvers.signers}:
+            names = ", ".join(one.name for one in named) or "nobody"
+            raise OtherApproversError(f"the ledger is there already, and raises are approved by {names}")
+
+    def _make_vault(self, epsilon: str, approvers: TrustStore | None) -> None:
         from casehaven.ledger import BudgetPolicy, Ledger, LedgerPolicy
         from casehaven.vault.folder import FILE
         from casehaven.vault.rootkeys import create_root, parse_root
         from casehaven.vault.store import Vault
-        from casesynth.signing import SigningKey
+        from casesynth.signing import SigningKey, TrustStore
 
         kind, _, place = self.root.partition(":")
         there = kind != "file" or Path(place).exists()
@@ -136,7 +161,8 @@ class ServiceFolder:
         if not (self.vault / FILE).exists():
             Vault.create(self.vault, root)
         if isinstance(self.ledger, str) or not self.ledger.exists():
-            Ledger.create(self.ledger, LedgerPolicy(account=BudgetPolicy.of(epsilon, DELTA)))
+            people = TrustStore() if approvers is None else approvers
+            Ledger.create(self.ledger, LedgerPolicy(account=BudgetPolicy.of(epsilon, DELTA)), approvers=people)
         if not self.signing_key.exists():
             SigningKey.create().save(self.signing_key)
 

@@ -34,6 +34,7 @@ from casehaven.organisations.roles import Kind, Role
 from casehaven.signin.models import session
 from casehaven.signin.principal import PAGE_HEADER, SESSION_COOKIE
 from casehaven.signin.sessions import find_session, page_value, start_session, step_up_session
+from casesynth.signing import SigningKey, TrustStore
 
 
 def free_ports(count: int) -> list[int]:
@@ -121,6 +122,10 @@ class RunningService:
     def origin(self) -> str:
         """What people type."""
         return f"http://localhost:{self.port}"
+
+    def approver_key(self, name: str) -> Path:
+        """Where one of the approvers keeps a key: away from the service."""
+        return self.folder.parent / "approvers" / f"{name}.pem"
 
     @property
     def store(self) -> ServiceStore:
@@ -254,6 +259,22 @@ def served(folder: Path, *options: str, database: str | None = None) -> Iterator
         yield running
     finally:
         running.stop()
+
+
+APPROVERS = ("Director", "Data steward")
+"""Who may approve raises of the shared service's caps."""
+
+
+def named_approvers(folder: Path) -> list[str]:
+    """Give the two people keys of their own, and return the options that name them at a first start."""
+    folder.mkdir()
+    trust = TrustStore()
+    for name in APPROVERS:
+        key = SigningKey.create()
+        key.save(folder / f"{name}.pem")
+        trust = trust.add(name, key.public_key)
+    trust.save(folder / "trust.json")
+    return ["--trust", str(folder / "trust.json"), *(word for name in APPROVERS for word in ("--approver", name))]
 
 
 @pytest.fixture(scope="session")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import pytest
+from tests.service.api.conftest import APPROVERS
 
 from casehaven.ledger import RaiseApproval, RaiseRequest
 from casehaven.organisations.roles import Role
@@ -33,7 +34,7 @@ def test_stewards_and_officers_see_their_organisations_ledger_as_the_public_stat
     assert {row["dataset"].partition("/")[0] for row in found["accounts"]} == {"north"}
     shares = {(row["analyst"], row["limit_nano_rho"]) for row in found["allowances"]}
     assert ("rosa", 20_000_000) in shares
-    assert found["approvers"] == []  # of a ledger that names nobody
+    assert [each["name"] for each in found["approvers"]] == [*APPROVERS]  # whom the first start named
 
 
 def test_a_raise_is_asked_for_and_shown_and_nobody_whom_the_ledger_does_not_name_approves_it(house: House) -> None:

@@ -1,0 +1,85 @@
+"""Who may approve raises is named at the first start of a service, and a later start changes nobody (privacy rule 19)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from casehaven.cli import main
+from casehaven.ledger import BudgetRaiseError, Ledger
+from casehaven.serving.errors import OtherApproversError
+from casehaven.serving.folder import ServiceFolder
+from casesynth.signing import SigningKey, TrustStore
+
+ONE, TWO, THREE = SigningKey.create(), SigningKey.create(), SigningKey.create()
+PEOPLE = TrustStore().add("Director", ONE.public_key).add("Data steward", TWO.public_key)
+OTHERS = TrustStore().add("Director", ONE.public_key).add("Data steward", THREE.public_key)
+
+
+def serve(folder: Path, trust: TrustStore, *names: str, part: str = "all") -> Result:
+    """Run `casehaven serve`, for starts that are refused before anything listens."""
+    trust.save(folder / "trust.json")
+    words = ["serve", part, "--folder", folder / "service", "--trust", folder / "trust.json"]
+    words += [word for name in names for word in ("--approver", name)]
+    return CliRunner().invoke(main, [str(word) for word in words])
+
+
+def named(folder: Path) -> list[str]:
+    present = Ledger.open(folder / "ledger.sqlite").approvers()
+    return [] if present is None else [signer.name for signer in present.people.signers]
+
+
+def test_the_first_start_names_two_people_and_a_later_one_may_name_them_again(tmp_path: Path) -> None:
+    folder = tmp_path / "service"
+    ServiceFolder.at(folder).make(epsilon="1", approvers=PEOPLE)
+    assert named(folder) == ["Director", "Data steward"]
+    ServiceFolder.at(folder).make(epsilon="1")
+    ServiceFolder.at(folder).make(epsilon="1", approvers=TrustStore(signers=PEOPLE.signers[::-1]))
+    for others in (OTHERS, PEOPLE.add("Third", THREE.public_key)):
+        with pytest.raises(OtherApproversError, match="approved by Director, Data steward"):
+            ServiceFolder.at(folder).make(epsilon="1", approvers=others)
+    assert named(folder) == ["Director", "Data steward"]
+
+
+def test_a_ledger_that_names_nobody_is_given_nobody_by_a_start(tmp_path: Path) -> None:
+    folder = tmp_path / "service"
+    ServiceFolder.at(folder).make(epsilon="1")
+    with pytest.raises(OtherApproversError, match="approved by nobody"):
+        ServiceFolder.at(folder).make(epsilon="1", approvers=PEOPLE)
+    assert named(folder) == []
+
+
+def test_a_first_start_that_was_cut_short_goes_on_with_the_same_people_alone(tmp_path: Path) -> None:
+    folder = tmp_path / "service"
+    ServiceFolder.at(folder).make(epsilon="1", approvers=PEOPLE)
+    (folder / "first-start").touch()
+    with pytest.raises(OtherApproversError):
+        ServiceFolder.at(folder).make(epsilon="1", approvers=OTHERS)
+    ServiceFolder.at(folder).make(epsilon="1", approvers=PEOPLE)
+    assert not (folder / "first-start").exists() and named(folder) == ["Director", "Data steward"]
+
+
+def test_one_approver_or_a_name_that_nobody_trusts_makes_nothing(tmp_path: Path) -> None:
+    with pytest.raises(BudgetRaiseError, match="2 to 32 people"):
+        ServiceFolder.at(tmp_path / "service").make(epsilon="1", approvers=TrustStore(signers=PEOPLE.signers[:1]))
+    refused = serve(tmp_path, PEOPLE, "Director", "Somebody")
+    assert refused.exit_code != 0 and "Somebody is not in the trust store trust.json" in refused.output
+    alone = serve(tmp_path, PEOPLE, "Director")
+    assert alone.exit_code != 0 and "2 to 32 people" in alone.output
+    assert not (tmp_path / "service").exists()
+
+
+@pytest.mark.parametrize("part", ["api", "worker"])
+def test_a_part_by_itself_makes_no_ledger_and_names_nobody(tmp_path: Path, part: str) -> None:
+    refused = serve(tmp_path, PEOPLE, "Director", "Data steward", part=part)
+    assert refused.exit_code == 2 and "casehaven ledger create --approver" in refused.output
+    assert not (tmp_path / "service").exists()
+
+
+def test_a_start_with_other_approvers_says_what_to_do(tmp_path: Path) -> None:
+    ServiceFolder.at(tmp_path / "service").make(epsilon="1", approvers=PEOPLE)
+    refused = serve(tmp_path, OTHERS, "Director", "Data steward")
+    assert refused.exit_code == 1
+    assert "the ledger is there already" in refused.output and "request-approvers" in refused.output
