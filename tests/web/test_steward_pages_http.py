@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import re
 from zipfile import ZipFile
 
@@ -15,6 +16,7 @@ from casehaven.organisations.roles import Role
 from casehaven.signin.sessions import page_value
 from casehaven.web.datasets_page import SCHEMAS
 from caseschemas import shipped_schema_ids
+from casesynth.privacy.accounting import epsilon_for
 
 
 def test_every_shipped_schema_can_be_chosen() -> None:
@@ -328,6 +330,24 @@ def test_terms_with_faults_come_back_with_what_was_typed(harbour: Harbour) -> No
     assert worker.get("/agreements/new").status_code == 403
     outside = Reader(caller=harbour.running.caller("north-steward", "north"))
     assert outside.get(made.headers["location"]).status_code == 404
+
+
+def test_a_budget_is_told_as_epsilon_where_it_is_proposed_read_and_paid(harbour: Harbour) -> None:
+    """What it means for one person token, and for a person whom both organisations know, at the deployment's delta: rounded up."""
+    steward = harbour.reader
+    statement = harbour.steward.get("/v1/budgets/statement").json()["result"]
+    delta = float(json.loads(statement["signed"])["statement"]["policy"]["delta"])
+    one, two = (math.ceil(100 * epsilon_for(rho, delta)) / 100 for rho in (500_000_000, 2_000_000_000))
+    form = steward.get("/agreements/new?dataset=cases").text
+    assert f'<bdi>ρ 0.5</bdi></th><td class="number"><bdi>ε {one:g}</bdi>' in form
+    assert f'<bdi>ρ 2</bdi></th><td class="number"><bdi>ε {two:g}</bdi>' in form
+    typed = steward.post("/agreements/new", {**TERMS, "title": "", "budget": "0.013"}).text
+    assert "<bdi>ρ 0.013</bdi>" in typed, "what was typed stands beside the usual ones"
+    made = steward.post("/agreements/new", {**TERMS, "title": "As epsilon"}).headers["location"]
+    for reader, language in ((steward, "en"), (Reader(caller=harbour.neighbour, language="ar"), "ar")):
+        page = reader.get(made).text
+        said = re.sub(r"</?bdi>", "", page[page.index("ρ 0.5") :])[:400]
+        assert f"{one:g}" in said and f"{two:g}" in said and f"{delta:g}" in said, language
 
 
 def test_an_assertion_that_is_none_is_refused(harbour: Harbour) -> None:

@@ -2,7 +2,8 @@
 
 1. What is signed is the document whose digest stands on the page that was read. One that was replaced meanwhile is refused by the route.
 2. Who has a passkey signs with it, by the script of the page; who has none signs with the second factor that the session gives when it is asked.
-3. A proposal here names the same attributes, at the same levels, for every dataset. Where contributors agreed on different ones, the terms are proposed over HTTP.
+3. A budget is agreed in rho, the ledger's currency. Beside it stands what it is as epsilon, for one person token and for a person with as many as the agreement counts with.
+4. A proposal here names the same attributes, at the same levels, for every dataset. Where contributors agreed on different ones, the terms are proposed over HTTP.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from casehaven.web.backend import place
 from casehaven.web.desk import Desk, Signed
 from casehaven.web.errors import FormError
 from casehaven.web.forms import Form
+from casehaven.web.ledger_delta import LedgerDelta, ledger_delta
 from casehaven.web.router import PageRouter
 from caseschemas import CaseSchema, parse_schema
 
@@ -27,6 +29,9 @@ AgreementId = Annotated[str, Path(pattern=r"^[0-9a-f]{32}$")]
 PURPOSES: Final = ("pooled_statistics", "synthetic_release")
 NANO: Final = 10**9
 PEOPLE_MOST: Final = 10**10
+RHO_MOST: Final = 1000
+EXAMPLES: Final = ("0.01", "0.05", "0.1", "0.5", "1", "2")
+"""Budgets in rho whose epsilon stands beside the form."""
 _DOCUMENT_PROBLEM: Final = "agreement-document"
 
 
@@ -34,7 +39,9 @@ _DOCUMENT_PROBLEM: Final = "agreement-document"
 async def agreements(desk: Signed) -> Response:
     """The agreements that the organisation is part of."""
     found = (await desk.get("/v1/agreements"))["items"]
-    return desk.page("agreements/list.html", agreements=found)
+    mine = desk.may("agreement.sign")
+    waiting = {one["agreement"] for one in found if mine and _waits(one, desk.organisation)}
+    return desk.page("agreements/list.html", agreements=found, waiting=waiting)
 
 
 @router.get("/agreements/uses")
@@ -44,7 +51,8 @@ async def uses(desk: Signed, cursor: Annotated[str | None, Query(max_length=64)]
     titles = {
         one["agreement"]: _latest(one)["document"]["title"] for one in (await desk.get("/v1/agreements"))["items"]
     }
-    return desk.page("agreements/uses.html", uses=found["items"], next=found["next"], titles=titles)
+    delta = await ledger_delta(desk)
+    return desk.page("agreements/uses.html", uses=found["items"], next=found["next"], titles=titles, delta=delta)
 
 
 @router.get("/agreements/new")
@@ -111,6 +119,7 @@ async def show(desk: Signed, agreement: AgreementId) -> Response:
         passkey=bool(passkeys),
         waits=_waits(found, desk.organisation),
         nano=NANO,
+        delta=await ledger_delta(desk),
         form=desk.blank(),
     )
 
@@ -209,8 +218,18 @@ async def _proposal(desk: Desk, form: Form, dataset: str, change: str, *, status
         attributes=schema.analysis,
         levels=levels,
         purposes=PURPOSES,
+        examples=_examples(form, await ledger_delta(desk)),
         language=desk.words.language.code,
     )
+
+
+def _examples(form: Form, delta: LedgerDelta | None) -> list[tuple[str, str, str]]:
+    """Return budgets in rho with their epsilon and the delta: usual ones, and what the form holds."""
+    if delta is None:
+        return []
+    typed = form.text("budget")
+    amounts = sorted({*EXAMPLES, *([typed] if _rho(typed) else [])}, key=Decimal)
+    return [(amount, delta.epsilon(_rho(amount)), delta.said) for amount in amounts]
 
 
 def _names(form: Form, name: str) -> list[str]:
@@ -249,11 +268,16 @@ def _terms(form: Form, own: str, schema_sha256: str, schema: CaseSchema) -> dict
 
 def _budget(form: Form) -> int:
     """Return the budget of a form in billionths of rho."""
-    try:
-        found = Decimal(form.text("budget"))
-    except InvalidOperation:
-        found = Decimal(0)
-    if not (found.is_finite() and 0 < found <= 1000):
+    found = _rho(form.text("budget"))
+    if not found:
         form.fault("budget", "agreements.budget_number")
-        return 1
-    return max(int(found * NANO), 1)
+    return found or 1
+
+
+def _rho(text: str) -> int:
+    """Return an amount of rho that somebody typed, in billionths; 0 where it is none."""
+    try:
+        found = Decimal(text)
+    except InvalidOperation:
+        return 0
+    return max(int(found * NANO), 1) if found.is_finite() and 0 < found <= RHO_MOST else 0

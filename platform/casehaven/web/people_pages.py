@@ -28,6 +28,33 @@ PURPOSES: Final = ("care", "own_statistics", "pooled_statistics", "synthetic_rel
 KINDS: Final = {"txt": "text/plain; charset=utf-8", "json": "application/json", "csv": "text/csv; charset=utf-8"}
 """Kinds of an export, and what they are sent as."""
 SHORT_LIST: Final = 30
+SPOKEN: Final = {
+    "am": "አማርኛ",
+    "ar": "العربية",
+    "bn": "বাংলা",
+    "en": "English",
+    "es": "Español",
+    "fa": "فارسی",
+    "fr": "Français",
+    "hi": "हिन्दी",
+    "id": "Bahasa Indonesia",
+    "my": "မြန်မာ",
+    "ne": "नेपाली",
+    "pt": "Português",
+    "ro": "Română",
+    "ru": "Русский",
+    "so": "Soomaali",
+    "sw": "Kiswahili",
+    "th": "ไทย",
+    "ti": "ትግርኛ",
+    "tl": "Tagalog",
+    "tr": "Türkçe",
+    "uk": "Українська",
+    "ur": "اردو",
+    "vi": "Tiếng Việt",
+    "zh": "中文",
+}
+"""Languages that are offered for what consent was explained in, by their tags; any other tag can be typed."""
 _OWN_PROBLEMS: Final = ("reason-needed", "correction", "several-records", "consent-fact", "retention")
 """Refusals that are told on the form itself."""
 ONCE: Final = frozenset({"correct", "consent", "retain", "export", "erase"})
@@ -72,10 +99,10 @@ async def act(desk: Signed) -> Response:
         return await _page(desk, form, status=422, do=do)
     answer.checked()
     if answer.status != 200:
-        return desk.page("people/wait.html", form=form, job=answer.job, do=do)
+        return desk.page("people/wait.html", form=form, job=answer.job, action="/people", back="/people")
     result = answer.body["result"]
     if result is None:  # another look at the same job was faster
-        return desk.page("people/wait.html", form=form, job=None, do=do)
+        return desk.page("people/wait.html", form=form, job=None, action="/people", back="/people")
     if do == "export" and result["found"]:
         return _file(desk, result)
     return await _page(desk, form, do=do, result=result)
@@ -146,6 +173,7 @@ async def _page(
         record=record,
         receipt=receipt,
         purposes=PURPOSES,
+        spoken=SPOKEN,
         meaning=meaning,
         latest=latest,
         editable=editable,

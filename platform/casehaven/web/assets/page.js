@@ -1,5 +1,5 @@
-// On every page: a form is sent once.
-for (const form of document.querySelectorAll("form[method=post]")) {
+// On every page: a form is sent once; one that opens a window of its own can be sent again.
+for (const form of document.querySelectorAll("form[method=post]:not([target])")) {
   let sent = false;
   form.addEventListener("submit", (event) => {
     if (sent) event.preventDefault();
