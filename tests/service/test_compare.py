@@ -91,9 +91,10 @@ def test_the_other_way_round_the_same_changes_fall(refuge: Press, before: Path, 
 
 
 def test_where_nothing_changed_nothing_is_real(refuge: Press, comparison: Comparison) -> None:
-    """The same people released 16 times; 8 pairs of releases. At 5 %, three or more false alarms come once in 170 runs."""
+    """The same people released twice, with seeded noise, of four populations: at 5 % for each pair, two false ones would come once in 70 sets of seeds. Without Holm's
+    correction all four are."""
     alarms = 0
-    for seed in range(8):
+    for seed in range(4):
         people = refuge.people(2000, 50 + seed)
         ends = [
             PublishedRelease(
@@ -105,7 +106,7 @@ def test_where_nothing_changed_nothing_is_real(refuge: Press, comparison: Compar
         ]
         found = compare(ends[0], ends[1], pairs=1)
         alarms += found.pairs_real > 0 or any(change.real for change in (found.people, *found.values))
-    assert alarms < 3
+    assert alarms < 2
 
 
 def test_a_release_that_changed_in_nothing_says_so(refuge: Press, before: Path, calm: People, tmp_path: Path) -> None:
