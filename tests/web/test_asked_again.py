@@ -11,7 +11,7 @@ import pytest
 from casehaven.queries.errors import SavedQuestionError
 from casehaven.queries.public_facts import parsed_question
 from casehaven.queries.saved import SAVED, saved_question
-from casehaven.web.asked_again import command_line, document_of
+from casehaven.web.asked_again import command_line, document_of, python_lines
 from casehaven.web.asking_form import saved_for
 from caseschemas import shipped_schema, shipped_schema_ids
 from casesynth.domain import Domain
@@ -130,6 +130,19 @@ def test_every_saved_question_has_words() -> None:
     assert {f"saved_{name}" for name in SAVED} == {
         key for key in words if key.startswith("saved_") and key != "saved_why"
     }
+
+
+def test_an_answer_under_an_agreement_is_asked_for_under_it_again() -> None:
+    snapshot = {"agreement": "0" * 32, "pool": "1" * 64, "person_tokens": "shared", "day": "2026-11-23"}
+    answer = {"snapshot": snapshot}
+    line = command_line(answer, "https://cases.example.org")
+    assert line == (
+        f"casehaven ask --server https://cases.example.org --agreement {'0' * 32} --question question.json "
+        "--as-of 2026-11-23"
+    )
+    lines = python_lines(answer, {"by": ["gender"]})
+    assert f"client.queries.ask(document=question, agreement='{'0' * 32}', as_of='2026-11-23')" in lines
+    compile(lines, "lines", "exec")
 
 
 def test_a_command_line_quotes_what_a_shell_would_read() -> None:

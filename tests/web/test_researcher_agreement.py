@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 from dataclasses import dataclass
 from functools import partial
@@ -99,7 +100,9 @@ def test_an_agreement_is_asked_about_within_its_terms_names_no_contributor_and_e
     assert "counted together under an agreement" in answered.text
     assert "Every number is hidden" in answered.text and "Ask by fewer or coarser attributes" in answered.text
     assert answered.text.count(">hidden</td>") == 4
-    assert 'id="python"' not in answered.text and "do not ask under an agreement yet" in answered.text
+    shown = re.search(r'id="python"[^>]*><code>(.*?)</code>', answered.text, re.S)
+    assert shown is not None and f"agreement='{agreed.agreement}'" in html.unescape(shown[1])
+    assert f"--agreement {agreed.agreement}" in answered.text
     file = rhea.get(f"{answered.url.path}/answer.csv")
     listed = rhea.get("/answers")
     for page in (built, priced, answered, file, listed):

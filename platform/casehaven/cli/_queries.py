@@ -7,13 +7,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from casehaven.cli._ledger import ledger_option
-from casehaven.cli._server import server_option
+from casehaven.cli._server import schema_of, schema_of_agreement, server_option
 from casehaven.cli._vault import open_vault, root_key_option, vault_option
 
 if TYPE_CHECKING:
+    from casehaven.client import Client
     from casehaven.queries import Queries
+    from caseschemas import CaseSchema
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -34,6 +37,11 @@ _OPTIONS = (
         help="Of several organisations: shared, equal tokens mean the same person; separate, tokens are each organisation's own.",
     ),
     click.option("--analyst", help="Whose allowance pays a fair share.  [default: nobody's]"),
+    click.option(
+        "--agreement",
+        metavar="ID",
+        help="Of the server: ask under this agreement, about all its datasets together, in the place of --from.",
+    ),
     server_option,
     vault_option,
     root_key_option,
@@ -45,7 +53,7 @@ HERE = ("vault_path", "root_spec", "path", "analyst")
 
 
 def source_options(command: F) -> F:
-    """Add the options; they arrive as `sources`, `tokens_are`, `analyst`, `server`, `vault_path`, `root_spec` and `path`."""
+    """Add the options; they arrive as `sources`, `tokens_are`, `analyst`, `agreement`, `server`, `vault_path`, `root_spec` and `path`."""
     for option in reversed(_OPTIONS):
         command = option(command)
     return command
@@ -78,6 +86,33 @@ def opened_queries(
         tokens_are=tokens_are,
         analyst=None if analyst is None else AnalystId(text=analyst),
     )
+
+
+def target(
+    client: Client, sources: Sequence[str], tokens_are: str, agreement: str | None
+) -> tuple[dict[str, Any], Callable[[], CaseSchema]]:
+    """Return how a question to a server names what it is about, and what fetches the schema of that.
+
+    Raises:
+        click.UsageError: neither datasets nor an agreement are named, or both.
+    """
+    if agreement is None:
+        datasets = named(sources)
+        return {"datasets": datasets, "person_tokens": tokens_are}, schema_of(client, datasets)
+    context = click.get_current_context()
+    if sources or context.get_parameter_source("tokens_are") is ParameterSource.COMMANDLINE:
+        raise click.UsageError("an agreement names its datasets itself: leave --from and --person-tokens away")
+    return {"agreement": agreement}, schema_of_agreement(client, agreement)
+
+
+def refuse_agreement(agreement: str | None) -> None:
+    """Refuse an agreement where no server is asked.
+
+    Raises:
+        click.UsageError: one is named.
+    """
+    if agreement is not None:
+        raise click.UsageError("an agreement is asked under at a server: name it with --server or CASEHAVEN_SERVER")
 
 
 def named(sources: Sequence[str]) -> list[str]:

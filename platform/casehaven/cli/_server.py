@@ -105,6 +105,21 @@ def schema_of(client: Client, datasets: Sequence[str]) -> Callable[[], CaseSchem
     return fetch
 
 
+def schema_of_agreement(client: Client, agreement: str) -> Callable[[], CaseSchema]:
+    """Return what finds the schema of an agreement: the shipped one that it names by its digest."""
+
+    def find() -> CaseSchema:
+        from caseschemas import shipped_schema, shipped_schema_ids
+
+        digests = {one.schema_sha256 for one in client.agreements.list() if one.id == agreement}
+        for name in shipped_schema_ids():
+            if shipped_schema(name).digest() in digests:
+                return shipped_schema(name)
+        raise click.UsageError("the agreement's schema is not known here; write the question with --by or --question")
+
+    return find
+
+
 @contextmanager
 def job_progress() -> Iterator[Callable[[Job], None]]:
     """Show the phases of a job while it lasts."""

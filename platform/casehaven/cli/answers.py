@@ -8,7 +8,7 @@ from typing import Any, Literal
 import click
 
 from casehaven.cli._answer_screen import answer_lines, guarantee_lines
-from casehaven.cli._queries import HERE, named, opened_queries, source_options
+from casehaven.cli._queries import HERE, named, opened_queries, refuse_agreement, source_options
 from casehaven.cli._server import chosen_server, connected
 from casehaven.client import Answer
 from casehaven.client.answers import read_answer
@@ -24,6 +24,7 @@ def command(
     sources: tuple[str, ...],
     tokens_are: Literal["shared", "separate"],
     analyst: str | None,
+    agreement: str | None,
     server: str | None,
     vault_path: Path,
     root_spec: str,
@@ -32,14 +33,20 @@ def command(
     every_day: bool,
     as_json: bool,
 ) -> None:
-    """List the stored answers about datasets, of today or of every day. Costs nothing, and does not say who asked."""
+    """List the stored answers about datasets, or under an agreement, of today or of every day. Costs nothing, and does not say who asked."""
     asked = chosen_server(*HERE)
     found: tuple[Answer, ...]
     if asked is None:
+        refuse_agreement(agreement)
         from casehaven.queries import shown_answer
 
         queries = opened_queries(sources, tokens_are, analyst, vault_path, root_spec, path)
         found = tuple(read_answer(shown_answer(stored)) for stored in queries.answers(every_day=every_day))
+    elif agreement is not None:
+        if sources:
+            raise click.UsageError("an agreement names its datasets itself: leave --from away")
+        with connected(asked) as client:
+            found = client.answers.list(agreement=agreement, every_day=every_day)
     else:
         datasets = named(sources)
         if len(datasets) > 1:
@@ -60,9 +67,8 @@ def command(
         click.echo(json_text([answer.document for answer in found]))
         return
     if not found:
-        click.echo(
-            "no answer is stored about these datasets" + ("" if every_day else " today; --all lists earlier days")
-        )
+        what = "under this agreement" if agreement else "about these datasets"
+        click.echo(f"no answer is stored {what}" + ("" if every_day else " today; --all lists earlier days"))
     for place, answer in enumerate(found, start=1):
         about = _about(answer.document["question"])
         click.echo(f"{place:>3}  {one_line(answer.day, 10)}  within {answer.within:,.1f}  {about}")

@@ -9,9 +9,9 @@ from typing import Any, Literal
 import click
 
 from casehaven.cli._answer_screen import answer_lines, guarantee_lines
-from casehaven.cli._queries import HERE, named, opened_queries, source_options
+from casehaven.cli._queries import HERE, opened_queries, refuse_agreement, source_options, target
 from casehaven.cli._question import QuestionOptionsError, question_document, question_options
-from casehaven.cli._server import chosen_server, connected, job_progress, schema_of
+from casehaven.cli._server import chosen_server, connected, job_progress
 from casehaven.cli.keys import load_trust_store, trust_option
 from casehaven.client import Answer, new_key
 from casehaven.client.answers import NANO, read_answer
@@ -44,6 +44,7 @@ def command(
     sources: tuple[str, ...],
     tokens_are: Literal["shared", "separate"],
     analyst: str | None,
+    agreement: str | None,
     server: str | None,
     vault_path: Path,
     root_spec: str,
@@ -63,14 +64,17 @@ def command(
     pooled statistics is a yes. Every count gets noise; what is shown has a 95 % interval.
     """
     if bundle is not None:
-        if sources or request or as_of:
-            raise QuestionOptionsError("a bundle is asked by itself: leave --from, --as-of and --idempotency-key away")
+        if sources or agreement or request or as_of:
+            raise QuestionOptionsError(
+                "a bundle is asked by itself: leave --from, --agreement, --as-of and --idempotency-key away"
+            )
         _ask_bundle(bundle, schema_name, trust_path, options, as_json)
         return
     asked = chosen_server(*HERE, "bundle", "schema_name", "open_accounts")
     if asked is not None:
-        _say(_ask_server(asked, sources, tokens_are, request, as_of, options), as_json, as_of)
+        _say(_ask_server(asked, sources, tokens_are, agreement, request, as_of, options), as_json, as_of)
         return
+    refuse_agreement(agreement)
     from casehaven.ledger import IdempotencyKey
 
     queries = opened_queries(sources, tokens_are, analyst, vault_path, root_spec, path)
@@ -90,20 +94,19 @@ def _ask_server(
     server: str,
     sources: tuple[str, ...],
     tokens_are: str,
+    agreement: str | None,
     request: str | None,
     as_of: str | None,
     options: dict[str, Any],
 ) -> Answer:
     with connected(server) as client:
-        datasets = named(sources)
-        document = question_document(schema_of(client, datasets), options)
+        about, schema = target(client, sources, tokens_are, agreement)
+        document = question_document(schema, options)
         key = new_key() if request is None else request
         if as_of is None:
             _say_key(key)
         with job_progress() as progress:
-            return client.queries.ask(
-                datasets, document, person_tokens=tokens_are, as_of=as_of, key=key, progress=progress
-            )
+            return client.queries.ask(document=document, as_of=as_of, key=key, progress=progress, **about)
 
 
 def _say_key(key: str) -> None:

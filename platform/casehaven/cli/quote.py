@@ -8,9 +8,9 @@ from typing import Any, Literal
 import click
 
 from casehaven.cli._answer_screen import quote_lines
-from casehaven.cli._queries import HERE, named, opened_queries, source_options
+from casehaven.cli._queries import HERE, opened_queries, refuse_agreement, source_options, target
 from casehaven.cli._question import question_document, question_options
-from casehaven.cli._server import chosen_server, connected, schema_of
+from casehaven.cli._server import chosen_server, connected
 from casehaven.client import Quote
 from casehaven.client.plain_text import json_text
 from casehaven.client.questions import read_quote
@@ -24,6 +24,7 @@ def command(
     sources: tuple[str, ...],
     tokens_are: Literal["shared", "separate"],
     analyst: str | None,
+    agreement: str | None,
     server: str | None,
     vault_path: Path,
     root_spec: str,
@@ -34,12 +35,12 @@ def command(
     """Say what a question would cost and how exact its answer would be. Reads no record and charges nothing."""
     asked = chosen_server(*HERE)
     if asked is None:
+        refuse_agreement(agreement)
         found = _here(sources, tokens_are, analyst, vault_path, root_spec, path, options)
     else:
         with connected(asked) as client:
-            datasets = named(sources)
-            document = question_document(schema_of(client, datasets), options)
-            found = client.queries.quote(datasets, document, person_tokens=tokens_are)
+            about, schema = target(client, sources, tokens_are, agreement)
+            found = client.queries.quote(document=question_document(schema, options), **about)
     if as_json:
         click.echo(json_text(found.document))
         return

@@ -142,8 +142,8 @@ def command(
     if part == "api":
         _serve(place, listening, place.make_store(), worker=False, operator=operator_code)
     else:
-        store = _made(place, epsilon, approvers_named(approver_names, trust_path))
-        _serve(place, listening, store, worker=True, operator=operator_code)
+        made = _made(place, epsilon, approvers_named(approver_names, trust_path))
+        _serve(place, listening, made, worker=True, operator=operator_code)
 
 
 def _made(place: ServiceFolder, epsilon: str, people: TrustStore) -> ServiceStore:

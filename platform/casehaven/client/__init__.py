@@ -1,5 +1,6 @@
 """The client: ask a server questions, send it files, and fetch what it released. It imports none of the server."""
 
+from casehaven.client.agreements import Agreement
 from casehaven.client.answers import Answer, AnswerRow
 from casehaven.client.audit import AuditVerification, Checkpoint
 from casehaven.client.budgets import Allowance, CapRaise, OwnAccount, OwnLedger, Statement
@@ -37,6 +38,7 @@ from casehaven.client.transport import Patience
 from casehaven.client.uploads import Committed, Proposal, Upload
 
 __all__ = [
+    "Agreement",
     "Allowance",
     "Answer",
     "AnswerRow",

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from casehaven.client.agreements import agreement_id
 from casehaven.client.datasets import dataset_path
 from casehaven.client.display import html_table, shown
 from casehaven.client.errors import UnexpectedAnswerError
@@ -204,13 +205,25 @@ class Answers:
         """Use a connection."""
         self._jobs = jobs
 
-    def list(self, dataset: str, *, every_day: bool = False) -> tuple[Answer, ...]:
-        """Return the stored answers about a dataset, of today or of every day. Costs nothing, and does not say who asked.
+    def list(
+        self, dataset: str | None = None, *, agreement: str | None = None, every_day: bool = False
+    ) -> tuple[Answer, ...]:
+        """Return the stored answers about a dataset, or under an agreement, of today or of every day. Costs nothing, and does not say who asked.
 
         Args:
             dataset: organisation/dataset.
+            agreement: in its place: one that lets you ask.
             every_day: those of earlier days as well.
+
+        Raises:
+            NotThereError: the dataset or the agreement is not there for you.
         """
-        query = {"every_day": "true"} if every_day else None
-        job = self._jobs.ask("GET", f"{dataset_path(dataset)}/answers", query=query)
+        query = {"every_day": "true"} if every_day else {}
+        if (dataset is None) == (agreement is None):
+            raise TypeError("name a dataset or an agreement")
+        if agreement is not None:
+            path, query["agreement"] = "/v1/answers", agreement_id(agreement)
+        else:
+            path = f"{dataset_path(str(dataset))}/answers"
+        job = self._jobs.ask("GET", path, query=query or None)
         return Fields(job.result, "list of answers").each("answers", lambda fields: read_answer(fields.all))

@@ -10,6 +10,7 @@ from typing import Final, Self
 import httpx
 
 from casehaven.client.address import ServerAddress
+from casehaven.client.agreements import Agreements
 from casehaven.client.answers import Answers
 from casehaven.client.audit import Audit
 from casehaven.client.budgets import Budgets
@@ -78,6 +79,7 @@ class Client:
         self.jobs = Jobs(self._transport)
         self.datasets = Datasets(self._transport, self.jobs)
         self.uploads = Uploads(self._transport, self.jobs)
+        self.agreements = Agreements(self._transport)
         self.queries = Queries(self.jobs)
         self.answers = Answers(self.jobs)
         self.budgets = Budgets(self._transport, self.jobs)

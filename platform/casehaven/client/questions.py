@@ -1,7 +1,8 @@
 """Questions: what one would cost, and its answer.
 
 1. A question is written as `casehaven-question/1`, or by its parts; the server reads it by its closed grammar, and nothing else decides.
-2. Asking carries a key that is made before the first attempt. The same question under the same key is one request, however often the connection breaks: it is charged once.
+2. It is about datasets, or under an agreement: then about all of its datasets together, and no name of one is told.
+3. Asking carries a key that is made before the first attempt. The same question under the same key is one request, however often the connection breaks: it is charged once.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from casehaven.client.agreements import agreement_id
 from casehaven.client.answers import NANO, Answer, read_answer
 from casehaven.client.datasets import dataset_parts
 from casehaven.client.display import html_table
@@ -165,10 +167,11 @@ class Queries:
 
     def quote(
         self,
-        datasets: str | Sequence[str],
+        datasets: str | Sequence[str] | None = None,
         document: Mapping[str, Any] | None = None,
         *,
-        person_tokens: str = "separate",
+        agreement: str | None = None,
+        person_tokens: str | None = None,
         **parts: Any,
     ) -> Quote:
         """Say what a question would cost and how exact its answer would be. Reads no record and charges nothing.
@@ -176,22 +179,25 @@ class Queries:
         Args:
             datasets: organisation/dataset, or several.
             document: `casehaven-question/1`; in its place, the parts.
+            agreement: in the place of datasets: one that lets you ask.
             person_tokens: of several organisations: `shared` where equal tokens mean the same person.
             parts: see `question`.
 
         Raises:
             BadRequestError: the question does not fit; names the place.
             NotThereError: a dataset is not there for you.
+            NotAllowedError: the agreement is not in force, or does not let you ask this.
         """
-        body = _body(datasets, document, person_tokens, parts)
+        body = _body(datasets, agreement, document, person_tokens, parts)
         return read_quote(self._jobs.ask("POST", "/v1/quotes", body=body).result)
 
     def ask(
         self,
-        datasets: str | Sequence[str],
+        datasets: str | Sequence[str] | None = None,
         document: Mapping[str, Any] | None = None,
         *,
-        person_tokens: str = "separate",
+        agreement: str | None = None,
+        person_tokens: str | None = None,
         as_of: str | None = None,
         key: str | None = None,
         progress: Progress | None = None,
@@ -202,7 +208,8 @@ class Queries:
         Args:
             datasets: organisation/dataset, or several.
             document: `casehaven-question/1`; in its place, the parts.
-            person_tokens: of several organisations: `shared` where equal tokens mean the same person.
+            agreement: in the place of datasets: one that lets you ask.
+            person_tokens: of several organisations: `shared` where equal tokens mean the same person; an agreement says it itself.
             as_of: an earlier day, such as `2026-03-01`: what was stored on it costs nothing, and nobody is counted.
             key: of an attempt that did not finish: the same question under it is charged no second time.
             progress: is told of the job now and then.
@@ -211,9 +218,9 @@ class Queries:
         Raises:
             BudgetRefusedError: a budget or your fair share is exhausted; no balance changed.
             ConflictError: the key was used with another question.
-            BadRequestError, NotThereError: see `quote`.
+            BadRequestError, NotThereError, NotAllowedError: see `quote`.
         """
-        body = _body(datasets, document, person_tokens, parts)
+        body = _body(datasets, agreement, document, person_tokens, parts)
         if as_of is not None:
             body["as_of"] = as_of
         used = new_key() if key is None else key
@@ -228,15 +235,25 @@ class Queries:
 
 
 def _body(
-    datasets: str | Sequence[str], document: Mapping[str, Any] | None, person_tokens: str, parts: Mapping[str, Any]
+    datasets: str | Sequence[str] | None,
+    agreement: str | None,
+    document: Mapping[str, Any] | None,
+    person_tokens: str | None,
+    parts: Mapping[str, Any],
 ) -> dict[str, Any]:
     if document is not None and parts:
         raise TypeError("give a question as a document or by its parts, not both")
-    names = [datasets] if isinstance(datasets, str) else list(datasets)
+    if (agreement is None) == (datasets is None):
+        raise TypeError("name datasets or an agreement")
+    asked = _one_form(question(**parts) if document is None else dict(document))
+    if agreement is not None:
+        if person_tokens is not None:
+            raise TypeError("whether tokens are shared is the agreement's to say")
+        return {"agreement": agreement_id(agreement), "question": asked}
+    names = [datasets] if isinstance(datasets, str) else list(datasets or ())
     for name in names:
         dataset_parts(name)
-    asked = question(**parts) if document is None else dict(document)
-    return {"datasets": names, "question": _one_form(asked), "person_tokens": person_tokens}
+    return {"datasets": names, "question": asked, "person_tokens": person_tokens or "separate"}
 
 
 def _one_form(value: Any) -> Any:

@@ -43,29 +43,38 @@ def document_of(answer: Mapping[str, Any], schema: CaseSchema) -> dict[str, Any]
 
 
 def python_lines(answer: Mapping[str, Any], question: Mapping[str, Any]) -> str:
-    """Return the lines of Python that show an answer about datasets again at no charge."""
+    """Return the lines of Python that show an answer again at no charge."""
     snapshot = answer["snapshot"]
-    datasets: list[str] = snapshot["datasets"]
-    target = repr(datasets[0]) if len(datasets) == 1 else repr(datasets)
-    tokens = "" if snapshot["person_tokens"] == "separate" else f", person_tokens={snapshot['person_tokens']!r}"
     written = pprint.pformat(dict(question), width=88, sort_dicts=False)
     return (
         "from casehaven.client import Client\n\n"
         "client = Client.from_env()\n"
         f"question = {written}\n"
-        f"answer = client.queries.ask({target}, question{tokens}, as_of={snapshot['day']!r})\n"
+        f"answer = client.queries.ask({_target(snapshot)}, as_of={snapshot['day']!r})\n"
         "print(answer.to_pandas())\n"
     )
 
 
+def _target(snapshot: Mapping[str, Any]) -> str:
+    """Return the arguments that name what was asked about, with the question among them."""
+    if "agreement" in snapshot:
+        return f"document=question, agreement={snapshot['agreement']!r}"
+    datasets: list[str] = snapshot["datasets"]
+    tokens = "" if snapshot["person_tokens"] == "separate" else f", person_tokens={snapshot['person_tokens']!r}"
+    return f"{(datasets[0] if len(datasets) == 1 else datasets)!r}, question{tokens}"
+
+
 def command_line(answer: Mapping[str, Any], origin: str) -> str:
-    """Return the command that shows an answer about datasets again at no charge; its question is in `question.json`."""
+    """Return the command that shows an answer again at no charge; its question is in `question.json`."""
     snapshot = answer["snapshot"]
     words = ["casehaven", "ask", "--server", origin]
-    for name in snapshot["datasets"]:
-        words += ["--from", name]
-    if snapshot["person_tokens"] != "separate":
-        words += ["--person-tokens", snapshot["person_tokens"]]
+    if "agreement" in snapshot:
+        words += ["--agreement", snapshot["agreement"]]
+    else:
+        for name in snapshot["datasets"]:
+            words += ["--from", name]
+        if snapshot["person_tokens"] != "separate":
+            words += ["--person-tokens", snapshot["person_tokens"]]
     return shlex.join([*words, "--question", "question.json", "--as-of", snapshot["day"]])
 
 

@@ -100,7 +100,7 @@ async def answer_page(desk: Desk, answer: dict[str, Any], *, own: Mapping[str, A
     pooled = "agreement" in snapshot
     question = None if schema is None else document_of(answer, schema)
     lines = command = ""
-    if question is not None and not pooled:
+    if question is not None:
         lines, command = python_lines(answer, question), command_line(answer, desk.origin)
     again = f"{AGREEMENT}{snapshot['agreement']}" if pooled else str(snapshot["datasets"][0])
     return desk.page(

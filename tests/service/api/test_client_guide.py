@@ -24,7 +24,7 @@ def test_every_block_of_the_guide_runs(
     blocks = [
         block for block in blocks if "sign_in" not in block
     ]  # tests/service/api/test_client_signed_in.py runs that
-    assert len(blocks) == 4
+    assert len(blocks) == 5
     tokens = [
         house_token(caller, text, words)
         for caller, words in ((house.researcher, "For questions"), (house.north, "For uploads"))
@@ -33,7 +33,7 @@ def test_every_block_of_the_guide_runs(
     (tmp_path / "cases.csv").write_text(f"{header}guide-1,guide-person-1,yes,yes,2021,Woman\n", encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     names: dict[str, Any] = {"trust": TrustStore()}
-    for block, token in zip(blocks, (tokens[0], tokens[0], tokens[1], tokens[0]), strict=True):
+    for block, token in zip(blocks, (tokens[0], tokens[0], tokens[0], tokens[1], tokens[0]), strict=True):
         place = tmp_path / "token"
         place.write_text(token, encoding="ascii")
         place.chmod(0o600)
