@@ -101,11 +101,14 @@ class Estimates:
         total = float(values.sum())
         halves = self.errors.half_width(lengths, values)
         alone = float(self.errors.half_width(lengths.max(keepdims=True), np.array([total]))[0])
+        tables: dict[tuple[int, ...], Floats] = {}
         for place, part in enumerate(parts):
             columns = tuple(column for column, _ in part)
             derived = any(link.declared and link.column in columns for link in self.model.links)
             if derived or of_table(self.errors.sharper, columns) is not None:
-                halves[place] = half_widths(self.model, self.errors, columns)[tuple(value for _, value in part)]
+                if columns not in tables:  # one table has the half widths of all parts of the same columns
+                    tables[columns] = half_widths(self.model, self.errors, columns)
+                halves[place] = tables[columns][tuple(value for _, value in part)]
             elif beyond(self.errors.apart, columns):
                 halves[place] = self.errors.of(columns, values[[place]])[0]
                 alone = max(alone, float(self.errors.of(columns, np.array([total]))[0]))
@@ -129,6 +132,8 @@ class Estimates:
 def _disjoint(parts: Sequence[Combination]) -> bool:
     """Whether each two parts differ in the value of a column that both name."""
     kept = [dict(part) for part in parts]
+    if len({frozenset(part) for part in kept}) == 1:  # all of the same columns: they differ where they are not the same
+        return len({frozenset(part.items()) for part in kept}) == len(kept)
     return all(
         any(column in other and other[column] != value for column, value in one.items())
         for place, one in enumerate(kept)

@@ -10,7 +10,8 @@ from sqlalchemy import select
 
 from casehaven.core.audit_models import audit
 from casehaven.ledger import BudgetPolicy, IdempotencyKey, Ledger, LedgerPolicy
-from casehaven.releases import ReleaseDraft, release_vault_datasets
+from casehaven.releases.draft import ReleaseDraft
+from casehaven.releases.service import release_vault_datasets
 from casehaven.vault.anchor import Anchor
 from casehaven.vault.anchor_state import LEDGER
 from casehaven.vault.backup import write_backup

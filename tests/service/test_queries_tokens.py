@@ -12,7 +12,8 @@ from casehaven.intake.prepared_history import remember_prepared
 from casehaven.intake.sealed_upload import PreparedFile
 from casehaven.ledger import BudgetPolicy, IdempotencyKey, Ledger, LedgerPolicy
 from casehaven.queries import Queries
-from casehaven.releases import ReleaseDraft, release_vault_datasets
+from casehaven.releases.draft import ReleaseDraft
+from casehaven.releases.service import release_vault_datasets
 from casehaven.vault.datasets import Dataset
 from casehaven.vault.store import Vault
 from casesynth.manifest import verify_bundle

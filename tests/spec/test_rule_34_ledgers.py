@@ -18,9 +18,10 @@ from sqlalchemy import select
 from casehaven.cli._root import main
 from casehaven.core.audit_models import audit
 from casehaven.ledger import IdempotencyKey, Ledger
-from casehaven.releases import ReleaseDraft, release_vault_datasets
+from casehaven.releases.draft import ReleaseDraft
 from casehaven.releases.k_mode import KOutcome, make_k_synthetic_of_vault
 from casehaven.releases.k_mode_request import Approval, KRequest, KRequestError
+from casehaven.releases.service import release_vault_datasets
 from casehaven.vault.anchor import Anchor
 from casehaven.vault.anchor_state import UNBOUNDED
 from casehaven.vault.backup import write_backup

@@ -4,31 +4,23 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.resources
-import itertools
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
+from tests.made_synthesis import model_of, scale, synthesis_of
 from tests.web.harbour import Harbour, furnished
 from tests.web.pages import Reader, Window
 
 from casehaven.generate import generate_population
 from casehaven.signin.principal import SESSION_COOKIE
 from caseschemas import CaseSchema, load_schema
-from casesynth.aggregates import aggregate
-from casesynth.contrasts import Floats
 from casesynth.domain import Domain
-from casesynth.intervals import ErrorScale
-from casesynth.marginals import Clique
-from casesynth.measure import Measurement
-from casesynth.model import FitSettings, LatentClassModel
 from casesynth.notes import ReleaseNotes
-from casesynth.plan import ReleasePlan
-from casesynth.privacy.loss import Receipt
 from casesynth.showcase import showcase_html
 from casesynth.synthesis import Synthesis
 
@@ -47,7 +39,6 @@ FLAGS = [
 ]
 NOTES = ReleaseNotes(title="Made-up people", created="2025-03-01", organisations=2, consent_applied=True)
 CLASSES = 60
-PEOPLE = 20_000.0
 PATIENCE = 60_000
 """How long a test waits for what the page does, in milliseconds: another test may have the processor."""
 
@@ -60,61 +51,6 @@ OpenPage = Callable[..., Page]
 @pytest.fixture(scope="session")
 def schema() -> CaseSchema:
     return load_schema("ctdc-global")
-
-
-def scale(lengths: int) -> ErrorScale:
-    """Half widths that grow with the estimate and the length."""
-    centres = np.log(np.array([10.0, 30, 100, 300, 1000, 3000, 10_000]))
-    rows = [(6 + length) * np.exp(centres) ** 0.25 for length in range(1, lengths + 1)]
-    return ErrorScale(centres=centres, half_widths=np.array(rows), misfit=np.arange(2.0, 2 + lengths))
-
-
-def signed(model: LatentClassModel, clique: Clique, sizes: Sequence[int]) -> Floats:
-    """The model's signed marginal of a clique: columns of two values are differences and no axes."""
-    if not clique:
-        return np.array(model.people)
-    found = model.marginal(clique)
-    for axis in reversed(range(len(clique))):
-        if sizes[clique[axis]] == 2:
-            found = np.asarray(found.take(0, axis) - found.take(1, axis))
-    return found
-
-
-def synthesis_of(domain: Domain, model: LatentClassModel, errors: ErrorScale) -> Synthesis:
-    """A synthesis with this model; without records, and with tables of small columns from which the model is a little off."""
-    plan = ReleasePlan.make(domain, epsilon=2.0, people_cap=50_000, max_tokens_per_person=2)
-    small = [place for place, size in enumerate(domain.sizes) if size <= 3]
-    tables: list[Clique] = [(), *((place,) for place in small), *itertools.combinations(small, 2)]
-    off = np.random.default_rng(9)
-    measurements = tuple(
-        Measurement(
-            clique=table,
-            values=np.rint(signed(model, table, domain.sizes) + off.normal(0, 30, 1)[0]).astype(np.int64),
-            nano_rho=10_000,
-        )
-        for table in tables
-    )
-    return Synthesis(
-        plan=plan,
-        receipt=Receipt(charge_id="charge-1", loss=plan.loss),
-        measurements=measurements,
-        model=model,
-        records=(),
-        aggregates=aggregate(model, domain, errors),
-        errors=errors,
-        settings=FitSettings(),
-    )
-
-
-def model_of(shares: list[np.ndarray[Any, np.dtype[np.float64]]], weights: np.ndarray[Any, Any]) -> LatentClassModel:
-    return LatentClassModel(
-        people=PEOPLE,
-        people_sigma=13.0,
-        weights=weights / weights.sum(),
-        shares=tuple(part / part.sum(axis=0) for part in shares),
-        stiffness=0.01,
-        residual=(1.0, 1.0, 1.0),
-    )
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ from typing import TypeAlias
 import numpy as np
 import pytest
 from playwright.sync_api import Page
-from tests.web.conftest import model_of, scale, synthesis_of
+from tests.made_synthesis import model_of, scale, synthesis_of
 
 from casesynth import showcase
 from casesynth.aggregates import ABSENT, aggregate

@@ -147,9 +147,9 @@ def _ask_bundle(
     bundle: Path, schema_name: str | None, trust_path: Path, options: dict[str, Any], as_json: bool
 ) -> None:
     from casehaven.cli.verify import advising_how_to_trust
-    from casehaven.queries.public_facts import parsed_question
-    from casehaven.queries.released import released_rows
     from casehaven.releases.published import open_release, verified_facts
+    from casehaven.releases.questions import released_rows
+    from casehaven.schema_questions import parsed_question
     from casesynth.answers.document import row_document
 
     with advising_how_to_trust(bundle, trust_path):

@@ -24,7 +24,8 @@ from casehaven.ledger import (
     Ledger,
     LedgerError,
 )
-from casehaven.releases import ReleaseDraft, release_case_files, release_vault_datasets
+from casehaven.releases.draft import ReleaseDraft
+from casehaven.releases.service import release_case_files, release_vault_datasets
 from caseschemas import CaseSchema, load_schema
 from casesynth.apart import apart_said
 from casesynth.bundle import people_interval

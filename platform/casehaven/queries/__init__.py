@@ -1,10 +1,9 @@
-"""Questions to datasets of a vault and to released bundles: priced, charged first, answered with intervals."""
+"""Questions to datasets of a vault: priced, charged first, answered with intervals."""
 
 from casehaven.queries.errors import (
     AnswerNotYetError,
     ChargedFailureError,
     NoAnswerOfThatDayError,
-    OtherUnitError,
     QueryError,
     SavedQuestionError,
 )
@@ -19,7 +18,6 @@ __all__ = [
     "ChargedFailureError",
     "HeldPeople",
     "NoAnswerOfThatDayError",
-    "OtherUnitError",
     "Queries",
     "QueryError",
     "Quote",

@@ -9,10 +9,6 @@ class QueryError(CasehavenError):
     """Root of the errors of questions and answers."""
 
 
-class OtherUnitError(QueryError):
-    """A question that a released bundle cannot answer from its model."""
-
-
 class SavedQuestionError(QueryError):
     """There is no saved question of that name for this schema."""
 

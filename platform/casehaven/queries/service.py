@@ -40,9 +40,10 @@ from casehaven.queries.errors import AnswerNotYetError, ChargedFailureError, NoA
 from casehaven.queries.held import HeldPeople
 from casehaven.queries.pooled import Permit, Pool, always
 from casehaven.queries.priced import Asked, Quote
-from casehaven.queries.public_facts import PURPOSE, SnapshotFacts, parsed_question
+from casehaven.queries.public_facts import PURPOSE, SnapshotFacts
 from casehaven.queries.stored import Stored, Tables, accuracy_of, answers_it, shown
 from casehaven.queries.ticks import Ticks, job_class, schedule
+from casehaven.schema_questions import parsed_question
 from casehaven.vault.datasets import Dataset
 from casehaven.vault.ledger_binding import bind_ledger
 from casehaven.vault.snapshots import Check, Tokens, VaultSnapshot, snapshot

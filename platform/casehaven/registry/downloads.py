@@ -73,7 +73,13 @@ def file_name(table: str, form: str, *, hxl: bool) -> str:
 
 
 def make_downloads(
-    bundle: Path, folder: Path, about: About, tick: Callable[[], None], *, xlsx_cells: int = XLSX_CELLS
+    bundle: Path,
+    folder: Path,
+    about: About,
+    tick: Callable[[], None],
+    *,
+    xlsx_cells: int = XLSX_CELLS,
+    also: Callable[[Path], None] = lambda _: None,
 ) -> list[Download]:
     """Make every form of a verified bundle in a new folder, in the place of what was there.
 
@@ -83,6 +89,7 @@ def make_downloads(
         about: what a workbook says of itself.
         tick: is called between two files.
         xlsx_cells: the most cells of a workbook.
+        also: makes further files in the folder, before it is there.
 
     Raises:
         OSError: the disk is full, or a file of the bundle cannot be read.
@@ -92,6 +99,7 @@ def make_downloads(
     work.mkdir()
     try:
         made = [each for table in STEMS for each in _of_table(bundle, work, table, about, tick, xlsx_cells)]
+        also(work)
         sync_folder(work)
         shutil.rmtree(folder, ignore_errors=True)
         os.rename(work, folder)

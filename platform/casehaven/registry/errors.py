@@ -39,3 +39,31 @@ class PublishedAlreadyError(RegistryError):
     def __init__(self) -> None:
         """Say the rule."""
         super().__init__("this release is published; withdraw it with a notice that says why")
+
+
+class NotReadableError(RegistryError):
+    """A published release whose numbers this service cannot read."""
+
+    def __init__(self) -> None:
+        """Say what is left."""
+        super().__init__(
+            "the numbers of this release cannot be read here: its schema is not known to this service any more, or its files are not as they were signed; "
+            "download the signed files, and read them with the program casehaven"
+        )
+
+
+class NotComparableError(RegistryError):
+    """Two releases whose numbers cannot be set side by side; the message says why."""
+
+
+class RegistryBusyError(RegistryError):
+    """So many read numbers of releases at this moment that whoever comes has to come again."""
+
+    def __init__(self, retry_after_seconds: int) -> None:
+        """Say when to come again.
+
+        Args:
+            retry_after_seconds: whole seconds.
+        """
+        super().__init__("many people read numbers of releases now; try again in a few seconds")
+        self.retry_after_seconds = retry_after_seconds

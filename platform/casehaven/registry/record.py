@@ -93,6 +93,7 @@ def record_document(
         "fingerprint": fingerprint,
         "files": [*files, *(dict(each) for each in signed_files)],
         "downloads": [each.document() for each in downloads],
+        "indicators": [],
         "withdrawal": None,
     }
 

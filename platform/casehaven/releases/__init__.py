@@ -1,21 +1,4 @@
-"""Releases: from case files, an agreement on a budget and a key to a protected, signed bundle."""
+"""Releases: from case files, an agreement on a budget and a key to a protected, signed bundle.
 
-from casehaven.releases.draft import DraftError, PersonTokensError, ReleaseDraft
-from casehaven.releases.service import (
-    Outcome,
-    RequestBusyError,
-    UnknownDatasetError,
-    release_case_files,
-    release_vault_datasets,
-)
-
-__all__ = [
-    "DraftError",
-    "Outcome",
-    "PersonTokensError",
-    "ReleaseDraft",
-    "RequestBusyError",
-    "UnknownDatasetError",
-    "release_case_files",
-    "release_vault_datasets",
-]
+Nothing is imported here: who reads published releases alone (`published.py`, `questions.py`, `comparison/`, `indicators/`) loads neither the vault nor the ledger.
+"""

@@ -37,7 +37,9 @@ from casehaven.routes.releases import FileName, Text
 
 router = GuardedRouter(tags=["registry"])
 
-Name = Annotated[str, Path(pattern=r"^CHV(-[0-9A-Z]{4}){3}(\.v[1-9][0-9]{0,3})?$")]
+NAME: Final = r"^CHV(-[0-9A-Z]{4}){3}(\.v[1-9][0-9]{0,3})?$"
+"""Of a record, with its version or without."""
+Name = Annotated[str, Path(pattern=NAME)]
 PAGE: Final = "/registry"
 """Path below which people read records."""
 LOG_MOST: Final = 100_000
@@ -73,7 +75,7 @@ def list_records(request: Request, here: Here, cursor: Cursor = None, limit: Lim
         number=lambda each: each.sequence,
         shown=lambda each: summary(each.document),
     )
-    return JSONResponse(made, headers=_kept(here))
+    return JSONResponse(made, headers=kept(here))
 
 
 @router.get("/v1/registry/feed.json", open_to_all=True, problems=_CLOSED)
@@ -83,7 +85,7 @@ def read_feed(request: Request, here: Here) -> Response:
     with here.store.reading() as connection:
         entries = rows.last_entries(connection, ITEMS)
         made = feed(entries, publisher=_publisher(connection, here), origin=here.settings.origin, page=PAGE)
-    return JSONResponse(made, media_type=MEDIA_TYPE, headers=_kept(here))
+    return JSONResponse(made, media_type=MEDIA_TYPE, headers=kept(here))
 
 
 @router.get("/v1/registry/log", open_to_all=True, problems=(*_CLOSED, "cursor", "body"))
@@ -102,7 +104,7 @@ def read_log(request: Request, here: Here, cursor: Cursor = None, limit: Limit =
         number=lambda each: int(each.entry["position"]),
         shown=lambda each: {**each.document(), "digest": each.digest},
     )
-    return JSONResponse({**made, "signer": signer}, headers=_kept(here))
+    return JSONResponse({**made, "signer": signer}, headers=kept(here))
 
 
 @router.get("/v1/registry/log.jsonl", open_to_all=True, problems=_CLOSED)
@@ -111,13 +113,13 @@ def read_log_file(request: Request, here: Here) -> Response:
     _opened(request, here)
     with here.store.reading() as connection:
         lines = rows.log_lines(connection, limit=LOG_MOST)
-    return PlainTextResponse(lines, media_type="application/jsonl", headers=_kept(here))
+    return PlainTextResponse(lines, media_type="application/jsonl", headers=kept(here))
 
 
 @router.get(_ONE, open_to_all=True, problems=(*_CLOSED, "body"))
 def read_record(request: Request, record: Name, here: Here) -> Response:
     """Return a record: what the signed manifest says of the release, its files, its versions, and the notice where it was withdrawn."""
-    found, versions = _found(request, here, record)
+    found, versions = found_record(request, here, record)
     with here.store.reading() as connection:
         signer = _signer(connection)
     document = found.document
@@ -141,13 +143,13 @@ def read_record(request: Request, record: Name, here: Here) -> Response:
         "signer": signer,
         "release": found.release_id,
     }
-    return JSONResponse(made, headers=_kept(here))
+    return JSONResponse(made, headers=kept(here))
 
 
 @router.get(_ONE + "/metadata.json", open_to_all=True, problems=(*_CLOSED, "body"))
 def read_metadata(request: Request, record: Name, here: Here) -> Response:
     """Return a record as DataCite metadata."""
-    found, versions = _found(request, here, record)
+    found, versions = found_record(request, here, record)
     with here.store.reading() as connection:
         publisher = _publisher(connection, here)
     made = datacite(
@@ -156,23 +158,23 @@ def read_metadata(request: Request, record: Name, here: Here) -> Response:
         address=_address(here, found),
         versions=[each.name for each in versions],
     )
-    return JSONResponse(made, headers=_kept(here))
+    return JSONResponse(made, headers=kept(here))
 
 
 @router.get(_ONE + "/deployment.json", open_to_all=True, problems=(*_CLOSED, "body"))
 def read_deployment(request: Request, record: Name, here: Here) -> Response:
     """Return a record in the form of the public registries of differential privacy deployments."""
-    found, _ = _found(request, here, record)
+    found, _ = found_record(request, here, record)
     with here.store.reading() as connection:
         publisher = _publisher(connection, here)
     made = deployment_entry(found.document, publisher=publisher, address=_address(here, found))
-    return JSONResponse(made, headers=_kept(here))
+    return JSONResponse(made, headers=kept(here))
 
 
 @router.get(_ONE + "/files/{name}", open_to_all=True, problems=(*_CLOSED, "body"))
 def read_file(request: Request, record: Name, name: FileName, here: Here) -> Response:
     """Return a file of the signed bundle, of a withdrawn release too."""
-    found, _ = _found(request, here, record)
+    found, _ = found_record(request, here, record)
     if name not in {each["name"] for each in found.document["files"]}:
         raise NotFoundError
     path = here.store.releases / found.release_id / name
@@ -180,7 +182,7 @@ def read_file(request: Request, record: Name, name: FileName, here: Here) -> Res
         raise NotFoundError
     # a page of a release is opened as a file, never on this origin
     kind = _TYPES.get(path.suffix[1:], "application/octet-stream")
-    return FileResponse(path, media_type=kind, filename=name, headers=_kept(here))
+    return FileResponse(path, media_type=kind, filename=name, headers=kept(here))
 
 
 @router.get(_ONE + "/downloads/{table}.{form}", open_to_all=True, problems=(*_CLOSED, "body", "release-withdrawn"))
@@ -193,7 +195,7 @@ def read_download(
     hxl: Annotated[bool, Query()] = False,
 ) -> Response:
     """Return a table of a release in one of its forms; with `hxl=1` with a row of HXL tags."""
-    found, _ = _found(request, here, record)
+    found, _ = found_record(request, here, record)
     if found.withdrawn:
         raise ReleaseWithdrawnError
     name = file_name(table, form, hxl=hxl)
@@ -202,7 +204,7 @@ def read_download(
     path = here.store.releases / f"{found.release_id}.downloads" / name
     if not path.is_file():
         raise NotFoundError
-    return FileResponse(path, media_type=_TYPES[form], filename=f"{found.name}-{name}", headers=_kept(here))
+    return FileResponse(path, media_type=_TYPES[form], filename=f"{found.name}-{name}", headers=kept(here))
 
 
 @router.post(
@@ -221,7 +223,7 @@ async def withdraw(request: Request, record: Name, body: Withdrawing, here: Here
     return await ask_worker(request, here, who, asked)
 
 
-def _kept(here: Service) -> dict[str, str]:
+def kept(here: Service) -> dict[str, str]:
     """Say who may keep an answer: everybody a minute, or nobody but the reader."""
     return {"Cache-Control": "public, max-age=60" if here.settings.registry_public else "private, no-cache"}
 
@@ -243,7 +245,13 @@ def _opened(request: Request, here: Service) -> None:
         current_principal(request)
 
 
-def _found(request: Request, here: Service, name: str) -> tuple[Record, list[Record]]:
+def found_record(request: Request, here: Service, name: str) -> tuple[Record, list[Record]]:
+    """Return a record and all versions of it, latest first, for whoever may read the registry.
+
+    Raises:
+        NotSignedInError: it is for members, and they are not.
+        NotFoundError: there is none.
+    """
     _opened(request, here)
     concept = name.partition(".")[0]
     with here.store.reading() as connection:

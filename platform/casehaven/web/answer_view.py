@@ -80,8 +80,8 @@ class ReadAnswer:
 
     @property
     def rho(self) -> float:
-        """The loss of one person token."""
-        return float(self.document["guarantee"]["nano_rho"]) / NANO
+        """The loss of one person token by this answer; a question to a published release adds none."""
+        return 0.0 if "release" in self.document else float(self.document["guarantee"]["nano_rho"]) / NANO
 
 
 def read(document: Mapping[str, Any], schema: CaseSchema | None, words: Words) -> ReadAnswer:
@@ -112,6 +112,7 @@ def csv_bytes(document: Mapping[str, Any], found: ReadAnswer) -> bytes:
     out = io.StringIO(newline="")
     write = csv.writer(out, lineterminator="\r\n")
     own = ["kind", "level", "estimate", "low", "high", "hidden", "answered", "day", "rho of the whole answer"]
+    day = document["release"]["published"][:10] if "release" in document else document["snapshot"]["day"]
     write.writerow([safe_cell(head) for head in [*heads, *own]])
     for row, shown in zip(document["rows"], found.rows, strict=True):
         parts = [
@@ -126,7 +127,7 @@ def csv_bytes(document: Mapping[str, Any], found: ReadAnswer) -> bytes:
                 row.get("level", ""),
                 *numbers,
                 *flags,
-                document["snapshot"]["day"],
+                day,
                 f"{found.rho:.9f}",
             ]
         )

@@ -3,6 +3,7 @@
 1. A price is looked up from public facts and charges nothing. What is asked is what was priced: a form that changed, or became dearer, is priced again and shown.
 2. Asking carries the key that the form was shown with: sent twice it is one question, charged once.
 3. The script of the page asks for the price alone (`do=live`), as the button does; the words are the same.
+4. A published release has no price: asking it charges nothing and stores nothing, so its answer is the page that comes back (`casehaven.web.asking_release`).
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from casehaven.organisations.errors import NotFoundError
 from casehaven.web.answer_view import NANO, csv_bytes, read
 from casehaven.web.asked_again import document_of
 from casehaven.web.asking_form import SHOWS, WITHIN, price_tag, question_of, saved_for, where_field
-from casehaven.web.asking_source import BLANK, Choice, Source, choices, source_of
+from casehaven.web.asking_release import ask_release
+from casehaven.web.asking_source import BLANK, Choice, Source, choices, releases_to_ask, source_of
 from casehaven.web.desk import Desk, Signed
 from casehaven.web.forms import Form
 from casehaven.web.job_pages import JobId
@@ -43,7 +45,7 @@ async def build(
 ) -> Response:
     """A new question."""
     desk.require("question.ask")
-    every = await choices(desk)
+    every = [*await choices(desk), *await releases_to_ask(desk)]
     chosen = _chosen(every, of)
     if chosen is None:
         return desk.page("asking/none.html", unknown=bool(of), choices=every)
@@ -58,12 +60,16 @@ async def build(
 async def price_or_ask(desk: Signed) -> Response:
     """Price the question of the form, or ask it."""
     form = await desk.sent()
-    every = await choices(desk)
+    every = [*await choices(desk), *await releases_to_ask(desk)]
     chosen = next((one for one in every if one.value == form.text("of")), None)
     source = None if chosen is None else await source_of(desk, chosen)
     if source is None:
         return desk.page("asking/none.html", status=404, unknown=True, choices=every)
     do = form.text("do")
+    if source.choice.release and do == "live":
+        return desk.page("asking/live.html", form=form, source=source, nano=NANO, price=None)
+    if source.choice.release:
+        return await ask_release(desk, form, source, lambda: _page(desk, form, every, source, {}, status=200 if form.fine else 422))
     question = question_of(form, source)
     quote = await _quote(desk, form, source, question)
     if do == "live":

@@ -3,6 +3,7 @@
 1. Everything here is a public fact: a schema's lists, and the terms of an agreement without its contributors.
 2. An attribute that an agreement allows at a coarser level alone is shown at that level alone. The route decides; this is what is shown.
 3. An agreement names its schema by digest. Its lists are those of a dataset in reach that has the same schema, or of a shipped one.
+4. A published release of a shipped schema can be asked, too, at no charge: numbers and percentages, and what it answers (`casehaven.releases.questions`).
 """
 
 from __future__ import annotations
@@ -15,9 +16,13 @@ from casehaven.blocks import schema_blocks
 from casehaven.core.problems import ProblemError
 from casehaven.web.backend import place
 from casehaven.web.desk import Desk
+from casehaven.web.release_numbers import schema_named
 from caseschemas import CaseSchema, SchemaAttribute, parse_schema, shipped_schema, shipped_schema_ids
 
 AGREEMENT: Final = "agreement:"
+RELEASE: Final = "release:"
+RELEASES: Final = 50
+"""Published releases that are offered, the newest."""
 BLANK: Final = "~"
 """How a form writes the empty code, and the empty year: what is left empty in a form is not chosen."""
 _ORDERED: Final = frozenset({"number", "date"})
@@ -28,10 +33,12 @@ class Choice:
     """One thing that can be asked about."""
 
     value: str
-    """`organisation/dataset`, or `agreement:ID`."""
+    """`organisation/dataset`, `agreement:ID`, or `release:NAME`."""
     label: str
     people_cap: int
     pooled: bool
+    release: bool = False
+    """Whether it is published: it costs nothing."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,6 +90,8 @@ class Source:
     def target(self) -> dict[str, Any]:
         """How the routes name it."""
         value = self.choice.value
+        if self.choice.release:
+            return {"release": value.removeprefix(RELEASE)}
         return {"agreement": value.removeprefix(AGREEMENT)} if self.choice.pooled else {"datasets": [value]}
 
     def view(self, name: str) -> View | None:
@@ -92,6 +101,8 @@ class Source:
     @property
     def numbers(self) -> tuple[View, ...]:
         """What a median or a mean can be of."""
+        if self.choice.release:  # rule 4
+            return ()
         return tuple(view for view in self.views if view.kind in _ORDERED and not view.coarse)
 
     def band_ends(self, name: str) -> tuple[str, int] | None:
@@ -125,8 +136,26 @@ async def choices(desk: Desk) -> list[Choice]:
     return sorted(found, key=lambda one: one.label) + sorted(agreed, key=lambda one: one.label)
 
 
+async def releases_to_ask(desk: Desk) -> list[Choice]:
+    """Return the published releases that can be asked, the newest first (rule 4)."""
+    found = await desk.get("/v1/registry", limit=RELEASES)
+    return [
+        Choice(
+            value=f"{RELEASE}{one['id']}",
+            label=f"{one['title']} · {one['id']}",
+            people_cap=0,
+            pooled=False,
+            release=True,
+        )
+        for one in found["items"]
+        if not one["withdrawal"] and schema_named(str(one["schema"])) is not None
+    ]
+
+
 async def source_of(desk: Desk, choice: Choice) -> Source | None:
     """Return what can be asked of a choice; None where its schema is not known here."""
+    if choice.release:
+        return await _source_of_release(desk, choice)
     terms: Mapping[str, Any] | None = None
     if choice.pooled:
         every = (await desk.get("/v1/agreements/open"))["items"]
@@ -142,6 +171,20 @@ async def source_of(desk: Desk, choice: Choice) -> Source | None:
     return Source(
         choice=choice, schema=schema, views=views, years=schema_blocks(schema) if by_year else (), terms=terms
     )
+
+
+async def _source_of_release(desk: Desk, choice: Choice) -> Source | None:
+    record = await desk.get("/v1/registry/{}", choice.value.removeprefix(RELEASE))
+    schema = schema_named(str(record["schema"]))
+    if schema is None:
+        return None
+    # of several values of one person a release answers for one at a time, not for a group of them
+    views = tuple(
+        view
+        for view in _views(schema, desk.words.language.code)
+        if view.attribute in record["attributes"] and not (view.coarse and view.overlapping)
+    )
+    return Source(choice=choice, schema=schema, views=views, years=(), terms=None)
 
 
 async def schema_of(desk: Desk, dataset: str) -> CaseSchema | None:

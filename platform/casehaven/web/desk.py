@@ -74,6 +74,11 @@ class Desk:
         """Scheme, name and port of the service, as people type them."""
         return service_of(self.request).settings.origin
 
+    @property
+    def registry_public(self) -> bool:
+        """Whether the registry is for everybody, and search engines may find it."""
+        return service_of(self.request).settings.registry_public
+
     def may(self, operation: str) -> bool:
         """Tell whether the reader has a right of this operation, whatever it reaches: for what is shown; the route decides."""
         return operation in self.operations

@@ -1,7 +1,8 @@
 """Pages of privacy officers: what waits for them, budgets, raises of a cap, the statement of loss, the audit log, alarms.
 
 1. Budgets are shown in the coarse steps of the public statement, as of the beginning of this month, and in no finer ones (privacy rule 18).
-2. A raise is proposed here and approved elsewhere: two people sign the request at home, each with a key of their own; here their files are handed in (privacy rule 19).
+2. A raise is proposed here and approved elsewhere: two people sign the request at home, each with a key of their own; here their files are handed in, and with the second one the ledger raises the
+   cap (privacy rule 19). Whose keys the ledger names is in the public statement; where it names nobody, the page says that nothing is ever raised.
 3. A verification says whether the log is whole and where it first is not. A checkpoint is worth something only outside this service: the page says so and gives it as a file.
 4. Of a member who has many persons shown the page tells what the events tell: who, when, and nothing of the persons.
 """
@@ -55,6 +56,7 @@ async def officer(desk: Signed) -> Response:
         drafts=[one for one in drafts if "privacy_officer" in one["may_approve_as"]],
         releases=[one for one in found if one["state"] == "drawn"],
         alarms=[one for one in alarms if one["open"]],
+        raises=await _open_raises(desk),
     )
 
 
@@ -243,7 +245,25 @@ async def _raises(desk: Desk, organisation: str, form: Form, *, status: int = 20
 
 async def _raise(desk: Desk, organisation: str, cap_raise: str, form: Form, *, status: int = 200) -> Response:
     found = await desk.get("/v1/organisations/{}/cap-raises/{}", organisation, cap_raise)
-    return desk.page("officer/raise.html", status=status, found=found, organisation=organisation, form=form)
+    keys = await _approver_keys(desk) if found["state"] == "proposed" else None
+    return desk.page("officer/raise.html", status=status, found=found, organisation=organisation, form=form, keys=keys)
+
+
+async def _open_raises(desk: Desk) -> list[dict[str, Any]]:
+    """Return the raises of the own organisation that two people have not approved yet."""
+    if not (desk.may("budget.approve") and desk.may("budget.read")):
+        return []
+    found = await desk.get("/v1/organisations/{}/cap-raises", desk.organisation, limit=100)
+    return [one for one in found["items"] if one["state"] == "proposed"]
+
+
+async def _approver_keys(desk: Desk) -> list[str] | None:
+    """Return the fingerprints of the keys that the ledger names now; none where it names nobody, None where the statement did not come in time."""
+    answer = await desk.backend.call("GET", "/v1/budgets/statement", wait=WAIT_SECONDS)
+    if answer.status != 200:
+        return None
+    named = json.loads(answer.body["result"]["signed"])["statement"]["approvers"]
+    return [str(key) for key in named[-1]["keys"]] if named else []
 
 
 async def _events(desk: Desk, organisation: str) -> list[dict[str, Any]]:

@@ -40,7 +40,7 @@ FACTOR_MOST: Final = 20
 _SEARCHED: Final = 1_000
 _PAGE: Final = 50
 
-_NAME: Final = re.compile(rf"{PATTERN}(\.v[1-9][0-9]{{0,3}})?")
+NAME: Final = re.compile(rf"{PATTERN}(\.v[1-9][0-9]{{0,3}})?")
 """Of a record, with its version or without."""
 
 Cursor = Annotated[str | None, Query(max_length=64)]
@@ -72,7 +72,7 @@ async def log(desk: Anybody, cursor: Cursor = None) -> Response:
 @router.get("/registry/{record}")
 async def show(desk: Anybody, record: str) -> Response:
     """A release."""
-    found = await _record(desk, record)
+    found = await record_of(desk, record)
     numbers = None if found["withdrawal"] else await numbers_of(desk, found)
     return desk.page("registry/show.html", record=found, numbers=numbers, **_shared(desk, found))
 
@@ -87,7 +87,7 @@ async def fact_sheet(desk: Anybody, record: str) -> Response:
 @router.get("/registry/{record}/showcase")
 async def showcase(desk: Anybody, record: str) -> Response:
     """The showcase, in a sandbox."""
-    found = await _record(desk, record)
+    found = await record_of(desk, record)
     if found["withdrawal"]:
         raise ReleaseWithdrawnError
     listed = next((each for each in found["files"] if each["name"] == SHOWCASE), None)
@@ -108,15 +108,16 @@ def _has(record: dict[str, Any], words: list[str]) -> bool:
     return all(word in said for word in words)
 
 
-async def _record(desk: Desk, name: str) -> dict[str, Any]:
+async def record_of(desk: Desk, name: str) -> dict[str, Any]:
     """Return a record.
 
     Raises:
         NotFoundError: it is no name of one, or there is none.
     """
-    if not _NAME.fullmatch(name):
+    if not NAME.fullmatch(name):
         raise NotFoundError
     found: dict[str, Any] = await desk.get("/v1/registry/{}", name)
+    found.setdefault("indicators", [])  # a record of an earlier version of this software
     return found
 
 
@@ -127,7 +128,7 @@ async def _standing(desk: Desk, record: str) -> tuple[dict[str, Any], ReleaseNum
         ReleaseWithdrawnError: it was.
         NotFoundError: its tables are too large for a page.
     """
-    found = await _record(desk, record)
+    found = await record_of(desk, record)
     if found["withdrawal"]:
         raise ReleaseWithdrawnError
     numbers = await numbers_of(desk, found)

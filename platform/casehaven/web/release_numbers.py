@@ -183,7 +183,7 @@ def names_of(schema: str, language: str) -> Named:
         schema: name and version, such as `ctdc-global 1.0.0`.
         language: tag.
     """
-    found = _schema(schema)
+    found = schema_named(schema)
 
     def named(attribute: str, value: str | None) -> str:
         known = found is not None and attribute in {each.name for each in found.attributes}
@@ -197,6 +197,28 @@ def names_of(schema: str, language: str) -> Named:
     return named
 
 
+def fact_names_of(schema: str, language: str) -> Callable[[str, str, str], str]:
+    """Return what writes one fact, such as "Gender: Woman": by the labels of the shipped schema where it is one, else as it was written.
+
+    Args:
+        schema: name and version.
+        language: tag.
+    """
+    found = schema_named(schema)
+    named = names_of(schema, language)
+
+    def fact(attribute: str, value: str, written: str) -> str:
+        known = {} if found is None else {each.name: each for each in found.attributes}
+        if language == "en" or attribute not in known:
+            return written
+        of = next((each for each in known[attribute].values if each.code == value), None)
+        if known[attribute].kind == "flag" and of is not None and of.missing is None:
+            return named(attribute, None)
+        return f"{named(attribute, None)}: {named(attribute, value)}"
+
+    return fact
+
+
 def rounded_up(value: float, places: int) -> float:
     """Return a bound with so many places, never less than it is.
 
@@ -208,7 +230,8 @@ def rounded_up(value: float, places: int) -> float:
 
 
 @cache
-def _schema(name: str) -> CaseSchema | None:
+def schema_named(name: str) -> CaseSchema | None:
+    """Return the shipped schema of this name and version, such as `ctdc-global 1.0.0`; None where there is none."""
     schema_id, _, version = name.partition(" ")
     try:
         found = shipped_schema(schema_id)

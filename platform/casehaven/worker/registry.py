@@ -26,9 +26,11 @@ from casehaven.organisations import events
 from casehaven.organisations.errors import NotFoundError
 from casehaven.registry import rows
 from casehaven.registry.downloads import make_downloads
-from casehaven.registry.errors import RegistryLogError
+from casehaven.registry.errors import NotReadableError, RegistryLogError
 from casehaven.registry.identifiers import RECORD, concept_name, record_name
+from casehaven.registry.indicators import make_indicators
 from casehaven.registry.log import Kind, new_entry, verify_log
+from casehaven.registry.reading import Published, opened
 from casehaven.registry.record import citation, guarantee_words, moment, record_document
 from casehaven.releases.decision import decide_release
 from casehaven.releases.private_decision import finish_marking
@@ -110,8 +112,15 @@ def publish(work: Work, release_id: str) -> str | None:
         published_at=bench.clock(),
     )
     folder = downloads_folder(bench.store.releases, release_id)
-    made = make_downloads(bundle, folder, _about(document), lambda: work.tick("downloads"))
-    document = {**document, "downloads": [each.document() for each in made]}
+    tables: list[dict[str, Any]] = []
+    made = make_downloads(
+        bundle,
+        folder,
+        _about(document),
+        lambda: work.tick("downloads"),
+        also=lambda inside: tables.extend(_indicators(bundle, document, inside)),
+    )
+    document = {**document, "downloads": [each.document() for each in made], "indicators": tables}
     for path in folder.iterdir():
         os.chmod(path, 0o644)  # the folder above is for the service alone; in split mode the api is another user
     _log_was_kept(work)
@@ -245,6 +254,15 @@ def _verified(work: Work, release_id: str, key: SigningKey) -> tuple[Manifest, s
 def _file(path: Path) -> dict[str, Any]:
     data = path.read_bytes()
     return {"name": path.name, "size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+
+
+def _indicators(bundle: Path, document: dict[str, Any], folder: Path) -> list[dict[str, Any]]:
+    """Make the tables for official statistics; none where the schema is not a shipped one, which alone has roles."""
+    try:
+        release = opened(Published(folder=bundle, document=document))
+    except NotReadableError:
+        return []
+    return make_indicators(release, folder)
 
 
 def _about(document: dict[str, Any]) -> list[tuple[str, str]]:

@@ -1,10 +1,11 @@
-"""Questions to a released bundle: answered from its model, at no charge, because what was published is paid for.
+"""Questions to a published release: answered from its model, at no charge, because what was published is paid for.
 
 1. Counts and percentages of people, over at most three attributes: the length up to which the release's intervals were judged.
 2. Estimates and intervals are the release's own, and what privacy rule 25 hides in it is hidden here.
 3. A percentage is of those who answered: a part and all other answers of its line, each with an interval. How their errors go together is not known, so both intervals are
    widened until both hold in 95 of 100 cases, however they do (Bonferroni), and the percentage is least where the part is least and the rest is most. Where one
    percentage of a line is hidden alone, the smallest of the others is hidden with it.
+4. How much is worked out follows from the question and the value lists alone. Who asks for more than `most` combinations of values is refused before any is.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import Final
 
 import numpy as np
 
-from casehaven.queries.errors import OtherUnitError
+from casehaven.errors import CasehavenError
 from casehaven.releases.published import PublishedRelease
 from casesynth.aggregates import LENGTH
 from casesynth.answers.answer import AnswerRow
@@ -32,20 +33,49 @@ _BOTH: Final = NormalDist().inv_cdf(1 - 0.05 / 4) / NormalDist().inv_cdf(1 - 0.0
 """How much wider intervals are of which two hold together in 95 of 100 cases."""
 
 
-def released_rows(question: Question, release: PublishedRelease) -> tuple[AnswerRow, ...]:
+class ReleaseQuestionError(CasehavenError):
+    """A question that a published release cannot answer from its model; the message says what it answers."""
+
+
+MOST: Final = 200_000
+"""Combinations of values that one question may need, where nobody says otherwise."""
+
+
+def released_rows(question: Question, release: PublishedRelease, *, most: int = MOST) -> tuple[AnswerRow, ...]:
     """Return the numbers that a question shows, from a release's model.
 
+    Args:
+        question: parsed against the release's own lists.
+        release: opened.
+        most: combinations of values that may be worked out (rule 4).
+
     Raises:
-        OtherUnitError: the model does not answer questions like this one; says what it answers.
+        ReleaseQuestionError: the model does not answer questions like this one; says what it answers.
     """
     if question.registered is not None:
-        raise OtherUnitError("a release does not tell in which years people were first registered")
+        raise ReleaseQuestionError("a release does not tell in which years people were first registered")
     if question.unit is not None or not isinstance(question.show, Counts | Percentages) or question.totals:
-        raise OtherUnitError("a release answers counts and percentages of people, without totals")
+        raise ReleaseQuestionError("a release answers counts and percentages of people, without totals")
     conditions = _conditions(question)
+    if _combinations(question, conditions) > most:
+        raise ReleaseQuestionError(f"a release answers questions that need at most {most:,} combinations of values")
     if isinstance(question.show, Percentages):
         return tuple(_percentages(question, release, conditions))
     return tuple(_rows(question, release, conditions))
+
+
+def _combinations(question: Question, conditions: list[Place]) -> int:
+    """Return how many combinations of values a question needs at most: each part of each axis, with every value that the conditions let in."""
+    needed = math.prod(len(positions) for _, positions in conditions)
+    for axis in question.by:
+        parts = (
+            [part.positions for part in axis.parts] if isinstance(axis, Split) else [_single(f)[1] for f in axis.facts]
+        )
+        needed *= sum(map(len, parts))
+    last = question.by[-1] if question.by else None
+    if isinstance(question.show, Percentages) and isinstance(last, Split):
+        needed *= len(last.parts) + 1  # each part with all others of its line
+    return needed
 
 
 def _conditions(question: Question) -> list[Place]:
@@ -54,7 +84,7 @@ def _conditions(question: Question) -> list[Place]:
     found = []
     for part in parts:
         if not isinstance(part, Condition):
-            raise OtherUnitError("a release answers conditions that all have to hold, on one attribute each")
+            raise ReleaseQuestionError("a release answers conditions that all have to hold, on one attribute each")
         found.append((part.attribute, part.positions))
     return found
 
@@ -85,7 +115,7 @@ def _percentages(question: Question, release: PublishedRelease, conditions: list
     axes = []
     for axis in question.by:
         if not isinstance(axis, Split):
-            raise OtherUnitError("a release answers percentages of attributes with one value for each person")
+            raise ReleaseQuestionError("a release answers percentages of attributes with one value for each person")
         axes.append(axis)
     last = axes[-1]
     known = [part for part in last.parts if part.answered]
@@ -141,13 +171,13 @@ def _union(release: PublishedRelease, places: list[Place]) -> list[Combination]:
     for name, positions in places:
         if domain.attribute(name).multi:
             if len(positions) != 1:
-                raise OtherUnitError(f"a release answers about one value of {name} at a time")
+                raise ReleaseQuestionError(f"a release answers about one value of {name} at a time")
             if (name, positions) not in several:
                 several.append((name, positions))
         else:
             kept[name] = kept.get(name, positions) & positions
     if len(kept) + len(several) > LENGTH:
-        raise OtherUnitError(f"a release answers questions about at most {LENGTH} attributes")
+        raise ReleaseQuestionError(f"a release answers questions about at most {LENGTH} attributes")
     lists = [
         [
             fact
