@@ -17,8 +17,7 @@ from casehaven.api import bounded, create_app
 from casehaven.core.limits import Limits
 from casehaven.core.web import ApiSettings, Service
 from casehaven.drafts import service
-from casehaven.drafts.approval import Part, approval_challenge
-from casehaven.drafts.document import FIELDS, FORMAT, DraftDocument
+from casehaven.drafts.document import FIELDS, FORMAT, DraftDocument, Part, approval_challenge
 from casehaven.drafts.service import StoredDraft
 from casehaven.organisations.roles import Role
 from casehaven.signin.principal import SESSION_COOKIE

@@ -18,8 +18,7 @@ from tests.conftest import SCHEMA, SafeHouse
 from tests.front_door import FrontDoor, HandClock, Person, b64
 
 from casehaven.agreements import service
-from casehaven.agreements.document import AgreementDocument
-from casehaven.agreements.signing import signing_challenge
+from casehaven.agreements.document import AgreementDocument, signing_challenge
 from casehaven.blocks import schema_blocks
 from casehaven.core import jobs
 from casehaven.core.job_kinds import KINDS

@@ -16,7 +16,7 @@ from tests.publishing import shared_room
 from casehaven.agreements.errors import AgreementNeededError
 from casehaven.blocks import schema_blocks
 from casehaven.core.release_rows import DRAFT_SECONDS
-from casehaven.drafts.approval import Part
+from casehaven.drafts.document import Part
 from casehaven.drafts.errors import ApprovalError, ApprovalsMissingError, DraftOverError, SamePersonError
 from casehaven.drafts.service import StoredDraft
 from casehaven.ledger import IdempotencyKey

@@ -19,8 +19,7 @@ from tests.publishing import Pooled, PressRoom, drawn_room, published_room, shar
 from casehaven.agreements.errors import AgreementSignatureError
 from casehaven.cli import main
 from casehaven.core.request_errors import BodyError
-from casehaven.drafts.approval import Part
-from casehaven.drafts.document import DRAFT_SECONDS
+from casehaven.drafts.document import DRAFT_SECONDS, Part
 from casehaven.drafts.errors import (
     ApprovalError,
     ApprovalsMissingError,

@@ -25,6 +25,8 @@ from casesynth.canonical import JsonFaultError, JsonValue, canonical_json, parse
 
 FORMAT: Final = "casehaven-agreement/1"
 
+SIGNATURE_CONTEXT: Final = "casehaven-agreement-signature/1"
+
 AS_IS: Final = "as_is"
 """An attribute may be counted value by value."""
 
@@ -170,6 +172,12 @@ class AgreementDocument:
             "left_out": LEFT_OUT,
             "expires": self.expires,
         }
+
+
+def signing_challenge(digest: str, organisation: str, handle: str) -> bytes:
+    """Return what a steward's passkey signs: it fits no other document, organisation or member."""
+    said = {"context": SIGNATURE_CONTEXT, "digest": digest, "organisation": organisation, "handle": handle}
+    return hashlib.sha256(canonical_json(said)).digest()
 
 
 def parse_agreement(unverified: bytes) -> AgreementDocument:

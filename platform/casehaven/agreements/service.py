@@ -18,7 +18,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, Table, insert, select
 
 from casehaven.agreements import models
 from casehaven.agreements.document import (
@@ -359,30 +359,23 @@ def _stored(connection: Connection, row: Any) -> StoredDocument:
         raise NotFoundError from None
     if (document.digest, document.agreement, document.number) != (row.digest, row.agreement, row.number):
         raise NotFoundError  # somebody changed the row: this document was never proposed
-    table = models.agreement_signature
-    signed = select(table).where(table.c.digest == row.digest).order_by(table.c.organisation)
-    no = models.agreement_decline
-    declined = select(no).where(no.c.digest == row.digest).order_by(no.c.organisation)
+    signatures = _about(connection, models.agreement_signature, row.digest)
+    declines = _about(connection, models.agreement_decline, row.digest)
     return StoredDocument(
         document=document,
         proposed_by=row.proposed_by,
         organisation=row.organisation,
         proposed_at=row.proposed_at,
-        signatures=tuple(
-            Signature(
-                organisation=each.organisation,
-                handle=each.handle,
-                signed_at=each.signed_at,
-                method=each.method,
-                assertion=each.assertion,
-            )
-            for each in connection.execute(signed)
-        ),
-        declines=tuple(
-            Decline(organisation=each.organisation, handle=each.handle, declined_at=each.declined_at)
-            for each in connection.execute(declined)
-        ),
+        signatures=tuple(Signature(**each) for each in signatures),
+        declines=tuple(Decline(**each) for each in declines),
     )
+
+
+def _about(connection: Connection, table: Table, digest: str) -> list[dict[str, Any]]:
+    """Return what organisations said about a document, in their order."""
+    said = select(*(column for column in table.c if column.name != "digest"))
+    query = said.where(table.c.digest == digest).order_by(table.c.organisation)
+    return [dict(row._mapping) for row in connection.execute(query)]
 
 
 def _tell(connection: Connection, now: int, by: str, action: str, organisation: str, agreement: str) -> None:

@@ -13,15 +13,20 @@ import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from casehaven.core.release_rows import DRAFT_SECONDS
 from casehaven.drafts.errors import DraftDocumentError
 from casesynth.canonical import JsonFaultError, JsonValue, canonical_json, parse_json
 
-__all__ = ["BINDING", "DRAFT_SECONDS", "FIELDS", "FORMAT", "DraftDocument", "parse_draft"]
+__all__ = ["BINDING", "DRAFT_SECONDS", "FIELDS", "FORMAT", "DraftDocument", "Part", "approval_challenge", "parse_draft"]
 
 FORMAT: Final = "casehaven-release-draft/1"
+
+APPROVAL_CONTEXT: Final = "casehaven-release-approval/1"
+
+Part = Literal["steward", "privacy_officer"]
+"""As what somebody approves."""
 
 BYTES_MOST: Final = 200_000
 
@@ -158,6 +163,16 @@ class DraftDocument:
             shown["datasets"] = []
             shown.pop("nonce")
         return shown
+
+
+def approval_challenge(digest: str, organisation: str, handle: str, part: str) -> bytes:
+    """Return what a passkey signs: it fits no other document, member or part, and no agreement.
+
+    >>> approval_challenge("0" * 64, "north", "nora", "steward").hex()[:16]
+    'e2a9ce1585d14d4c'
+    """
+    said = {"context": APPROVAL_CONTEXT, "digest": digest, "organisation": organisation, "handle": handle, "part": part}
+    return hashlib.sha256(canonical_json(said)).digest()
 
 
 def parse_draft(unverified: bytes) -> DraftDocument:

@@ -21,8 +21,7 @@ from casehaven.agreements.service import Method
 from casehaven.core.release_rows import hide_release
 from casehaven.core.service_tables import release as release_table
 from casehaven.drafts import models
-from casehaven.drafts.approval import Part
-from casehaven.drafts.document import DraftDocument, parse_draft
+from casehaven.drafts.document import DraftDocument, Part, parse_draft
 from casehaven.drafts.errors import DraftDocumentError, DraftOverError, DrawnAlreadyError
 from casehaven.organisations import events
 from casehaven.organisations.access import DEPLOYMENT, Operation, Principal, require
@@ -297,23 +296,12 @@ def _stored(connection: Connection, row: Row[Any], now: int) -> StoredDraft:
     drawn = select(release_table.c.release_id).where(
         release_table.c.release_id == document.release, release_table.c.released_at <= now
     )
-    approvals = (
-        select(approval).where(approval.c.digest == row.digest).order_by(approval.c.part, approval.c.organisation)
-    )
+    said = select(*(column for column in approval.c if column.name != "digest")).where(approval.c.digest == row.digest)
+    approvals = connection.execute(said.order_by(approval.c.part, approval.c.organisation))
     return StoredDraft(
         document=document,
         sequence=row.sequence,
-        approvals=tuple(
-            Approval(
-                part=each.part,
-                organisation=each.organisation,
-                handle=each.handle,
-                approved_at=each.approved_at,
-                method=each.method,
-                assertion=each.assertion,
-            )
-            for each in connection.execute(approvals)
-        ),
+        approvals=tuple(Approval(**each._mapping) for each in approvals),
         latest=connection.execute(later).first() is None,
         ended_at=connection.scalar(select(end.c.ended_at).where(end.c.draft == row.draft)),
         drawn=connection.scalar(drawn),

@@ -6,36 +6,32 @@
 
 from __future__ import annotations
 
-import base64
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from fastapi import Path, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import Response
-from pydantic import Field
 from sqlalchemy import Connection
 
 from casehaven.agreements import service, uses
-from casehaven.agreements.document import DATASETS_MOST, AgreementDocument
+from casehaven.agreements.document import DATASETS_MOST, AgreementDocument, signing_challenge
 from casehaven.agreements.errors import AgreementDocumentError
-from casehaven.agreements.signing import signing_challenge
 from casehaven.core.pages import LIMIT, page, parse_cursor
 from casehaven.core.projection import published
 from casehaven.core.routing import GuardedRouter
 from casehaven.core.web import Body, Here, Service, Who
 from casehaven.organisations.access import Operation, Principal
 from casehaven.organisations.errors import NotFoundError
-from casehaven.routes.asking import JOB_PROBLEMS, Asked, ask_worker
+from casehaven.routes.asking import JOB_PROBLEMS
 from casehaven.routes.datasets import Organisation
 from casehaven.routes.jobs import Cursor, Limit
+from casehaven.routes.signing import Naming, Signing, ask_to_sign, challenge_document
 from caseschemas import CaseSchema, parse_schema
 
 router = GuardedRouter(tags=["agreements"])
 
 AgreementId = Annotated[str, Path(pattern=r"^[0-9a-f]{32}$")]
-Base64 = Annotated[str, Field(pattern=r"^[A-Za-z0-9_=-]{1,4000}$")]
-Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 _ONE = "/v1/agreements/{agreement}"
 _SHA256 = re.compile("[0-9a-f]{64}")
 _DATASET = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}/[a-z0-9][a-z0-9._-]{0,63}")
@@ -45,40 +41,6 @@ class Proposal(Body):
     """Terms that are proposed: every field of `casehaven-agreement/1` but format, agreement, number, nonce and left_out."""
 
     terms: dict[str, Any]
-
-
-class AssertionResponse(Body):
-    """What a passkey said."""
-
-    client_data: Annotated[Base64, Field(alias="clientDataJSON")]
-    authenticator_data: Annotated[Base64, Field(alias="authenticatorData")]
-    signature: Base64
-    user_handle: Annotated[Base64 | None, Field(alias="userHandle")] = None
-
-
-class Assertion(Body):
-    """A passkey's assertion, as browsers write it; nothing else of it is sent."""
-
-    id: Base64
-    raw_id: Annotated[Base64, Field(alias="rawId")]
-    type: Literal["public-key"]
-    response: AssertionResponse
-
-
-class Signing(Body):
-    """What a steward signs."""
-
-    digest: Digest
-    """Of the document that was read."""
-    assertion: Assertion | None = None
-    """Of the steward's passkey over the challenge; none where the steward has no passkey."""
-
-
-class Declining(Body):
-    """Which document a steward declines."""
-
-    digest: Digest
-    """Of the document that was read."""
 
 
 @router.get("/v1/agreements", operation=Operation.AGREEMENT_LIST)
@@ -130,12 +92,7 @@ def challenge(agreement: AgreementId, here: Here, who: Who) -> dict[str, Any]:
     with here.store.reading() as connection:
         digest = service.agreement_for(connection, agreement, who.organisation).latest.document.digest
         service.to_sign(connection, here.clock(), agreement, digest, who.organisation)
-    made = signing_challenge(digest, who.organisation, who.handle)
-    return {
-        "digest": digest,
-        "challenge": base64.urlsafe_b64encode(made).rstrip(b"=").decode("ascii"),
-        "userVerification": "required",
-    }
+    return challenge_document(digest, signing_challenge(digest, who.organisation, who.handle))
 
 
 @router.post(
@@ -147,18 +104,7 @@ def challenge(agreement: AgreementId, here: Here, who: Who) -> dict[str, Any]:
 async def sign(request: Request, agreement: AgreementId, body: Signing, here: Here, who: Who) -> Response:
     """Sign the latest document for your organisation."""
     await run_in_threadpool(_to_sign, here, who, agreement, body.digest)
-    asked = Asked(
-        kind="agreement.sign",
-        organisation=who.organisation,
-        request={
-            "agreement": agreement,
-            "digest": body.digest,
-            "assertion": None if body.assertion is None else body.assertion.model_dump(by_alias=True),
-            "origin": here.settings.origin,
-            "session": who.session_id,
-        },
-    )
-    return await ask_worker(request, here, who, asked)
+    return await ask_to_sign(request, here, who, "agreement.sign", body, agreement=agreement)
 
 
 @router.post(
@@ -167,7 +113,7 @@ async def sign(request: Request, agreement: AgreementId, body: Signing, here: He
     problems=("body", "step-up-needed", "agreement-changed"),
     status_code=204,
 )
-def decline(agreement: AgreementId, body: Declining, here: Here, who: Who) -> None:
+def decline(agreement: AgreementId, body: Naming, here: Here, who: Who) -> None:
     """Decline the latest document for your organisation: it will never be in force. What is in force stays so, and the holders see who declined."""
     with here.store.writing() as connection:
         service.decline(connection, here.clock(), who, agreement, body.digest)

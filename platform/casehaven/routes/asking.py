@@ -189,10 +189,11 @@ def _carried(
         AssertionNeededError: it has to be signed, and is not.
         JobAssertionError: what came is no assertion.
     """
-    from casehaven.signin.job_assertions import FIELD, HEADER, Signed, new_challenge, parse_header, signs
+    from casehaven.signin.job_assertions import FIELD, HEADER, Signed, new_challenge, parse_header
+    from casehaven.signin.passkeys import has_passkey
     from casehaven.worker.standing import is_signed
 
-    if not service.settings.assertions or not is_signed(asked.kind) or not signs(connection, who.member_id):
+    if not service.settings.assertions or not is_signed(asked.kind) or not has_passkey(connection, who.member_id):
         return {}
     given = request.headers.get(HEADER)
     if given is not None:

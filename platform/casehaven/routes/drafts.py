@@ -6,8 +6,7 @@
 
 from __future__ import annotations
 
-import base64
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from fastapi import Path, Query, Request
 from fastapi.concurrency import run_in_threadpool
@@ -16,15 +15,15 @@ from pydantic import Field
 
 from casehaven.core.pages import LIMIT, page, parse_cursor
 from casehaven.core.routing import GuardedRouter
-from casehaven.core.web import Body, Here, Service, Who
+from casehaven.core.web import Here, Service, Who
 from casehaven.drafts import service
-from casehaven.drafts.approval import Part, approval_challenge
+from casehaven.drafts.document import Part, approval_challenge
 from casehaven.organisations.access import Operation, Principal
-from casehaven.routes.agreements import Assertion, Digest
-from casehaven.routes.asking import JOB_PROBLEMS, Asked, ask_worker
+from casehaven.routes.asking import JOB_PROBLEMS, ask_worker
 from casehaven.routes.datasets import Organisation
 from casehaven.routes.jobs import Cursor, Limit
 from casehaven.routes.releases import DRAFTED, Drafting, Text, asked_for
+from casehaven.routes.signing import Signing, ask_to_sign, challenge_document
 
 router = GuardedRouter(tags=["drafts"])
 
@@ -46,15 +45,11 @@ class DraftingRelease(Drafting):
     """A draft that is changed: it gets a later document, and no approval of it counts any more."""
 
 
-class Approving(Body):
+class Approving(Signing):
     """What somebody approves."""
 
-    digest: Digest
-    """Of the document that was read."""
-    part: Literal["steward", "privacy_officer"]
+    part: Part
     """As what."""
-    assertion: Assertion | None = None
-    """Of the member's passkey over the challenge; none where they have no passkey."""
 
 
 @router.post(
@@ -110,12 +105,7 @@ def challenge(draft: DraftId, here: Here, who: Who, part: Annotated[Part, Query(
     found.require_open(here.clock())
     digest = found.document.digest
     made = approval_challenge(digest, who.organisation, who.handle, part)
-    return {
-        "digest": digest,
-        "part": part,
-        "challenge": base64.urlsafe_b64encode(made).rstrip(b"=").decode("ascii"),
-        "userVerification": "required",
-    }
+    return {**challenge_document(digest, made), "part": part}
 
 
 @router.post(
@@ -135,19 +125,7 @@ def challenge(draft: DraftId, here: Here, who: Who, part: Annotated[Part, Query(
 async def approve(request: Request, draft: DraftId, body: Approving, here: Here, who: Who) -> Response:
     """Approve the latest document of a draft, as a steward of an organisation that would be charged or as the privacy officer."""
     await run_in_threadpool(_documents, here, who, draft)
-    asked = Asked(
-        kind="release.approve",
-        organisation=who.organisation,
-        request={
-            "draft": draft,
-            "digest": body.digest,
-            "part": body.part,
-            "assertion": None if body.assertion is None else body.assertion.model_dump(by_alias=True),
-            "origin": here.settings.origin,
-            "session": who.session_id,
-        },
-    )
-    return await ask_worker(request, here, who, asked)
+    return await ask_to_sign(request, here, who, "release.approve", body, draft=draft)
 
 
 @router.post(

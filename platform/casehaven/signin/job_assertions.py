@@ -17,15 +17,11 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
-from urllib.parse import urlsplit
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection
 
-from casehaven.agreements.errors import AgreementSignatureError
-from casehaven.agreements.signing import check_assertion, has_passkey
-from casehaven.organisations.access import STEP_UP_SECONDS
-from casehaven.signin.errors import AssertionNeededError, JobAssertionError
-from casehaven.signin.models import session
+from casehaven.signin.errors import AssertionNeededError, BrokenPasskeyError, JobAssertionError
+from casehaven.signin.passkeys import check_assertion
 from casesynth.canonical import JsonFaultError, canonical_json
 
 CONTEXT: Final = "casehaven-job/1"
@@ -178,31 +174,7 @@ def check_signed(
     if not -_LATER <= now - at <= SECONDS:
         raise JobAssertionError
     try:
-        check_assertion(
-            connection,
-            assertion,
-            member=member_id,
-            challenge=challenge,
-            origin=origin,
-            rp_id=urlsplit(origin).hostname or "",
-        )
-    except AgreementSignatureError:
+        check_assertion(connection, assertion, member=member_id, challenge=challenge, origin=origin)
+    except BrokenPasskeyError:
         raise JobAssertionError from None
     taken.take(nonce, job_id, at, now)
-
-
-def check_second_factor(connection: Connection, *, member_id: str, session_id: object, asked_at: int) -> None:
-    """Return when the session that asked had given a second factor shortly before, or has since (rule 4).
-
-    Raises:
-        JobAssertionError: there is no such session.
-    """
-    mine = (session.c.id == str(session_id), session.c.member == member_id, session.c.kind == "full")
-    row = connection.execute(select(session.c.stepped_up_at).where(*mine)).first()
-    if row is None or row.stepped_up_at is None or asked_at - row.stepped_up_at >= STEP_UP_SECONDS:
-        raise JobAssertionError
-
-
-def signs(connection: Connection, member_id: str) -> bool:
-    """Whether a member signs jobs with a passkey: whoever has one."""
-    return has_passkey(connection, member_id)

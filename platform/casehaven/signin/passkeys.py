@@ -6,6 +6,8 @@
 3. A signature counter that does not grow means that there is a copy: the passkey is refused. Passkeys that never count say 0 every time.
 4. The device is not asked to attest its make: that would tell who uses which device.
 5. The library's words never leave this module.
+6. What a member signs for good (an agreement, a draft, a job) has a challenge of its own: a hash of what is signed and of who signs. It fits nothing else, so nothing is remembered of
+   it and nothing counted, and the worker checks it without trusting the api that brought it.
 """
 
 from __future__ import annotations
@@ -13,10 +15,12 @@ from __future__ import annotations
 import json
 import re
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
+from urllib.parse import urlsplit
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, delete, insert, select, update
 from webauthn import (
     generate_authentication_options,
     generate_registration_options,
@@ -38,6 +42,7 @@ from casehaven.signin.errors import BrokenPasskeyError
 from casehaven.signin.models import challenge, passkey
 from casehaven.signin.secrets_made import digest
 from casehaven.signin.site import Site
+from casesynth.canonical import canonical_json
 
 CHALLENGE_SECONDS: Final = 300
 SIGN_IN: Final = "sign-in"
@@ -152,26 +157,8 @@ def verify_passkey(connection: Connection, site: Site, unverified: dict[str, Any
             signature, or a counter that does not grow.
     """
     expected = _take_challenge(connection, site, unverified, purpose)
-    try:
-        row = connection.execute(
-            select(passkey).where(passkey.c.credential == base64url_to_bytes(str(unverified["rawId"])))
-        ).first()
-        if row is None:
-            raise BrokenPasskeyError
-        verified = verify_authentication_response(
-            credential=unverified,
-            expected_challenge=expected,
-            expected_rp_id=site.rp_id,
-            expected_origin=site.origin,
-            credential_public_key=bytes(row.public_key),
-            credential_current_sign_count=row.sign_count,
-            require_user_verification=True,
-        )
-    except (WebAuthnException, ValueError, KeyError, TypeError):
-        raise BrokenPasskeyError from None
-    connection.execute(
-        update(passkey).where(passkey.c.id == row.id).values(sign_count=verified.new_sign_count, used_at=site.clock())
-    )
+    row, count = _signed(connection, unverified, expected, origin=site.origin, rp_id=site.rp_id)
+    connection.execute(update(passkey).where(passkey.c.id == row.id).values(sign_count=count, used_at=site.clock()))
     return Passkey(id=row.id, member=row.member, name=row.name, made_at=row.made_at, used_at=site.clock())
 
 
@@ -183,6 +170,53 @@ def passkeys_of(connection: Connection, member: str) -> list[Passkey]:
         .order_by(passkey.c.made_at, passkey.c.id)
     )
     return [Passkey(**row._mapping) for row in rows]
+
+
+def has_passkey(connection: Connection, member: str) -> bool:
+    """Whether a member, by their row's name, has a passkey."""
+    return connection.execute(select(passkey.c.id).where(passkey.c.member == member)).first() is not None
+
+
+def check_assertion(
+    connection: Connection, unverified: Mapping[str, Any], *, member: str, challenge: bytes, origin: str
+) -> str:
+    """Return a passkey's assertion as canonical JSON when it is this member's, over this challenge (rule 6).
+
+    Raises:
+        BrokenPasskeyError: it is anything else.
+    """
+    mine, host = passkey.c.member == member, urlsplit(origin).hostname or ""
+    _signed(connection, unverified, challenge, mine, origin=origin, rp_id=host, counted=False)
+    return canonical_json(json.loads(json.dumps(dict(unverified)))).decode("utf-8")
+
+
+def _signed(
+    connection: Connection,
+    unverified: Mapping[str, Any],
+    challenge: bytes,
+    *whose: ColumnElement[bool],
+    origin: str,
+    rp_id: str,
+    counted: bool = True,
+) -> tuple[Row[Any], int]:
+    """Return the row of the passkey that signed a challenge, and what its counter says now (rules 2 and 3)."""
+    try:
+        credential = base64url_to_bytes(str(unverified["rawId"]))
+        row = connection.execute(select(passkey).where(passkey.c.credential == credential, *whose)).first()
+        if row is None:
+            raise BrokenPasskeyError
+        verified = verify_authentication_response(
+            credential=dict(unverified),
+            expected_challenge=challenge,
+            expected_rp_id=rp_id,
+            expected_origin=origin,
+            credential_public_key=bytes(row.public_key),
+            credential_current_sign_count=row.sign_count if counted else 0,
+            require_user_verification=True,
+        )
+    except (WebAuthnException, ValueError, KeyError, TypeError):
+        raise BrokenPasskeyError from None
+    return row, verified.new_sign_count
 
 
 def _new_challenge(connection: Connection, site: Site, purpose: str) -> bytes:

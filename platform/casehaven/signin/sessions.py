@@ -107,6 +107,20 @@ def step_up_session(connection: Connection, now: int, value: str) -> str | None:
     return new if changed.rowcount == 1 else None
 
 
+def gave_second_factor(connection: Connection, member: str, session_id: object, *, asked_at: int) -> bool:
+    """Whether a full session of a member gave a second factor shortly before something was asked for, or has since.
+
+    Args:
+        connection: reads.
+        member: the row of whoever asked.
+        session_id: the session's public name, as the request carries it; not believed.
+        asked_at: seconds since 1970.
+    """
+    mine = (session.c.id == str(session_id), session.c.member == member, session.c.kind == "full")
+    at = connection.scalar(select(session.c.stepped_up_at).where(*mine))
+    return at is not None and asked_at - at < STEP_UP_SECONDS
+
+
 def end_session(connection: Connection, value: str) -> None:
     """Sign out."""
     connection.execute(delete(session).where(session.c.digest == digest(_KIND, value)))

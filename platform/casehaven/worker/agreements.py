@@ -1,26 +1,23 @@
 """The job of signing an agreement: the worker looks at the signature itself, and writes it where nobody else can.
 
 1. The digest that was signed has to be the one of the latest document, hashed here. The signer is a steward of a contributor at this moment.
-2. A steward who has a passkey signs with it: its assertion over the digest is checked here (`casehaven.agreements.signing`).
-3. The signature is an entry of the vault's audit log, with a leaf under a key that the api never has, and then a row of the store. Done twice, it is done.
+2. Whether it holds is checked here, and it is an entry of the vault's audit log (`casehaven.worker.signatures`), and then a row of the store. Done twice, it is done.
 """
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
-
 from sqlalchemy import Connection
 
-from casehaven.agreements.document import AgreementDocument
+from casehaven.agreements.document import signing_challenge
 from casehaven.agreements.errors import AgreementSignatureError
-from casehaven.agreements.service import Method, Signature, add_signature, to_sign
-from casehaven.agreements.signing import check_assertion, check_second_factor, has_passkey, signing_challenge
+from casehaven.agreements.service import Signature, add_signature, to_sign
 from casehaven.core.training import refuse_training
 from casehaven.organisations.access import Operation, Reach, Right
 from casehaven.organisations.errors import NotFoundError
 from casehaven.organisations.members import Member, member_by_id
 from casehaven.organisations.roles import rights_of
-from casehaven.worker.pooling import SIGNED, log_entries
+from casehaven.worker.pooling import SIGNATURES, signed_by
+from casehaven.worker.signatures import proof_of
 from casehaven.worker.work import Done, Work
 
 _MAY_SIGN = Right(operation=Operation.AGREEMENT_SIGN, reach=Reach.OWN)
@@ -41,20 +38,14 @@ def sign(work: Work) -> Done:
         document = to_sign(
             connection, bench.clock(), str(asked["agreement"]), str(asked["digest"]), signer.organisation
         )
-        signature = _checked(connection, work, signer, document)
+        challenge = signing_challenge(document.digest, signer.organisation, signer.handle)
+        proof = proof_of(connection, work, signer, challenge)
     refuse_training(document.datasets)
     vault = bench.vault
     with vault.writing() as connection:
-        logged = log_entries(vault, connection, document.digest)
-        if not any(entry.action == SIGNED and entry.organisation == signer.organisation for entry in logged):
-            vault.audit.append(
-                connection,
-                action=SIGNED,
-                object_kind="agreement",
-                object_id=document.digest,
-                organisation=signer.organisation,
-                actor=signer.handle,
-            )
+        if signer.organisation not in signed_by(vault, connection, document.digest):
+            SIGNATURES.enter(vault, connection, document.digest, signer)
+    signature = Signature(organisation=signer.organisation, handle=signer.handle, signed_at=bench.clock(), **proof)
     with bench.store.writing() as connection:
         add_signature(connection, document, signature)
     return Done(
@@ -70,33 +61,3 @@ def _signer(connection: Connection, work: Work) -> Member:
     if not found.active or _MAY_SIGN not in rights_of(found.kind, found.roles):
         raise AgreementSignatureError
     return found
-
-
-def _checked(connection: Connection, work: Work, signer: Member, document: AgreementDocument) -> Signature:
-    """Return the signature when it holds (rule 2)."""
-    given, origin = work.request.get("assertion"), str(work.request["origin"])
-    method: Method = "passkey"
-    assertion = None
-    if isinstance(given, dict):
-        assertion = check_assertion(
-            connection,
-            given,
-            member=signer.id,
-            challenge=signing_challenge(document.digest, signer.organisation, signer.handle),
-            origin=origin,
-            rp_id=urlsplit(origin).hostname or "",
-        )
-    elif has_passkey(connection, signer.id):
-        raise AgreementSignatureError
-    else:
-        method = "second_factor"
-        check_second_factor(
-            connection, member=signer.id, session_id=work.request.get("session"), asked_at=work.job.queued_at
-        )
-    return Signature(
-        organisation=signer.organisation,
-        handle=signer.handle,
-        signed_at=work.bench.clock(),
-        method=method,
-        assertion=assertion,
-    )

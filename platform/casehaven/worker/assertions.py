@@ -6,7 +6,10 @@
 
 from __future__ import annotations
 
-from casehaven.signin.job_assertions import FIELD, Signed, Taken, check_second_factor, check_signed, signs
+from casehaven.signin.errors import JobAssertionError
+from casehaven.signin.job_assertions import FIELD, Signed, Taken, check_signed
+from casehaven.signin.passkeys import has_passkey
+from casehaven.signin.sessions import gave_second_factor
 from casehaven.worker.standing import is_signed
 from casehaven.worker.work import Work
 
@@ -26,13 +29,9 @@ def require_signed(work: Work, taken: Taken, *, demanded: bool) -> None:
     if not is_signed(job.kind.name):
         return
     with work.bench.store.reading() as connection:
-        if not (demanded and signs(connection, job.member_id)):
-            check_second_factor(
-                connection,
-                member_id=job.member_id,
-                session_id=job.request.get("session"),
-                asked_at=job.queued_at,
-            )
+        if not (demanded and has_passkey(connection, job.member_id)):
+            if not gave_second_factor(connection, job.member_id, job.request.get("session"), asked_at=job.queued_at):
+                raise JobAssertionError
             return
         private = None if job.sealed_request is None else work.private_request()
         carried = (job.request if private is None else private).get(FIELD)

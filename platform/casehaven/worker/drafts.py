@@ -1,9 +1,8 @@
 """Jobs of drafts: making one from public facts, and approving it; and the look that the worker takes before it draws.
 
 1. A draft is made here, because only here it is known which datasets can pay, under which agreement, and how many tokens a person may have. Nothing is charged or opened.
-2. An approval is checked here: the digest is of the latest document, hashed anew; the member is a steward of a contributor, or the privacy officer, at this moment; a passkey's assertion over
-   the digest holds, or a fresh second factor was given. Nobody approves in two parts.
-3. What counts is an entry of the vault's audit log, with a leaf under a key that the api never has. A row of the store alone approves nothing.
+2. An approval is checked here: the digest is of the latest document, hashed anew; the member is a steward of a contributor, or the privacy officer, at this moment. Nobody approves in two parts.
+3. Whether its signature holds is checked here, and what counts is its entry of the vault's audit log (`casehaven.worker.signatures`). A row of the store alone approves nothing.
 4. Before it draws, the worker finds every needed approval in that log, finds that whoever approved may still approve, and finds out anew what would be drawn: it has to be what was approved.
    The same is asked again in the transaction that encloses the charge: a withdrawal is before a charge, and refuses it, or after it.
 """
@@ -13,19 +12,13 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping
 from typing import Any, Final, cast, get_args
-from urllib.parse import urlsplit
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection
 
-from casehaven.agreements.service import Method
-from casehaven.agreements.signing import check_assertion, check_second_factor, has_passkey
 from casehaven.blocks import schema_blocks
-from casehaven.core.audit import read_entries
-from casehaven.core.audit_models import audit
 from casehaven.core.request_errors import BodyError
 from casehaven.drafts import service
-from casehaven.drafts.approval import Part, approval_challenge
-from casehaven.drafts.document import DRAFT_SECONDS, FORMAT, DraftDocument
+from casehaven.drafts.document import DRAFT_SECONDS, FORMAT, DraftDocument, Part, approval_challenge
 from casehaven.drafts.errors import (
     ApprovalError,
     ApprovalsMissingError,
@@ -45,12 +38,14 @@ from casehaven.releases.draft import ReleaseDraft
 from casehaven.releases.service import PURPOSE
 from casehaven.vault.store import Vault
 from casehaven.worker.pooling import Permission, nameless, permission
+from casehaven.worker.signatures import Signatures, ended_in_log, proof_of
 from casehaven.worker.work import Done, Work, plain
 from casesynth.feasibility import feasibility, suggestions
 from casesynth.plan import ReleasePlan
 
 APPROVED: Final = "release.approve"
 """The action of an approval in the vault's audit log; its object is the document's digest and the part."""
+APPROVALS: Final = Signatures(action=APPROVED, object_kind="release-draft")
 
 
 def permitted_release(work: Work, operation: Operation) -> Permission:
@@ -178,7 +173,8 @@ def approve(work: Work) -> Done:
             raise DraftOverError
         if not may_approve(member, found.document, part):
             raise ApprovalError
-        approval = _checked(connection, work, member, found.document, part)
+        challenge = approval_challenge(found.document.digest, member.organisation, member.handle, part)
+        proof = proof_of(connection, work, member, challenge, passkey_needed=ApprovalError)
     vault, document = bench.vault, found.document
     with vault.writing() as connection:
         logged = logged_approvals(vault, connection, document.digest)
@@ -189,14 +185,10 @@ def approve(work: Work) -> Done:
         slot = (part, member.organisation if part == "steward" else "")
         known = {(there, name if there == "steward" else "") for there, name, handle in logged if handle not in gone}
         if slot not in known:
-            vault.audit.append(
-                connection,
-                action=APPROVED,
-                object_kind="release-draft",
-                object_id=f"{document.digest}:{part}",
-                organisation=member.organisation if member.organisation in vault.keystore.organisations else "",
-                actor=member.handle,
-            )
+            APPROVALS.enter(vault, connection, f"{document.digest}:{part}", member)
+    approval = Approval(
+        part=part, organisation=member.organisation, handle=member.handle, approved_at=bench.clock(), **proof
+    )
     with bench.store.writing() as connection:
         service.add_approval(connection, document, approval, instead_of=gone)
     return Done(result={"draft": document.draft, "digest": document.digest, "part": part})
@@ -239,7 +231,7 @@ def approved_draft(connection: Connection, work: Work, draft: str, digest: str) 
     if not found.latest or found.ended_at is not None or bench.clock() >= document.expires_at:
         raise DraftOverError
     with bench.vault.database.transaction(writes=False) as reading:
-        if _withdrawn_in_log(reading, draft):
+        if ended_in_log(reading, service.WITHDRAWN, draft):
             raise DraftOverError
         logged = logged_approvals(bench.vault, reading, digest)
     standing = [each for each in logged if _still_may(connection, each, document)]
@@ -285,18 +277,8 @@ def may_approve(member: Member, document: DraftDocument, part: str) -> bool:
 
 def logged_approvals(vault: Vault, connection: Connection, digest: str) -> list[tuple[str, str, str]]:
     """Return part, organisation and handle of every approval of a digest that the keystore's holder wrote. Of an organisation without keys the name is empty."""
-    query = select(audit).where(
-        audit.c.action == APPROVED,
-        audit.c.object_kind == "release-draft",
-        audit.c.object_id.startswith(f"{digest}:", autoescape=True),
-    )
-    return [
-        (part, entry.organisation, entry.actor)
-        for entry in read_entries(connection, query.order_by(audit.c.position))
-        if entry.expected_leaf(vault.audit.key) == entry.leaf
-        and (part := entry.object_id.partition(":")[2])
-        in get_args(Part)  # an event of the store has its number behind it
-    ]
+    entries = APPROVALS.of(vault, connection, [f"{digest}:{part}" for part in get_args(Part)])
+    return [(entry.object_id.partition(":")[2], entry.organisation, entry.actor) for entry in entries]
 
 
 def _still_may(connection: Connection, logged: tuple[str, str, str], document: DraftDocument) -> bool:
@@ -306,13 +288,6 @@ def _still_may(connection: Connection, logged: tuple[str, str, str], document: D
     except NotFoundError:
         return False
     return may_approve(member, document, part) and (part != "steward" or member.organisation == organisation)
-
-
-def _withdrawn_in_log(connection: Connection, draft: str) -> bool:
-    query = select(audit.c.position).where(
-        audit.c.action == service.WITHDRAWN, audit.c.object_id.startswith(f"{draft}#", autoescape=True)
-    )
-    return connection.execute(query).first() is not None
 
 
 def _sees(member: Member, found: StoredDraft) -> bool:
@@ -325,34 +300,3 @@ def _member(connection: Connection, work: Work) -> Member:
         return member_by_id(connection, work.job.member_id)
     except NotFoundError:
         raise ApprovalError from None
-
-
-def _checked(connection: Connection, work: Work, member: Member, document: DraftDocument, part: Part) -> Approval:
-    """Return the approval when what it was given with holds (rule 2)."""
-    given, origin = work.request.get("assertion"), str(work.request["origin"])
-    method: Method = "passkey"
-    assertion = None
-    if isinstance(given, dict):
-        assertion = check_assertion(
-            connection,
-            given,
-            member=member.id,
-            challenge=approval_challenge(document.digest, member.organisation, member.handle, part),
-            origin=origin,
-            rp_id=urlsplit(origin).hostname or "",
-        )
-    elif has_passkey(connection, member.id):
-        raise ApprovalError
-    else:
-        method = "second_factor"
-        check_second_factor(
-            connection, member=member.id, session_id=work.request.get("session"), asked_at=work.job.queued_at
-        )
-    return Approval(
-        part=part,
-        organisation=member.organisation,
-        handle=member.handle,
-        approved_at=work.bench.clock(),
-        method=method,
-        assertion=assertion,
-    )

@@ -4,8 +4,8 @@
    lets the own researchers ask, and is asked for again just before the charge (`casehaven.worker.grants`).
 2. With an agreement, one and the same document in force has to cover all of it: every dataset, the purpose, the asker, every attribute at its level. Two agreements never add up.
    An asker names the agreement and no dataset; which datasets these are is found here and told to nobody.
-3. A document counts when its bytes have the digest that its contributors signed, each contributor's signature stands in the vault's audit log with a leaf that only the keystore
-   can make, and no revocation stands in the store or in the log. The rows of the store alone, which the api can write, put nothing in force.
+3. A document counts when its bytes have the digest that its contributors signed, each contributor's signature stands in the vault's audit log (`casehaven.worker.signatures`), and no
+   revocation stands in the store or in the log. The rows of the store alone, which the api can write, put nothing in force.
 4. All this is asked again in the transaction that encloses the charge: a revocation is before a charge, and refuses it, or after it. The charge is to every dataset that can pay, with the
    agreement as a payer of its own: what is left of its budget is the ledger's to say, in the same transaction.
 5. Which datasets cannot pay is read from the ledger's public statement of the month, never from a balance and never from a record: it says what everybody may know (privacy rule 18).
@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection
 
 from casehaven.agreements.coverage import check_question, check_release
 from casehaven.agreements.document import LEFT_OUT, AgreementDocument, check_against_schema
@@ -32,8 +32,6 @@ from casehaven.agreements.errors import (
 )
 from casehaven.agreements.service import REVOKED, agreement_of
 from casehaven.agreements.uses import Use, begin_use, charge_use, settle_use
-from casehaven.core.audit import AuditEntry, SealedReason
-from casehaven.core.audit_models import audit
 from casehaven.core.training import refuse_training
 from casehaven.drafts.errors import DraftsError
 from casehaven.errors import CasehavenError
@@ -53,12 +51,14 @@ from casehaven.vault.snapshots import Tokens
 from casehaven.vault.store import Vault
 from casehaven.worker.grants import granted_limits, set_limits
 from casehaven.worker.pool_names import pool_name
+from casehaven.worker.signatures import Signatures, ended_in_log
 from casehaven.worker.work import Work
 from casesynth.answers.question import Question
 from casesynth.privacy import PrivacyLoss
 
 SIGNED: Final = "agreement.sign"
 """The action of a signature in the vault's audit log; its object is the document's digest."""
+SIGNATURES: Final = Signatures(action=SIGNED, object_kind="agreement")
 
 
 def payer(document: AgreementDocument) -> AnalystId:
@@ -279,15 +279,13 @@ def permission(work: Work, purpose: str, operation: Operation) -> Permission:
 def signed_in_log(vault: Vault, document: AgreementDocument) -> bool:
     """Whether the vault's audit log holds every contributor's signature of a document, and no revocation (rule 3)."""
     with vault.database.transaction(writes=False) as connection:
-        signed = {
-            entry.organisation for entry in log_entries(vault, connection, document.digest) if entry.action == SIGNED
-        }
-        gone = connection.execute(
-            select(audit.c.position).where(
-                audit.c.action == REVOKED, audit.c.object_id.startswith(f"{document.agreement}#", autoescape=True)
-            )
-        ).first()
-    return gone is None and signed >= set(document.contributors)
+        signed = signed_by(vault, connection, document.digest) >= set(document.contributors)
+        return signed and not ended_in_log(connection, REVOKED, document.agreement)
+
+
+def signed_by(vault: Vault, connection: Connection, digest: str) -> set[str]:
+    """Return the organisations that signed a document, as the vault's audit log has it."""
+    return {entry.organisation for entry in SIGNATURES.of(vault, connection, [digest])}
 
 
 def dry_datasets(statement: dict[str, Any], blocks: Collection[str]) -> frozenset[str]:
@@ -311,31 +309,6 @@ def nameless(found: Permission | None) -> Iterator[None]:
         if found is None or found.document is not None:
             error.args = ()
         raise
-
-
-def log_entries(vault: Vault, connection: Connection, object_id: str) -> list[AuditEntry]:
-    """Return the entries about an object that the keystore's holder wrote."""
-    rows = connection.execute(select(audit).where(audit.c.object_id == object_id, audit.c.object_kind == "agreement"))
-    found = []
-    for row in rows:
-        entry = AuditEntry(
-            position=row.position,
-            at=row.at,
-            actor=row.actor,
-            action=row.action,
-            organisation=row.organisation,
-            object_kind=row.object_kind,
-            object_id=row.object_id,
-            reason=None
-            if row.reason_sealed is None
-            else SealedReason(sealed=row.reason_sealed, wrapped_dek=row.reason_wrapped_dek, epoch=row.reason_epoch),
-            reason_sha256=row.reason_sha256,
-            leaf=row.leaf,
-            chain=row.chain,
-        )
-        if entry.expected_leaf(vault.audit.key) == entry.leaf:
-            found.append(entry)
-    return found
 
 
 def _asker(connection: Connection, work: Work) -> Member:
