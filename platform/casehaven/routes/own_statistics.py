@@ -14,13 +14,13 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import Response
 from pydantic import Field
 
-from casehaven.core.projection import published
 from casehaven.core.routing import GuardedRouter
 from casehaven.core.web import Body, Here, Service, Who
 from casehaven.organisations.access import Operation, Principal
 from casehaven.routes.asking import JOB_PROBLEMS, Asked, ask_worker
 from casehaven.routes.datasets import Dataset, Organisation
 from casehaven.routes.people import Text
+from casehaven.routes.reach import require_there
 
 router = GuardedRouter(tags=["own statistics"])
 
@@ -66,11 +66,6 @@ async def intakes(request: Request, organisation: Organisation, dataset: Dataset
 async def _ask(
     request: Request, here: Service, who: Principal, name: str, kind: str, private: Mapping[str, object] | None
 ) -> Response:
-    await run_in_threadpool(_there, here, name)
+    await run_in_threadpool(require_there, here, name)
     asked = Asked(kind=kind, organisation=name.partition("/")[0], dataset=name, private=private)
     return await ask_worker(request, here, who, asked)
-
-
-def _there(here: Service, name: str) -> None:
-    with here.store.reading() as connection:
-        published(connection, "dataset", name)

@@ -14,12 +14,12 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import Response
 from pydantic import Field
 
-from casehaven.core.projection import published
 from casehaven.core.routing import GuardedRouter
 from casehaven.core.web import Body, Here, Service, Who
 from casehaven.organisations.access import Operation, Principal
 from casehaven.routes.asking import JOB_PROBLEMS, KEY_PROBLEMS, Asked, ask_worker
 from casehaven.routes.datasets import Dataset, Organisation
+from casehaven.routes.reach import require_there
 
 router = GuardedRouter(tags=["people"])
 
@@ -73,7 +73,7 @@ async def find(
     request: Request, organisation: Organisation, dataset: Dataset, body: Looking, here: Here, who: Who
 ) -> Response:
     """Say whether somebody is there under a case reference or a person token."""
-    return await _ask(request, here, who, organisation, dataset, "person.find", body)
+    return await ask_about_people(request, here, who, organisation, dataset, "person.find", body)
 
 
 @router.post(_PLACE + "/show", operation=Operation.PERSON_SHOW, problems=_STEP, status_code=202)
@@ -81,7 +81,7 @@ async def show(
     request: Request, organisation: Organisation, dataset: Dataset, body: Looking, here: Here, who: Who
 ) -> Response:
     """Open everything that the dataset has on a person."""
-    return await _ask(request, here, who, organisation, dataset, "person.show", body)
+    return await ask_about_people(request, here, who, organisation, dataset, "person.show", body)
 
 
 @router.post(
@@ -94,7 +94,7 @@ async def correct(
     request: Request, organisation: Organisation, dataset: Dataset, body: Correcting, here: Here, who: Who
 ) -> Response:
     """Correct one record of a person; what was there stays and can be read."""
-    return await _ask(request, here, who, organisation, dataset, "person.correct", body)
+    return await ask_about_people(request, here, who, organisation, dataset, "person.correct", body)
 
 
 @router.post(
@@ -104,7 +104,7 @@ async def consent(
     request: Request, organisation: Organisation, dataset: Dataset, body: Consenting, here: Here, who: Who
 ) -> Response:
     """Record what a person said about one purpose; what they said before stays."""
-    return await _ask(request, here, who, organisation, dataset, "person.consent", body)
+    return await ask_about_people(request, here, who, organisation, dataset, "person.consent", body)
 
 
 @router.post(_PLACE + "/export", operation=Operation.PERSON_EXPORT, problems=_STEP, status_code=202)
@@ -113,7 +113,7 @@ async def export(
 ) -> Response:
     """Return everything on a person, as a file for that person."""
     here.limits.spend("export", who.member_id, float(here.clock()))
-    return await _ask(request, here, who, organisation, dataset, "person.export", body)
+    return await ask_about_people(request, here, who, organisation, dataset, "person.export", body)
 
 
 @router.post(_PLACE + "/erase", operation=Operation.PERSON_ERASE, problems=_ONCE, status_code=202)
@@ -121,21 +121,17 @@ async def erase(
     request: Request, organisation: Organisation, dataset: Dataset, body: Erasing, here: Here, who: Who
 ) -> Response:
     """Erase a person for good."""
-    return await _ask(request, here, who, organisation, dataset, "person.erase", body)
+    return await ask_about_people(request, here, who, organisation, dataset, "person.erase", body)
 
 
-async def _ask(
-    request: Request, here: Service, who: Principal, organisation: str, dataset: str, kind: str, body: Looking
+async def ask_about_people(
+    request: Request, here: Service, who: Principal, organisation: str, dataset: str, kind: str, body: Body
 ) -> Response:
+    """Make a job about people of a dataset: what is asked is sealed to the organisation (rule 1), and counts for the asker's hour."""
     here.limits.spend("person", who.member_id, float(here.clock()))
     name = f"{organisation}/{dataset}"
-    await run_in_threadpool(_there, here, name)
+    await run_in_threadpool(require_there, here, name)
     asked = Asked(
         kind=kind, organisation=organisation, dataset=name, private=body.model_dump(mode="json", exclude={"confirm"})
     )
     return await ask_worker(request, here, who, asked)
-
-
-def _there(here: Service, name: str) -> None:
-    with here.store.reading() as connection:
-        published(connection, "dataset", name)

@@ -16,13 +16,13 @@ from pydantic import Field
 
 from casehaven.budgets import raises
 from casehaven.core.pages import LIMIT, page, parse_cursor
-from casehaven.core.projection import published
 from casehaven.core.routing import GuardedRouter
 from casehaven.core.web import Body, Here, Service, Who
 from casehaven.organisations.access import Operation
 from casehaven.routes.asking import JOB_PROBLEMS, Asked, ask_worker
 from casehaven.routes.datasets import Name, Organisation
 from casehaven.routes.jobs import Cursor, Limit
+from casehaven.routes.reach import require_there
 
 router = GuardedRouter(tags=["budgets"])
 
@@ -57,7 +57,7 @@ class Approving(Body):
 async def propose(request: Request, organisation: Organisation, body: Asking, here: Here, who: Who) -> Response:
     """Draw up a request to raise the cap of a dataset. Nothing is raised until two people have approved it."""
     name = f"{organisation}/{body.dataset}"
-    await run_in_threadpool(_there, here, name)
+    await run_in_threadpool(require_there, here, name)
     asked = {"epsilon": body.epsilon, "reason": body.reason}
     return await ask_worker(
         request, here, who, Asked(kind="budget.propose-raise", organisation=organisation, dataset=name, request=asked)
@@ -96,11 +96,6 @@ async def approve(
     return await ask_worker(
         request, here, who, Asked(kind="budget.approve-raise", organisation=organisation, request=asked)
     )
-
-
-def _there(here: Service, name: str) -> None:
-    with here.store.reading() as connection:
-        published(connection, "dataset", name)
 
 
 def _known(here: Service, digest: str, organisation: str) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from casehaven.core.projection import all_published, published
+from casehaven.core.web import Service
 from casehaven.organisations.access import Operation, Principal, require
 from casehaven.organisations.errors import NotFoundError
 
@@ -35,3 +36,13 @@ def require_datasets(connection: Connection, who: Principal, operation: Operatio
         require(who, operation, organisation, dataset=dataset)
         published(connection, "dataset", name)
     return " ".join(dict.fromkeys(names))
+
+
+def require_there(here: Service, name: str) -> None:
+    """Return when a dataset is there.
+
+    Raises:
+        NotFoundError: it is not.
+    """
+    with here.store.reading() as connection:
+        published(connection, "dataset", name)

@@ -12,18 +12,16 @@ from datetime import date
 from typing import Annotated, Literal
 
 from fastapi import Request
-from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import Response
 from pydantic import Field
 
-from casehaven.core.projection import published
 from casehaven.core.request_errors import BodyError
 from casehaven.core.routing import GuardedRouter
-from casehaven.core.web import Body, Here, Service, Who
-from casehaven.organisations.access import Operation, Principal
-from casehaven.routes.asking import JOB_PROBLEMS, KEY_PROBLEMS, Asked, ask_worker
+from casehaven.core.web import Body, Here, Who
+from casehaven.organisations.access import Operation
+from casehaven.routes.asking import JOB_PROBLEMS, KEY_PROBLEMS
 from casehaven.routes.datasets import Dataset, Organisation
-from casehaven.routes.people import Looking, Text
+from casehaven.routes.people import Looking, Text, ask_about_people
 
 router = GuardedRouter(tags=["people"])
 
@@ -83,7 +81,7 @@ async def retain(
     """Set, move or take away the last day on which a person's records may be kept."""
     if body.until is not None:
         _check_day(body.until)
-    return await _ask(request, here, who, organisation, dataset, "person.retain", body)
+    return await ask_about_people(request, here, who, organisation, dataset, "person.retain", body)
 
 
 @router.post(_PLACE + "/retention", operation=Operation.PERSON_RETAIN, problems=(*_ONCE, "retention"), status_code=202)
@@ -91,7 +89,7 @@ async def retain_all(
     request: Request, organisation: Organisation, dataset: Dataset, body: KeepingAll, here: Here, who: Who
 ) -> Response:
     """Give everybody without a last day one: so many months after the month in which they came."""
-    return await _ask(request, here, who, organisation, dataset, "person.retain-all", body)
+    return await ask_about_people(request, here, who, organisation, dataset, "person.retain-all", body)
 
 
 @router.post(_PLACE + "/retention/due", operation=Operation.PERSON_RETAIN, problems=_LISTS, status_code=202)
@@ -99,7 +97,7 @@ async def due(
     request: Request, organisation: Organisation, dataset: Dataset, body: Reasoned, here: Here, who: Who
 ) -> Response:
     """Name the people whose last day is past, the longest overdue first. Nobody is erased."""
-    return await _ask(request, here, who, organisation, dataset, "person.due", body)
+    return await ask_about_people(request, here, who, organisation, dataset, "person.due", body)
 
 
 @router.post(_PLACE + "/retention/erasures", operation=Operation.PERSON_ERASE, problems=_ONCE, status_code=202)
@@ -107,7 +105,7 @@ async def erase_due(
     request: Request, organisation: Organisation, dataset: Dataset, body: ErasingDue, here: Here, who: Who
 ) -> Response:
     """Erase everybody whose last day is past, for good; return the signed receipts."""
-    return await _ask(request, here, who, organisation, dataset, "person.erase-due", body)
+    return await ask_about_people(request, here, who, organisation, dataset, "person.erase-due", body)
 
 
 @router.post(_PLACE + "/people/receipts", operation=Operation.PERSON_ERASE, problems=_PROBLEMS, status_code=202)
@@ -117,7 +115,7 @@ async def receipt(
     """Return the signed receipt of an earlier erasure again, by its number."""
     if int(body.number) >= 1 << 63:
         raise BodyError("body.number: expected the number of a receipt")
-    return await _ask(request, here, who, organisation, dataset, "person.receipt", body)
+    return await ask_about_people(request, here, who, organisation, dataset, "person.receipt", body)
 
 
 @router.post(_PLACE + "/people/duplicates", operation=Operation.PERSON_COMPARE, problems=_LISTS, status_code=202)
@@ -125,24 +123,7 @@ async def duplicates(
     request: Request, organisation: Organisation, dataset: Dataset, body: Comparing, here: Here, who: Who
 ) -> Response:
     """Name people of the organisation who may be one person under two references, the most telling pairs first."""
-    return await _ask(request, here, who, organisation, dataset, "person.duplicates", body)
-
-
-async def _ask(
-    request: Request, here: Service, who: Principal, organisation: str, dataset: str, kind: str, body: Body
-) -> Response:
-    here.limits.spend("person", who.member_id, float(here.clock()))
-    name = f"{organisation}/{dataset}"
-    await run_in_threadpool(_there, here, name)
-    private = body.model_dump(mode="json", exclude={"confirm"})
-    return await ask_worker(
-        request, here, who, Asked(kind=kind, organisation=organisation, dataset=name, private=private)
-    )
-
-
-def _there(here: Service, name: str) -> None:
-    with here.store.reading() as connection:
-        published(connection, "dataset", name)
+    return await ask_about_people(request, here, who, organisation, dataset, "person.duplicates", body)
 
 
 def _check_day(text: str) -> None:
