@@ -1,7 +1,7 @@
 """Routes of the registry: for everybody, signed in or not, unless the service was started for members alone.
 
 1. A record has a name that can be cited, `CHV-7K3M-9QXW-2HBD.v1`; the name without its version stands for the latest version.
-2. Nothing here is made at a request but JSON of a few kilobytes: files lie there since the release was published.
+2. Nothing here is made at a request but JSON of what is shown, and the log as a file, from its rows as they are stored. Other files lie there since the release was published.
 3. A withdrawn record stays, with its notice; its signed bundle can still be fetched and verified, the other forms cannot.
 """
 
