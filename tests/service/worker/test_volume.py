@@ -18,6 +18,8 @@ from casehaven.organisations.roles import Role
 from casehaven.people import People
 from casehaven.signin.errors import SecondPersonError
 from casehaven.signin.volume import ALARM, APPROVED, BOUNDS, COUNTED_KINDS, OPENED, Opened
+from casehaven.vault.rootkeys import file_key
+from casehaven.worker.loop import Worker, WorkerSettings
 from casehaven.worker.standing import OPERATIONS
 from casehaven.worker.volume import _first_since, opened_today, require_volume
 from casehaven.worker.work import Work
@@ -144,6 +146,23 @@ def test_a_job_that_was_queued_beyond_the_bound_is_not_done(table: RoundTable, k
         mine = job.c.job_id == works[most].job.job_id
         connection.execute(update(job).where(mine).values(queued_at=job.c.queued_at + 86_400))
     require_volume(works[most])
+
+
+def test_the_worker_counts_before_the_handler(table: RoundTable) -> None:
+    """The job has no request that could be opened: a handler that began would fail otherwise."""
+    log(table, "person.export", range(EXPORTS.most))
+    steward = table.stewards["north"]
+    table.step_up(steward)
+    session = table.door.session(steward.session).id
+    work = table.job("person.export", steward, {"session": session}, organisation="north", datasets=["north/cases"])
+    settings = WorkerSettings(
+        vault=table.folder, root=file_key(table.folder / "none"), ledger=table.folder, signing_key=table.folder
+    )
+    worker = Worker(store=table.door.store, settings=settings, name="table")
+    worker._do(work)
+    with table.door.store.reading() as connection:
+        row = connection.execute(select(job).where(job.c.job_id == work.job.job_id)).one()
+    assert (row.outcome, row.code) == ("failed", "second-person-needed")
 
 
 def test_what_names_nobody_is_not_counted(table: RoundTable) -> None:
