@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import signal
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -102,6 +103,18 @@ def pytest_configure() -> None:
     """Take interrupts as a terminal's programs do, also where a shell started the tests in the background with interrupts ignored: processes inherit that."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+NEAR_MIDNIGHT = 90
+"""Seconds. What is counted belongs to a day, and no test means to begin on one and go on in the next."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    """Wait until midnight (UTC) is past where it is near: answers of a day, prices and last days change then."""
+    left = 86_400 - time.time() % 86_400
+    if left < NEAR_MIDNIGHT:
+        time.sleep(left + 1)
 
 
 def pytest_collectreport(report: pytest.CollectReport) -> None:

@@ -9,7 +9,6 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -25,6 +24,7 @@ import httpx
 import numpy as np
 import pytest
 from sqlalchemy import update
+from tests.ports import free_ports
 
 from casehaven.core.jobs import NewJob, enqueue
 from casehaven.core.projection import all_published
@@ -35,17 +35,6 @@ from casehaven.signin.models import session
 from casehaven.signin.principal import PAGE_HEADER, SESSION_COOKIE
 from casehaven.signin.sessions import find_session, page_value, start_session, step_up_session
 from casesynth.signing import SigningKey, TrustStore
-
-
-def free_ports(count: int) -> list[int]:
-    """Return ports that nobody uses now."""
-    sockets = [socket.socket() for _ in range(count)]
-    for one in sockets:
-        one.bind(("127.0.0.1", 0))
-    ports = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
-    return ports
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,10 +141,10 @@ class RunningService:
         return httpx.get(f"http://127.0.0.1:{self.status_port}/metrics", timeout=10).text
 
     def wait(self, what: Callable[[], bool], seconds: float = 60) -> None:
-        """Wait until something is so."""
-        until = time.monotonic() + seconds
+        """Wait until something is so; where it is not in three times as long, which leaves room on a busy computer, fail."""
+        until = time.monotonic() + 3 * seconds
         while not what():
-            assert time.monotonic() < until, f"not so after {seconds} s; {self.log.read_text()[-2000:]}"
+            assert time.monotonic() < until, f"not so after {3 * seconds} s; {self.log.read_text()[-2000:]}"
             assert self.process.poll() is None, self.log.read_text()[-4000:]
             time.sleep(0.05)
 

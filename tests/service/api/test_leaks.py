@@ -160,4 +160,4 @@ def test_every_line_of_the_log_has_fields_of_the_list_alone(house: House) -> Non
         for name, value in found.items():
             assert name == "at" or FIELDS[name].fullmatch(value), line
     others = [line for line in house.running.log.read_text().splitlines() if not line.startswith("{")]
-    assert all(line.startswith(("service ", "set up ")) for line in others), others
+    assert all(line.startswith(("raises ", "service ", "set up ")) for line in others), others

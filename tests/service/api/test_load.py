@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from casehaven.organisations.roles import Role
+
 if TYPE_CHECKING:
     from tests.service.api.conftest import House
 
@@ -36,7 +38,10 @@ def test_researchers_and_an_upload_at_once_without_an_error(house: House, script
         value: str = made.json()["value"]
         return value
 
-    askers = [token(house.researcher, script.ASKS) for _ in range(4)]
+    asker = house.running.member("north", "lou", Role.RESEARCHER)  # what the load spends is of no other test's share
+    granted = house.north.call("PUT", "/v1/datasets/north/cases/grants/lou", body={"allowance_nano_rho": 20_000_000})
+    assert granted.status_code == 200, granted.text
+    askers = [token(asker, script.ASKS) for _ in range(4)]
     senders = [(token(house.south, script.SENDS), "south/cases")]
     address = f"http://127.0.0.1:{house.running.port}"
     load = script.run(address, askers, senders, "north/cases", seconds=5, rows=50)

@@ -21,7 +21,8 @@ from pathlib import Path
 
 import pytest
 from tests.front_door import SoftPasskey
-from tests.service.api.conftest import House, RunningService, free_ports, furnish
+from tests.ports import free_ports
+from tests.service.api.conftest import House, RunningService, furnish
 from tests.service.api.test_thin_path import asking
 
 from casehaven.core.service_store import ServiceStore

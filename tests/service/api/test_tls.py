@@ -19,7 +19,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from tests.service.api.conftest import free_ports
+from tests.ports import free_ports
 
 from casehaven.core.boundary import HSTS
 
