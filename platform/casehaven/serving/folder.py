@@ -11,6 +11,7 @@
 2. Without that mark nothing is ever made in the place of what is missing: a new ledger beside an old vault would forget what was spent (privacy rule 20).
 3. Who may approve raises is named when the ledger is made, by whoever starts the service first. Named again, they have to be those whom the ledger names now: a start changes nobody.
 4. In split mode vault, keystore, root key and ledger are in folders of the worker's user, and named by options.
+5. A ledger on a server is made beforehand, by `casehaven ledger create`, which is told where its anchor is kept: a start opens it, and makes nothing where it is not there.
 """
 
 from __future__ import annotations
@@ -100,16 +101,18 @@ class ServiceFolder:
         """Make everything that a first start needs; open the store where it is made already.
 
         Args:
-            epsilon: the budget of every account, for good.
+            epsilon: the budget of every account, for good; of a ledger that is there already, it says nothing.
             approvers: at least two people who may approve raises; None or nobody: no cap of a ledger that is made here is ever raised.
 
         Raises:
             UnfinishedFolderError: something is missing that was there before (rule 2).
+            NotALedgerError: the ledger is to be on a server, and is not there (rule 5); nothing was made.
             BudgetRaiseError: one person alone would approve; nothing was made.
             OtherApproversError: the ledger is there, and names others (rule 3); nothing was made.
         """
         if not self.is_new:
             self.check()
+        self._check_ledger()
         self._check_approvers(approvers)
         if not self.is_new:
             return self.open_store()
@@ -131,6 +134,20 @@ class ServiceFolder:
             if isinstance(part, Path) and not part.exists():
                 raise UnfinishedFolderError(f"{part} is missing; nothing is made in its place")
 
+    def _check_ledger(self) -> None:
+        if isinstance(self.ledger, Path):
+            return
+        from casehaven.ledger import Ledger, NotALedgerError
+
+        try:
+            Ledger.open(self.ledger)
+        except NotALedgerError as error:
+            if self.is_new:  # later, it is one that was lost
+                error.add_note(
+                    "make it first: `casehaven ledger create --ledger ADDRESS --anchor FILE --epsilon NUMBER`"
+                )
+            raise
+
     def _check_approvers(self, approvers: TrustStore | None) -> None:
         if approvers is None or not approvers.signers:
             return
@@ -138,8 +155,6 @@ class ServiceFolder:
         from casehaven.ledger.approvers import check_people
 
         check_people(approvers)
-        if isinstance(self.ledger, str) and self.is_new:
-            return  # it is made, or was there and is refused, by whoever makes it
         if isinstance(self.ledger, Path) and not self.ledger.exists():
             return
         present = Ledger.open(self.ledger).approvers()
@@ -160,7 +175,7 @@ class ServiceFolder:
         root = parse_root(self.root) if there else create_root(self.root)
         if not (self.vault / FILE).exists():
             Vault.create(self.vault, root)
-        if isinstance(self.ledger, str) or not self.ledger.exists():
+        if isinstance(self.ledger, Path) and not self.ledger.exists():
             people = TrustStore() if approvers is None else approvers
             Ledger.create(self.ledger, LedgerPolicy(account=BudgetPolicy.of(epsilon, DELTA)), approvers=people)
         if not self.signing_key.exists():

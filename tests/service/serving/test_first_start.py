@@ -1,4 +1,4 @@
-"""Who may approve raises is named at the first start of a service, and a later start changes nobody (privacy rule 19)."""
+"""Who may approve raises is named at the first start of a service, and a later start changes nobody (privacy rule 19). A ledger on a server is made before the service is."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from tests.service.conftest import Postgres
 
 from casehaven.cli import main
-from casehaven.ledger import BudgetRaiseError, Ledger
+from casehaven.ledger import BudgetRaiseError, Ledger, NotALedgerError
 from casehaven.serving.errors import OtherApproversError
 from casehaven.serving.folder import ServiceFolder
 from casesynth.signing import SigningKey, TrustStore
@@ -83,3 +84,30 @@ def test_a_start_with_other_approvers_says_what_to_do(tmp_path: Path) -> None:
     refused = serve(tmp_path, OTHERS, "Director", "Data steward")
     assert refused.exit_code == 1
     assert "the ledger is there already" in refused.output and "request-approvers" in refused.output
+
+
+def test_a_ledger_on_a_server_is_made_first_and_then_used_as_it_is(tmp_path: Path, postgres: Postgres) -> None:
+    folder, address = tmp_path / "service", postgres()
+    words = ["serve", "--folder", str(folder), "--ledger", address]
+    refused = CliRunner().invoke(main, words)
+    assert (
+        refused.exit_code != 0 and "holds no ledger" in refused.output and "casehaven ledger create" in refused.output
+    )
+    assert not folder.exists()
+    anchor = tmp_path / "ledger.anchor"
+    made = CliRunner().invoke(
+        main, ["ledger", "create", "--ledger", address, "--anchor", str(anchor), "--epsilon", "3"]
+    )
+    assert made.exit_code == 0, made.output
+    before = Ledger.open(address).statement()
+    with pytest.raises(OtherApproversError, match="approved by nobody"):
+        ServiceFolder.at(folder, ledger=address).make(epsilon="1", approvers=PEOPLE)
+    assert not folder.exists()
+    for _ in range(2):
+        ServiceFolder.at(folder, ledger=address).make(epsilon="1")
+    after = Ledger.open(address).statement()
+    assert (after.ledger_id, after.policy) == (before.ledger_id, before.policy)
+    postgres.give_back(address)
+    with pytest.raises(NotALedgerError) as lost:
+        ServiceFolder.at(folder, ledger=address).make(epsilon="1")
+    assert not hasattr(lost.value, "__notes__")  # nobody is advised to begin anew what was spent
