@@ -3,6 +3,7 @@
 1. Everything is made anew in a folder of the demonstration: vault, ledger, keys, accounts. None of it is of use elsewhere, and the service listens on this computer alone.
 2. Passwords and secrets of authenticator apps are shown on the terminal, once, and written nowhere in the clear.
 3. Somebody without an authenticator presses Enter and is shown the codes of the moment: this terminal stands for the telephone of each of these people.
+4. Whether the ports are free is looked at before anything is made, and said before any password is shown.
 """
 
 from __future__ import annotations
@@ -32,6 +33,9 @@ from casehaven.organisations.roles import Kind, Role, rights_of
 from casehaven.queries.public_facts import SnapshotFacts
 from casehaven.serving.api_process import Listening, serve_api, service_of
 from casehaven.serving.both import WorkerChild
+from casehaven.serving.connections import Connections
+from casehaven.serving.connections import listening as open_sockets
+from casehaven.serving.errors import AddressTakenError
 from casehaven.serving.folder import ServiceFolder
 from casehaven.signin import codes
 from casehaven.signin.passwords import hash_password, store_password
@@ -42,7 +46,7 @@ from casehaven.vault.store import Vault
 PEOPLE: Final = 3_000
 PEOPLE_CAP: Final = 5_000
 EPSILON: Final = "10"
-PORT: Final = 8470
+HOST: Final = "127.0.0.1"
 ORGANISATIONS: Final = {"north": Kind.NGO, "south": Kind.NGO, "ministry": Kind.POLICY}
 ACCOUNTS: Final = (
     ("north", "nora", frozenset({Role.STEWARD, Role.CASEWORKER}), "steward of an NGO"),
@@ -70,6 +74,22 @@ class DemoAccount:
     def code(self, now: int) -> str:
         """Return the app's code of a moment."""
         return TOTP(base64.b32decode(self.secret), 6, SHA1(), codes.STEP_SECONDS).generate(now).decode()
+
+
+def require_free(port: int) -> None:
+    """Refuse a port that something else listens on, and the one after it, which is that of health.
+
+    Raises:
+        AddressTakenError: says which one.
+    """
+    for one in (port, port + 1):
+        try:
+            made = open_sockets(HOST, one, Connections(proxy=None))
+            for each in made:
+                with each:
+                    each.listen(1)
+        except OSError:
+            raise AddressTakenError(f"{HOST} port {one} cannot be listened on") from None
 
 
 def prepare_service(

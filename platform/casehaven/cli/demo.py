@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import shlex
-from contextlib import chdir
+import shutil
+from collections.abc import Iterator
+from contextlib import chdir, contextmanager
 from pathlib import Path
 
 import click
@@ -41,9 +43,14 @@ def command(out: Path, serve: bool, port: int) -> None:
     """Show the whole way with made-up people: two organisations' files, a vault, a ledger, a release, its check, and a refusal."""
     out.mkdir(parents=True, exist_ok=True)
     if any(out.iterdir()):
-        raise DemoFolderError(f"{out} is not empty; name another folder")
-    with chdir(
-        out
+        raise _not_empty(out)
+    if serve:
+        from casehaven.cli._demo_service import require_free
+
+        require_free(port)
+    with (
+        _nothing_left_of(out),
+        chdir(out),
     ):  # the demonstration is one process; its folder holds ledger, key and trust store by their default names
         _run(f"generate --people {PEOPLE} --seed 1 --organisations 2 -o cases.csv")
         _run(f"vault create --root-key {ROOT_KEY}")
@@ -76,12 +83,37 @@ def command(out: Path, serve: bool, port: int) -> None:
         from casehaven.cli._demo_service import prepare_service, serve_demo  # the demonstration itself needs no service
 
         click.echo("\nA service with made-up people:")
-        made = prepare_service((out / "service").absolute(), _run, port)
+        with _nothing_left_of(out):
+            made = prepare_service((out / "service").absolute(), _run, port)
     click.echo(
         f"\nOpen {out / 'release' / 'showcase.html'} in a browser. Everything is in {out}{os.sep}; the people are made up."
     )
     if serve:
         serve_demo(*made)
+
+
+def _not_empty(out: Path) -> DemoFolderError:
+    error = DemoFolderError(f"{out} is not empty; name another folder")
+    if (out / "service" / "service.sqlite").is_file():
+        again = f"casehaven serve --folder {shlex.quote(str(out / 'service'))}"
+        error.add_note(
+            f"name an empty or new folder with --out; or start the service that is there, with the accounts that were shown: `{again}`"
+        )
+    return error
+
+
+@contextmanager
+def _nothing_left_of(out: Path) -> Iterator[None]:
+    """Where somebody interrupts the block, leave the folder as empty as it was: so the same command can be typed again."""
+    try:
+        yield
+    except (KeyboardInterrupt, click.Abort):
+        for path in out.absolute().iterdir():
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
+        raise
 
 
 def _run(line: str) -> None:
