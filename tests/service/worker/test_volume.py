@@ -156,7 +156,10 @@ def test_the_worker_counts_before_the_handler(table: RoundTable) -> None:
     session = table.door.session(steward.session).id
     work = table.job("person.export", steward, {"session": session}, organisation="north", datasets=["north/cases"])
     settings = WorkerSettings(
-        vault=table.folder, root=file_key(table.folder / "none"), ledger=table.folder, signing_key=table.folder
+        vault=table.folder,
+        root=file_key(table.house.folder / "root.key"),
+        ledger=table.folder,
+        signing_key=table.folder,
     )
     worker = Worker(store=table.door.store, settings=settings, name="table")
     worker._do(work)
