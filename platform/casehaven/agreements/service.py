@@ -7,7 +7,7 @@
    it, and revoke at once and for good. Whoever is named in another document sees that document, and signs it if it is the latest, or does not: nothing else
    is theirs. After a revocation new charges stop; drawn releases that nobody decided about are hidden; what was published, and answers that were given, stand (privacy rule 35).
 5. Whoever is named as a contributor may decline a document that not everybody has signed. That ends this document for good, for everybody: it is never in force, and nobody signs it any more. What was in force before stays so, and
-   the holders may propose another one. The holders see who declined.
+   the holders may propose another one. The holders see who declined. Its event is about the document's digest: the audit log knows it, whatever becomes of the row.
 6. What is not there, and what is not the reader's, are refused alike.
 7. The rows here are what the api knows. The worker believes none of them alone: it hashes the document itself, and looks into the vault's audit log for who signed (`casehaven.worker.pooling`).
 """
@@ -255,7 +255,7 @@ def decline(connection: Connection, now: int, principal: Principal, agreement: s
             digest=digest, organisation=principal.organisation, handle=principal.handle, declined_at=now
         )
     )
-    _tell(connection, now, principal.handle, DECLINED, principal.organisation, agreement)
+    _tell(connection, now, principal.handle, DECLINED, principal.organisation, digest)
 
 
 def revoke(connection: Connection, now: int, principal: Principal, agreement: str) -> None:
@@ -378,7 +378,7 @@ def _about(connection: Connection, table: Table, digest: str) -> list[dict[str, 
     return [dict(row._mapping) for row in connection.execute(query)]
 
 
-def _tell(connection: Connection, now: int, by: str, action: str, organisation: str, agreement: str) -> None:
+def _tell(connection: Connection, now: int, by: str, action: str, organisation: str, about: str) -> None:
     events.record(
         connection,
         now,
@@ -386,5 +386,5 @@ def _tell(connection: Connection, now: int, by: str, action: str, organisation: 
         action=action,
         organisation=organisation,
         object_kind="agreement",
-        object_id=agreement,
+        object_id=about,
     )

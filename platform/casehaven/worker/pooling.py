@@ -5,7 +5,7 @@
 2. With an agreement, one and the same document in force has to cover all of it: every dataset, the purpose, the asker, every attribute at its level. Two agreements never add up.
    An asker names the agreement and no dataset; which datasets these are is found here and told to nobody.
 3. A document counts when its bytes have the digest that its contributors signed, each contributor's signature stands in the vault's audit log (`casehaven.worker.signatures`), and no
-   revocation stands in the store or in the log. The rows of the store alone, which the api can write, put nothing in force.
+   decline of it and no revocation stands in the store or in the log. The rows of the store alone, which the api can write, put nothing in force.
 4. All this is asked again in the transaction that encloses the charge: a revocation is before a charge, and refuses it, or after it. The charge is to every dataset that can pay, with the
    agreement as a payer of its own: what is left of its budget is the ledger's to say, in the same transaction.
 5. Which datasets cannot pay is read from the ledger's public statement of the month, never from a balance and never from a record: it says what everybody may know (privacy rule 18).
@@ -30,7 +30,7 @@ from casehaven.agreements.errors import (
     NotAgreedError,
     TooFewContributorsError,
 )
-from casehaven.agreements.service import REVOKED, agreement_of
+from casehaven.agreements.service import DECLINED, REVOKED, agreement_of
 from casehaven.agreements.uses import Use, begin_use, charge_use, settle_use
 from casehaven.core.training import refuse_training
 from casehaven.drafts.errors import DraftsError
@@ -277,10 +277,11 @@ def permission(work: Work, purpose: str, operation: Operation) -> Permission:
 
 
 def signed_in_log(vault: Vault, document: AgreementDocument) -> bool:
-    """Whether the vault's audit log holds every contributor's signature of a document, and no revocation (rule 3)."""
+    """Whether the vault's audit log holds every contributor's signature of a document, no decline of it and no revocation (rule 3)."""
     with vault.database.transaction(writes=False) as connection:
         signed = signed_by(vault, connection, document.digest) >= set(document.contributors)
-        return signed and not ended_in_log(connection, REVOKED, document.agreement)
+        ended = ((REVOKED, document.agreement), (DECLINED, document.digest))
+        return signed and not any(ended_in_log(connection, action, name) for action, name in ended)
 
 
 def signed_by(vault: Vault, connection: Connection, digest: str) -> set[str]:

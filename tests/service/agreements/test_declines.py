@@ -9,7 +9,7 @@ from tests.round_table import RoundTable, laid_table
 
 from casehaven.agreements import service
 from casehaven.agreements.document import AgreementDocument
-from casehaven.agreements.errors import AgreementChangedError
+from casehaven.agreements.errors import AgreementChangedError, AgreementNeededError
 from casehaven.agreements.service import Signature, add_signature
 from casehaven.organisations.errors import ForbiddenError, NotFoundError, StepUpNeededError
 from casehaven.organisations.roles import Role
@@ -72,6 +72,21 @@ def test_a_signature_that_comes_in_after_the_no_puts_nothing_in_force(table: Rou
         add_signature(connection, document, late)
     assert in_force(table, document.agreement) is None
     assert shown(table, document.agreement, "south")["state"] == "declined"
+
+
+def test_a_decline_that_is_taken_out_of_the_store_still_stands_in_the_log(table: RoundTable) -> None:
+    """Somebody writes the store and not the vault: north signed and then said no, and south is let sign."""
+    document = table.propose()
+    table.sign(document, "north")
+    decline(table, document, "north")
+    table.move_events()
+    table.execute("DELETE FROM agreement_decline")
+    table.step_up(table.stewards["south"])
+    table.sign(document, "south")
+    assert in_force(table, document.agreement) == document  # so the api would say
+    with pytest.raises(AgreementNeededError):
+        table.ask(document)
+    assert table.spent("north/cases") == 0
 
 
 def test_a_declined_change_leaves_in_force_what_was_and_the_holders_propose_another(table: RoundTable) -> None:
