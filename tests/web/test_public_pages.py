@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from tests.web.pages import Reader
 from tests.web.press import Press, served_press
@@ -85,10 +88,10 @@ def test_every_link_of_a_release_page_leads_somewhere(press: Press) -> None:
 
 
 def test_numbers_of_a_page_are_those_of_the_signed_tables(press: Press) -> None:
-    names = ("aggregates.csv", "datapackage.json", "manifest.json")
-    texts = [press.client().get(f"/v1/registry/{press.record}/files/{name}").text for name in names]
-    found = read_numbers(*texts)
-    rows = [line.split(",") for line in texts[0].splitlines()[1:]]
+    names = ("aggregates.parquet", "datapackage.json", "manifest.json")
+    found = read_numbers(*(press.client().get(f"/v1/registry/{press.record}/files/{name}").content for name in names))
+    table = press.client().get(f"/v1/registry/{press.record}/files/aggregates.csv").text
+    rows = [line.split(",") for line in table.splitlines()[1:]]
     known = [row for row in rows if row[7] == "False"]
     assert found.shown == tuple(sum(row[0] == str(length) for row in known) for length in (1, 2, 3))
     shown = {(each.name, count.value): count for each in found.attributes for count in each.counts}
@@ -99,14 +102,28 @@ def test_numbers_of_a_page_are_those_of_the_signed_tables(press: Press) -> None:
     sheet = read(press, f"/registry/{press.record}/facts")
     for (_, value), count in shown.items():
         assert f"<bdi>{count.estimate:,.0f}</bdi>" in sheet and value in sheet
-    assert found.apart == () and "No pair of attributes is known" in read(press, f"/registry/{press.record}")
+    # noise alone may let a pair stand apart; the page says which it is
+    assert ("No pair of attributes is known" in read(press, f"/registry/{press.record}")) == (found.apart == ())
 
 
 def test_pairs_that_stand_apart_are_read_from_the_manifest() -> None:
-    head = "length,attribute_1,value_1,attribute_2,value_2,attribute_3,value_3,missing,estimate,low,high\r\n"
-    package = '{"resources": [{"path": "synthetic.csv", "schema": {"fields": []}}]}'
-    facts = '{"facts": {"apart_pairs": [["a", "b"]], "near_pairs": [{"column": "c", "source": "d", "share": 1}]}}'
-    found = read_numbers(f"{head}2,a,x,b,y,,,False,100.0,90.0,112.0\r\n1,a,,,,,,True,5,1,9\r\n", package, facts)
+    rows = [
+        {
+            "length": 2,
+            "attribute_1": "a",
+            "value_1": "x",
+            "missing": False,
+            "estimate": 100.0,
+            "low": 90.0,
+            "high": 112.0,
+        },
+        {"length": 1, "attribute_1": "a", "value_1": "", "missing": True, "estimate": 5.0, "low": 1.0, "high": 9.0},
+    ]
+    table = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist(rows), table)
+    package = b'{"resources": [{"path": "synthetic.csv", "schema": {"fields": []}}]}'
+    facts = b'{"facts": {"apart_pairs": [["a", "b"]], "near_pairs": [{"column": "c", "source": "d", "share": 1}]}}'
+    found = read_numbers(table.getvalue(), package, facts)
     assert (found.apart, found.near, found.shown) == ((("a", "b"),), (("c", "d"),), (0, 1, 0))
     assert [(each.least, each.below, each.halves) for each in found.errors] == [(100, 200, (None, 12.0, None))]
 

@@ -165,6 +165,18 @@ def test_what_is_not_there_says_so(shelf: Shelf) -> None:
     assert shelf.get("/registry/CHV-0000-0000-0000/indicators").status_code == 404
 
 
+def test_the_page_and_the_fact_sheet_of_a_release_of_a_whole_schema_are_light(shelf: Shelf) -> None:
+    for below in ("", "/facts"):
+        for language in ("en", "ar"):
+            answer = shelf.get(f"/registry/{shelf.second}{below}", language)
+            assert answer.status_code == 200 and weight(answer.content) < PUBLIC_BYTES, weight(answer.content)
+    assert "How far a count may be off, in people" in shelf.get(f"/registry/{shelf.second}").text
+    files = {each["name"]: each["size"] for each in shelf.json(f"/v1/registry/{shelf.second}")["files"]}
+    assert (
+        files["aggregates.csv"] > 6 * 1024 * 1024 > files["aggregates.parquet"]
+    )  # the CSV could not be read for a page
+
+
 # --- two releases ---
 
 
@@ -249,7 +261,7 @@ def test_a_question_to_a_release_costs_nothing_and_says_so(shelf: Shelf) -> None
     shown = [row for row in body["answer"]["rows"] if "hidden" not in row]
     assert shown and all(row["low"] <= row["estimate"] <= row["high"] for row in shown)
     assert shelf.press.room.spent() == before
-    refused = {
+    refused: dict[str, dict[str, Any]] = {
         "release-question": {"by": ["gender"], "totals": True},
         "question": {"by": ["shoe"]},
         "body": {"by": ["gender"], "accuracy": {"within_people": 10}},

@@ -262,7 +262,7 @@ def _about(question: Mapping[str, Any], labels: _Labels, words: Words) -> str:
         kind = "records"
     shown = words.text(_SHOWS[kind], of=of)
     names = [labels.axis(axis.get("attribute") or axis["facts"]) for axis in by]
-    return words.text("answers.about_by", shown=shown, by=", ".join(names)) if names else shown
+    return words.text("answers.about_by", shown=shown, by=words.text("home.comma").join(names)) if names else shown
 
 
 def _only(question: Mapping[str, Any], labels: _Labels, words: Words) -> list[str]:

@@ -14,7 +14,7 @@ from typing import Final
 from markupsafe import Markup
 
 WIDTH: Final = 640
-_ROW: Final = 40
+_ROW: Final = 46
 _BAR: Final = 12
 
 _escape = Markup.escape
@@ -117,16 +117,16 @@ def bar_picture(bars: Sequence[Bar], direction: str) -> Markup:
     for place, bar in enumerate(bars):
         top = place * _ROW
         anchor, at = ("end", WIDTH) if rtl else ("start", 0)
-        parts.append(Markup('<text x="{}" y="{}" text-anchor="{}">{}</text>').format(at, top + 14, anchor, bar.label))
+        parts.append(Markup('<text x="{}" y="{}" text-anchor="{}">{}</text>').format(at, top + 18, anchor, bar.label))
         left, right = sorted((across(0.0), across(bar.value)))
         kind = "bar-chosen" if bar.chosen else "bar"
         parts.append(
             Markup('<rect class="{}" x="{}" y="{}" width="{}" height="{}"></rect>').format(
-                kind, left, top + 20, round(right - left, 1), _BAR
+                kind, left, top + 25, round(right - left, 1), _BAR
             )
         )
         if bar.low is not None and bar.high is not None:
-            middle = top + 20 + _BAR / 2
+            middle = top + 25 + _BAR / 2
             ends = Markup('<path class="whisker" d="M{0} {2}H{1}M{0} {3}V{4}M{1} {3}V{4}"></path>')
             parts.append(ends.format(across(bar.low), across(bar.high), middle, middle - 5, middle + 5))
     return Markup('<svg viewBox="0 0 {} {}" aria-hidden="true" focusable="false">{}</svg>').format(

@@ -23,7 +23,7 @@ from casehaven.web.words import Words
 
 router = PageRouter()
 
-REAL_MOST: Final = 60
+REAL_MOST: Final = 25
 """Real changes on the page; the others are under their attributes."""
 BARS: Final = 12
 LISTED: Final = 200

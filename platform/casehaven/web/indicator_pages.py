@@ -156,11 +156,11 @@ def read_part(table: Mapping[str, Any], part: int, labels: _Labels) -> Shown:
     )
     lines = dimensions[0]["lines"]
     drawn = [
-        (label, found[0])
+        (line["kind"] == "not-known", label, found[0])
         for (label, found), line in zip(rows, lines, strict=True)
         if line["kind"] != "all" and found[0]
     ]
-    drawn.sort(key=lambda pair: -pair[1]["estimate"])
+    drawn.sort(key=lambda each: (each[0], -each[2]["estimate"]))
     return Shown(
         title=labels.title(table),
         down=labels.dimension(dimensions[0]),
@@ -168,7 +168,7 @@ def read_part(table: Mapping[str, Any], part: int, labels: _Labels) -> Shown:
         rows=rows,
         bars=tuple(
             Bar(label=label, value=found["estimate"], low=found["low"], high=found["high"])
-            for label, found in drawn[:BARS]
+            for _, label, found in drawn[:BARS]
         ),
         parts=tuple(names[2]) if len(names) > 2 else (),
         part_title=labels.dimension(dimensions[2]) if len(names) > 2 else "",
