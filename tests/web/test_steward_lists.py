@@ -223,7 +223,7 @@ def test_each_file_that_was_taken_in_has_a_receipt_to_read_and_to_keep(harbour: 
     assert "Show the receipts" in steward.get(page).text
     shown = steward.follow(steward.post(page, {}))
     rows = re.findall(r'<td class="number"><bdi>(\d+)</bdi></td>', shown.text)
-    assert [rows[:3], rows[3:]] == [["2", "1", "0"], ["1", "2", "1"]], "version, records, and those replaced since"
+    assert [rows[:3], rows[3:]] == [["1", "0", "2"], ["2", "1", "1"]], "records, those replaced since, version"
     newest = inside(shown.text, "casehaven-receipt-2.txt").decode("utf-8-sig")
     assert "Dataset: harbour/filed" in newest and "Records of the file that are there: 1" in newest
     assert "dunja" in newest and "for your organisation alone" in newest

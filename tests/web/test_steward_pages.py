@@ -224,6 +224,17 @@ def test_small_screens_in_arabic_and_english(
             320,
         ], path
         assert window.barriers() == [], path
+    menu = page.locator("header.top nav ul")
+    assert not menu.is_visible(), "on a phone the menu is folded"
+    window.tab_to("header.top nav summary")
+    page.keyboard.press("Enter")
+    menu.wait_for()
+    assert page.evaluate("document.documentElement.scrollWidth") == 320
+    assert window.barriers() == []
+    page.set_viewport_size({"width": 1280, "height": 900})
+    window.go("/people")
+    assert menu.is_visible() and not page.locator("header.top nav summary").is_visible()
+    page.set_viewport_size({"width": 320, "height": 640})
     window.go("/datasets/harbour/drafts")
     page.set_input_files(
         "#file", {"name": "x.csv", "mimeType": "text/csv", "buffer": MESSY.replace(b"A1", locale.encode())}

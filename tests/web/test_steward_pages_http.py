@@ -156,6 +156,7 @@ def test_a_person_is_found_shown_and_corrected_and_no_address_names_them(harbour
     assert "This person is in the dataset." in _ask(steward, "find")
     shown = _ask(steward, "show")
     assert "Ukraine" in shown and "Record <bdi>1</bdi> of <bdi>1</bdi>" in shown
+    assert "<dd><bdi>T-1</bdi>" in shown, "whoever has several windows open sees whose this is"
     assert not re.search(r'(href|action)="[^"]*T-1', shown)
     assert "T-1" not in re.search(r"<title>(.*?)</title>", shown)[1]  # type: ignore[index]  # every page has one
     edit = _ask(steward, "edit", record="1")
@@ -177,7 +178,7 @@ def test_consent_is_withdrawn_and_a_last_day_set(harbour: Harbour) -> None:
     said = _ask(steward, "consent", "T-2", purpose="pooled_statistics", given="no", language="fr", dated="2026-01-31")
     assert "Recorded." in said
     shown = _ask(steward, "show", "T-2")
-    assert "2026-01-31" in shown and "(answer <bdi>2</bdi>)" in shown
+    assert "2026-01-31" in shown and "(answer <bdi>2</bdi>)" in shown and "<bdi>Français</bdi>" in shown
     assert "2027-01-31" in _ask(steward, "retain", "T-2", until="2027-01-31")
     wrong = steward.post(
         "/people",
@@ -348,6 +349,8 @@ def test_a_budget_is_told_as_epsilon_where_it_is_proposed_read_and_paid(harbour:
         page = reader.get(made).text
         said = re.sub(r"</?bdi>", "", page[page.index("ρ 0.5") :])[:400]
         assert f"{one:g}" in said and f"{two:g}" in said and f"{delta:g}" in said, language
+    share = math.ceil(100 * epsilon_for(20_000_000, delta)) / 100
+    assert f"20,000,000 is rho 0.02: epsilon <bdi>{share:g}</bdi>" in steward.get("/grants").text
 
 
 def test_an_assertion_that_is_none_is_refused(harbour: Harbour) -> None:

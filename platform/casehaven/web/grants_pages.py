@@ -9,6 +9,7 @@ from fastapi import Response
 from casehaven.organisations.errors import NotFoundError
 from casehaven.web.desk import Desk, Signed
 from casehaven.web.forms import Form
+from casehaven.web.ledger_delta import ledger_delta
 from casehaven.web.router import PageRouter
 
 router = PageRouter()
@@ -62,5 +63,11 @@ async def _list(desk: Desk, form: Form) -> Response:
     items = (await desk.get("/v1/datasets"))["items"]
     own = [one["name"] for one in items if one["organisation"] == desk.organisation]
     return desk.page(
-        "grants/list.html", status=200 if form.fine else 422, grants=found, own=own, form=form, end=desk.blank()
+        "grants/list.html",
+        status=200 if form.fine else 422,
+        grants=found,
+        own=own,
+        form=form,
+        end=desk.blank(),
+        delta=await ledger_delta(desk),
     )
