@@ -151,11 +151,11 @@ def _made(place: ServiceFolder, epsilon: str, people: TrustStore) -> ServiceStor
     made_now = place.is_new
     store = place.make(epsilon=epsilon, approvers=people)
     if made_now:
-        names = ", ".join(signer.name for signer in people.signers)
+        names = ", ".join(signer.name for signer in place.approvers().signers)  # a ledger that was there has its own
         click.echo(
             f"raises     approved by two of {names}"
             if names
-            else "raises     none ever: nobody was named with --approver"
+            else "raises     none: the ledger names nobody (--approver)"
         )
     return store
 

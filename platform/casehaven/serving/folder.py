@@ -134,6 +134,14 @@ class ServiceFolder:
             if isinstance(part, Path) and not part.exists():
                 raise UnfinishedFolderError(f"{part} is missing; nothing is made in its place")
 
+    def approvers(self) -> TrustStore:
+        """Return who may approve raises, as the ledger names them; nobody: no cap of it is raised."""
+        from casehaven.ledger import Ledger
+        from casesynth.signing import TrustStore
+
+        present = Ledger.open(self.ledger).approvers()
+        return TrustStore() if present is None else present.people
+
     def _check_ledger(self) -> None:
         if isinstance(self.ledger, Path):
             return
@@ -151,14 +159,12 @@ class ServiceFolder:
     def _check_approvers(self, approvers: TrustStore | None) -> None:
         if approvers is None or not approvers.signers:
             return
-        from casehaven.ledger import Ledger
         from casehaven.ledger.approvers import check_people
 
         check_people(approvers)
         if isinstance(self.ledger, Path) and not self.ledger.exists():
             return
-        present = Ledger.open(self.ledger).approvers()
-        named = () if present is None else present.people.signers
+        named = self.approvers().signers
         if {(one.name, one.public_key) for one in named} != {(one.name, one.public_key) for one in approvers.signers}:
             names = ", ".join(one.name for one in named) or "nobody"
             raise OtherApproversError(f"the ledger is there already, and raises are approved by {names}")

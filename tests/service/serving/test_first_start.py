@@ -9,7 +9,8 @@ from click.testing import CliRunner, Result
 from tests.service.conftest import Postgres
 
 from casehaven.cli import main
-from casehaven.ledger import BudgetRaiseError, Ledger, NotALedgerError
+from casehaven.cli.serve import _made
+from casehaven.ledger import BudgetPolicy, BudgetRaiseError, Ledger, LedgerPolicy, NotALedgerError
 from casehaven.serving.errors import OtherApproversError
 from casehaven.serving.folder import ServiceFolder
 from casesynth.signing import SigningKey, TrustStore
@@ -70,6 +71,18 @@ def test_one_approver_or_a_name_that_nobody_trusts_makes_nothing(tmp_path: Path)
     alone = serve(tmp_path, PEOPLE, "Director")
     assert alone.exit_code != 0 and "2 to 32 people" in alone.output
     assert not (tmp_path / "service").exists()
+
+
+def test_a_first_start_says_who_approves_as_the_ledger_has_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Ledger.create(tmp_path / "ledger", LedgerPolicy(account=BudgetPolicy.of("1", "1e-6")), approvers=PEOPLE)
+    _made(ServiceFolder.at(tmp_path / "one", ledger=tmp_path / "ledger"), "1", TrustStore())
+    assert capsys.readouterr().out == "raises     approved by two of Director, Data steward\n"
+    _made(ServiceFolder.at(tmp_path / "two"), "1", TrustStore())
+    assert capsys.readouterr().out.startswith("raises     none")
+    _made(ServiceFolder.at(tmp_path / "two"), "1", TrustStore())
+    assert capsys.readouterr().out == ""  # said once
 
 
 @pytest.mark.parametrize("part", ["api", "worker"])
