@@ -175,7 +175,11 @@ class AgreementDocument:
 
 
 def signing_challenge(digest: str, organisation: str, handle: str) -> bytes:
-    """Return what a steward's passkey signs: it fits no other document, organisation or member."""
+    """Return what a steward's passkey signs: it fits no other document, organisation or member.
+
+    >>> signing_challenge("0" * 64, "north", "nora").hex()[:16]
+    '34c721a0e9b0b6b5'
+    """
     said = {"context": SIGNATURE_CONTEXT, "digest": digest, "organisation": organisation, "handle": handle}
     return hashlib.sha256(canonical_json(said)).digest()
 

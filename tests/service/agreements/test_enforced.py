@@ -14,11 +14,13 @@ from typing import Any
 import pyarrow as pa
 import pytest
 from sqlalchemy import insert, select
+from tests.front_door import b64
 from tests.publishing import PressRoom, shared_room
 from tests.round_table import CAP, EVERYTHING, ORGANISATIONS, RoundTable, laid_table, made_up, table_schema
 
 from casehaven.agreements import service, uses
-from casehaven.agreements.errors import AgreementNeededError, NotAgreedError
+from casehaven.agreements.document import signing_challenge
+from casehaven.agreements.errors import AgreementNeededError, AgreementSignatureError, NotAgreedError
 from casehaven.blocks import schema_blocks
 from casehaven.core.audit_models import audit
 from casehaven.drafts.errors import DraftChangedError
@@ -261,4 +263,13 @@ def test_a_second_factor_that_is_given_again_while_the_signature_waits_takes_not
     session = table.door.session(table.stewards["north"].session).id
     table.execute("UPDATE session SET stepped_up_at = stepped_up_at + 60 WHERE id = :id", id=session)
     table.sign(document, "north", assertion=None, session=session)
+    assert table.events().count("agreement.signed") == 1
+
+
+def test_another_members_passkey_signs_nothing_even_over_what_the_signer_has_to_sign(table: RoundTable) -> None:
+    document = table.propose()
+    challenge = {"challenge": b64(signing_challenge(document.digest, "south", "sami"))}
+    with pytest.raises(AgreementSignatureError):
+        table.sign(document, "south", assertion=table.stewards["north"].passkey.sign(challenge))
+    table.sign(document, "south", assertion=table.stewards["south"].passkey.sign(challenge))
     assert table.events().count("agreement.signed") == 1
