@@ -163,7 +163,7 @@ def test_lists_of_people_are_read_and_everybody_gets_a_last_day_by_keyboard(
     assert window.barriers() == []
     screenshot(page, "steward-duplicates")
     with page.context.expect_page() as opened:
-        keys.enter("main li button[value=show]")
+        keys.enter("main li button[name=reference]")
     opened.value.get_by_role("heading", name="Record 1 of 1").wait_for()
     assert re.search("[WT]-[12]", opened.value.url) is None
     opened.value.close()

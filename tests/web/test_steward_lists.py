@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import html
 import io
 import json
@@ -16,6 +17,7 @@ from fastapi import FastAPI, Request
 from tests.service.api.conftest import Caller, take_in
 from tests.web.harbour import FreshReader, Harbour
 from tests.web.pages import Reader
+from tests.web.test_every_page import BYTES, weight
 
 from casehaven.organisations.roles import Role
 from casehaven.people.matching import _FIELDS
@@ -23,6 +25,7 @@ from casehaven.web.backend import Backend
 from casehaven.web.desk import Desk
 from casehaven.web.duplicates_page import SAME
 from casehaven.web.render import rendered
+from casehaven.web.retention_pages import ERASED_AT_ONCE, archive
 from casehaven.web.words import LANGUAGES, Words
 
 HEAD = "caseReference,personToken,consentOwnStatistics,consentPooledStatistics,yearOfRegistration,gender,citizenship\n"
@@ -90,11 +93,13 @@ def test_possible_duplicates_are_named_with_what_they_agree_in_and_lead_to_each_
     assert not re.search(r'(href|action)="[^"]*(T-2|clean)', shown.text), "no address names anybody, nor the reason"
     again = steward.post(page, {"reason": WHY, "most": "20"}, key="d" * 32)
     assert "was shown already" in again.text and "T-21" not in again.text
-    form = next(one for one in re.findall(r"<form.*?</form>", shown.text, re.DOTALL) if 'value="T-21"' in one)
-    assert 'target="_blank"' in form
-    fields = dict(re.findall(r'name="(dataset|reference|reason)" value="([^"]*)"', form))
-    assert fields == {"dataset": "twins", "reference": "T-21", "reason": WHY}
-    person = steward.post("/people", {**fields, "do": "show"})
+    button = re.search(r'<button form="([^"]*)" name="reference" value="T-21"', shown.text)
+    assert button is not None
+    form = next(one for one in re.findall(r"<form.*?</form>", shown.text, re.DOTALL) if f'id="{button[1]}"' in one)
+    assert 'action="/people" target="_blank"' in form
+    fields = dict(re.findall(r'name="(dataset|do|reason)" value="([^"]*)"', form))
+    assert fields == {"dataset": "twins", "do": "show", "reason": WHY}
+    person = steward.post("/people", {**fields, "reference": "T-21"})
     assert "Ukraine" in person.text and "Erase this person" in person.text
 
 
@@ -248,13 +253,13 @@ def test_a_dataset_without_files_has_no_receipts(harbour: Harbour, dunja: Caller
 # --- what is rare in a running service ---
 
 
-def page(template: str, language: str = "en", **shown: object) -> str:
+def page(template: str, language: str = "en", reason: str = WHY, **shown: object) -> str:
     """A page of nobody in particular, as text without isolation."""
     app = FastAPI()
     scope = {"type": "http", "method": "GET", "path": "/people", "query_string": b"", "headers": [], "app": app}
     request = Request({**scope, "scheme": "http", "server": ("localhost", 80), "client": ("127.0.0.1", 1), "state": {}})
     desk = Desk(request=request, backend=Backend(request), words=Words(language=LANGUAGES[language]))
-    text = rendered(template, desk=desk, form=desk.blank(reason=WHY, most="20"), dataset="cases", here="/x", **shown)
+    text = rendered(template, desk=desk, form=desk.blank(reason=reason, most="20"), dataset="cases", here="/x", **shown)
     return html.unescape(re.sub(r"</?bdi>", "", text))
 
 
@@ -270,6 +275,29 @@ def test_everything_that_two_people_can_agree_in_has_words() -> None:
     english = page("people/duplicates.html", result=result, how_many=("20",), same=SAME)
     assert "same date of birth and telephone" in english and "There are more pairs" in english
     assert "No reference was kept" in english and "in harbour/old" in english
+
+
+def test_the_longest_lists_are_light_enough_for_a_slow_line() -> None:
+    """As long as the routes make them, with the longest reason, references of some length, and the receipts of a whole form."""
+    people = [{"reference": f"NGO-2026-{place:06}-case", "kept_until": "2020-01-31"} for place in range(500)]
+    due = page("people/due.html", reason="x" * 1_000, result={"people": people, "cut": True})
+    homes = [{"reference": one["reference"], "dataset": f"harbour/{place % 3}"} for place, one in enumerate(people)]
+    pairs = [{"people": homes[place : place + 2], "same": list(SAME)} for place in range(200)]
+    result = {"comparable": True, "pairs": pairs, "cut": True}
+    twice = page("people/duplicates.html", reason="x" * 1_000, result=result, how_many=("20",), same=SAME)
+    said = ["of some hundred characters, the same in every receipt " * 3] * 2
+    receipts = []
+    for place in range(ERASED_AT_ONCE):
+        number = str(int.from_bytes(hashlib.sha256(str(place).encode()).digest()[:7]))
+        body = {"number": number, "erased_month": "2026-11", "destroyed": said, "stays": said, "not_reached": said}
+        signature = base64.b64encode(hashlib.sha512(number.encode()).digest()).decode()
+        receipts.append(json.dumps({"receipt": json.dumps(body), "signature": signature, "public_key": "k" * 44}))
+    bodies = [json.loads(json.loads(one)["receipt"]) for one in receipts]
+    result = {"receipts": receipts, "cut": True}
+    erased = page("people/erasure.html", result=result, receipts=bodies, archive=archive(receipts), most=150)
+    assert "Erase the next ones" in erased
+    for text in (due, twice, erased):
+        assert weight(text.encode()) < BYTES, len(text.encode())
 
 
 def test_records_without_anything_to_compare_are_no_list_without_pairs() -> None:

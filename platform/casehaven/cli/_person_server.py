@@ -12,6 +12,7 @@ import click
 
 from casehaven.client import Client, NotThereError, Receipt
 from casehaven.client.fields import Fields
+from casehaven.client.people import ERASED_AT_ONCE
 from casehaven.client.plain_text import one_line
 from casehaven.people.consent import ConsentHistory, ConsentVersion, consent_lines, parse_purpose
 from casehaven.people.errors import ConsentFactError, ExistingPersonFileError
@@ -117,11 +118,15 @@ class There:
 
     def erase_due(self, reason: str, receipts: Path) -> None:
         """Erase who is due, and write their receipts."""
-        made = self.client.people.erase_due(self.dataset, reason=reason)
         receipts.mkdir(mode=0o700, exist_ok=True)
-        for receipt in made:
-            write_receipt(receipt, receipts / receipt_name(receipt.number))
-        if not made:
+        erased = 0
+        while made := self.client.people.erase_due(self.dataset, reason=reason):  # their receipts, before the next ones
+            for receipt in made:
+                write_receipt(receipt, receipts / receipt_name(receipt.number))
+            erased += len(made)
+            if len(made) < ERASED_AT_ONCE:
+                break
+        if not erased:
             click.echo("nobody was due")
 
     def _print(self, document: Mapping[str, Any], *, history: bool) -> None:

@@ -20,6 +20,8 @@ from casehaven.client.fields import Fields
 from casehaven.client.jobs import Jobs
 from casesynth.canonical import JsonFaultError, parse_json
 
+ERASED_AT_ONCE: Final = 500
+"""People whom a server erases for one `erase_due`."""
 _SIGNED_MOST: Final = 1_000_000
 _NUMBER: Final = re.compile("[1-9][0-9]{0,18}")
 _MONTH: Final = re.compile("[0-9]{4}-[0-9]{2}")
@@ -196,7 +198,7 @@ class People:
         return Found(items=Listing(fields.each("people", _due)), cut=fields.flag("cut"))
 
     def erase_due(self, dataset: str, *, reason: str) -> Listing[Receipt]:
-        """Erase everybody whose last day is past, for good."""
+        """Erase people whose last day is past, for good: the longest overdue, at most `ERASED_AT_ONCE`. Keep the receipts, and ask again until nobody is left."""
         fields = self._ask(dataset, "retention/erasures", {"reason": reason, "confirm": "ERASE"})
         return Listing(_signed(text) for text in fields.texts("receipts"))
 

@@ -57,6 +57,8 @@ class ErasingDue(Reasoned):
     """That it is meant."""
 
     confirm: Literal["ERASE"]
+    most: Annotated[int, Field(ge=1, le=500)] = 500
+    """So many people at once, the longest overdue first: a result is read once, and has to hold every receipt."""
 
 
 class Comparing(Reasoned):
@@ -104,7 +106,7 @@ async def due(
 async def erase_due(
     request: Request, organisation: Organisation, dataset: Dataset, body: ErasingDue, here: Here, who: Who
 ) -> Response:
-    """Erase everybody whose last day is past, for good; return the signed receipts."""
+    """Erase people whose last day is past, for good; return the signed receipts. Where `cut` is true, ask again for the next ones."""
     return await ask_about_people(request, here, who, organisation, dataset, "person.erase-due", body)
 
 

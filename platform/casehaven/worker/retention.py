@@ -2,13 +2,14 @@
 
 1. The rules are those of `casehaven.people`: a reason for each, which is in the audit log with every record that is opened to name somebody.
 2. What is told goes sealed to whoever asked. A list that was cut says so.
-3. Due people are erased one after the other. A job that was stopped in between erased some: their receipts are made again by `person.receipt`, and it is not repeated by itself.
+3. Due people are erased one after the other, `ERASED_AT_ONCE` in one job; what came back says whether there may be more. A job that was stopped in between erased some: their receipts are made again by `person.receipt`, and it is not repeated by itself.
 """
 
 from __future__ import annotations
 
 from contextlib import suppress
 from datetime import date
+from itertools import islice
 from typing import Any, Final
 
 from casehaven.people import People
@@ -21,6 +22,8 @@ from casehaven.worker.work import Done, Work
 
 PEOPLE_SHOWN: Final = 500
 """Due people that are named at once."""
+ERASED_AT_ONCE: Final = 500
+"""People that are erased in one job: their receipts are one result, which is read once."""
 
 
 def retain(work: Work) -> Done:
@@ -59,12 +62,13 @@ def due(work: Work) -> Done:
 
 
 def erase_due(work: Work) -> Done:
-    """Erase everybody whose last day is past; return the receipts."""
-    vault, receipts = work.bench.vault, list[str]()
-    for made in _people(work).erase_due(reason=str(work.private_request()["reason"])):
+    """Erase people whose last day is past, and no more than their receipts can be handed out for; return the receipts."""
+    vault, receipts, asked = work.bench.vault, list[str](), work.private_request()
+    most = min(int(asked.get("most", ERASED_AT_ONCE)), ERASED_AT_ONCE)
+    for made in islice(_people(work).erase_due(reason=str(asked["reason"])), most):
         receipts.append(signed_receipt(vault, made).decode("utf-8"))
         work.phase, work.done = "erase", len(receipts)  # what began goes on to its end: no receipt is lost
-    return Done(result={"receipts": receipts})
+    return Done(result={"receipts": receipts, "cut": len(receipts) == most})
 
 
 def duplicates(work: Work) -> Done:

@@ -126,7 +126,10 @@ def test_a_last_day_is_set_and_who_is_past_it_is_named_and_erased_with_a_receipt
     nobody = {"reference": f"{MARKED}-nobody", "reason": WHY, "until": None}
     assert east.done(f"{place}/people/retention", nobody) == {"found": False}
     assert east.done(f"{place}/retention/due", {"reason": WHY}) == {"people": [], "cut": False}
-    assert east.done(f"{place}/retention/erasures", {"reason": WHY, "confirm": "ERASE"}) == {"receipts": []}
+    assert east.done(f"{place}/retention/erasures", {"reason": WHY, "confirm": "ERASE"}) == {
+        "receipts": [],
+        "cut": False,
+    }
     assert east.post(f"{place}/retention/erasures", {"reason": WHY, "confirm": "yes"}).status_code == 422
     assert east.done(f"{place}/retention", {"reason": WHY, "months": 600}) == {"months": 600}
     standing = east.get(f"{place}/status").json()["result"]

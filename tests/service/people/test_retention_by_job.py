@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import select, update
 from tests.round_table import RoundTable, laid_table
 
+from casehaven.client.people import ERASED_AT_ONCE
 from casehaven.core.audit_models import audit
 from casehaven.core.job_seals import seal_request
 from casehaven.people import People
@@ -18,6 +19,7 @@ from casehaven.people.standing import dataset_standing, taken_in
 from casehaven.statistics.errors import YearError
 from casehaven.vault import models
 from casehaven.vault.erasure import signed_receipt
+from casehaven.web.backend import ANSWER_BYTES
 from casehaven.worker import own_statistics, retention
 from casehaven.worker.handlers import handler_of
 
@@ -101,10 +103,25 @@ def test_due_people_are_erased_each_with_a_receipt_and_nobody_else(table: RoundT
     again = do(table, "person.receipt", {"number": numbers[0]})
     assert json.loads(again["signed"]) == receipts[0]
     assert again["signed"].encode() == signed_receipt(vault, people.receipt_again(int(numbers[0]), reason=WHY))
-    assert do(table, "person.erase-due") == {"receipts": []}
+    assert do(table, "person.erase-due") == {"receipts": [], "cut": False}
     with vault.database.transaction(writes=False) as connection:
         standing = dataset_standing(connection, vault.dataset("north", "cases"))
     assert (standing.people, standing.erased, standing.due, standing.next_last_day) == (88, 2, 0, days_ago(0))
+
+
+def test_no_more_people_are_erased_at_once_than_receipts_are_handed_out_and_the_rest_waits(table: RoundTable) -> None:
+    past(table, ["n0001"], days_ago(1))
+    past(table, ["n0002"], days_ago(7))
+    past(table, ["n0004"], days_ago(3))
+    first = do(table, "person.erase-due", {"most": 2})
+    assert len(first["receipts"]) == 2 and first["cut"] is True
+    people = People(table.bench.vault, table.bench.vault.dataset("north", "cases"))
+    assert people._look_up("n0002") is people._look_up("n0004") is None, "the longest overdue first"
+    assert people._look_up("n0001") is not None
+    last = do(table, "person.erase-due", {"most": 2})
+    assert len(last["receipts"]) == 1 and last["cut"] is False
+    assert retention.ERASED_AT_ONCE == ERASED_AT_ONCE
+    assert retention.ERASED_AT_ONCE * 1_500 < ANSWER_BYTES, "a page can take every receipt of a job"
 
 
 def test_a_dataset_stands_as_its_rows_say(table: RoundTable) -> None:
