@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
+from tests.forked import run_forked
 
 from casehaven.ledger import (
     BudgetExhaustedError,
@@ -154,8 +155,7 @@ def ledger(tmp_path: Path) -> Ledger:
 
 
 def run(script: str, *arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", script, *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    return run_forked(script, *arguments, modules="casehaven.ledger")
 
 
 def balances(ledger: Ledger) -> set[int]:

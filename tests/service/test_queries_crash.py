@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import json
 import signal
-import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 import pytest
 from sqlalchemy import select
+from tests.forked import run_forked
 
 from casehaven.ledger import (
     BudgetPolicy,
@@ -38,6 +37,7 @@ NOW = 1_700_000_000
 STEPS: tuple[Step, ...] = get_args(Step)
 BY = (["gender"], ["age"], ["means"], ["year"], ["gender", "age"], ["gender", "year"])
 
+MODULES = "casehaven.ledger casehaven.queries casehaven.vault.rootkeys casehaven.vault.store psycopg"
 SCRIPT = """
 import json, os, signal, sys, traceback
 from pathlib import Path
@@ -93,8 +93,8 @@ class Desk:
 
     def run(self, *tasks: list[dict[str, Any]]) -> list[list[int]]:
         """Run groups of tasks in processes, those of one group at once; return how each ended."""
-        command = [sys.executable, "-c", SCRIPT, str(self.folder), self.place, json.dumps(tasks)]
-        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, timeout=300)
+        done = run_forked(SCRIPT, self.folder, self.place, json.dumps(tasks), modules=MODULES)
+        assert done.returncode == 0, done.stderr
         found: list[list[int]] = json.loads(done.stdout)
         return found
 

@@ -10,10 +10,10 @@ import json
 import os
 import signal
 import subprocess
-import sys
 from typing import TYPE_CHECKING, get_args
 
 import pytest
+from tests.forked import run_forked
 
 from casehaven.ledger import (
     ANSWER_PURPOSE,
@@ -145,8 +145,7 @@ OF_A_QUESTION = [
 
 
 def run(script: str, *arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", script, *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    return run_forked(script, *arguments, modules="casehaven.ledger psycopg")
 
 
 def test_sixty_four_processes_never_exceed_a_cap_or_an_allowance_by_any_amount(make_desk: MakeDesk) -> None:
