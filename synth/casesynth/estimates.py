@@ -8,13 +8,15 @@
    its size: what the model lacks may go together.
 4. What public logic forbids is 0 (`casesynth.logic`).
 5. What privacy rule 25 hides is hidden here too, for a union by its own numbers.
+6. Where an interval needs the whole table of its columns, the table is made once and kept: `TABLES` of them, the ones used last.
 """
 
 from __future__ import annotations
 
 import math
+from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 import numpy as np
@@ -38,6 +40,10 @@ Combination: TypeAlias = Sequence[Fact]
 """Facts that hold together; of different columns."""
 
 
+TABLES = 4
+"""Tables of half widths that are kept (rule 6)."""
+
+
 class CombinationError(CasesynthError):
     """A combination whose error is not known, or a union whose parts overlap."""
 
@@ -49,6 +55,10 @@ class Estimates:
     domain: Domain
     model: LatentClassModel
     errors: ErrorScale
+    _tables: OrderedDict[tuple[int, ...], Floats] = field(
+        default_factory=OrderedDict, init=False, repr=False, compare=False
+    )
+    """Half widths of whole tables, by their columns (rule 6)."""
 
     @property
     def people(self) -> Estimate:
@@ -101,20 +111,25 @@ class Estimates:
         total = float(values.sum())
         halves = self.errors.half_width(lengths, values)
         alone = float(self.errors.half_width(lengths.max(keepdims=True), np.array([total]))[0])
-        tables: dict[tuple[int, ...], Floats] = {}
         for place, part in enumerate(parts):
             columns = tuple(column for column, _ in part)
             derived = any(link.declared and link.column in columns for link in self.model.links)
             if derived or of_table(self.errors.sharper, columns) is not None:
-                if columns not in tables:  # one table has the half widths of all parts of the same columns
-                    tables[columns] = half_widths(self.model, self.errors, columns)
-                halves[place] = tables[columns][tuple(value for _, value in part)]
+                halves[place] = self._half_widths(columns)[tuple(value for _, value in part)]
             elif beyond(self.errors.apart, columns):
                 halves[place] = self.errors.of(columns, values[[place]])[0]
                 alone = max(alone, float(self.errors.of(columns, np.array([total]))[0]))
         together = math.sqrt(float((halves**2).sum()))
         half = together if len(parts) == 1 else max(together, alone)
         return Estimate(value=total, low=max(total - half, 0.0), high=total + half)
+
+    def _half_widths(self, columns: tuple[int, ...]) -> Floats:
+        found = self._tables.get(columns)
+        if found is None:
+            found = self._tables[columns] = half_widths(self.model, self.errors, columns)
+            while len(self._tables) > TABLES:
+                self._tables.popitem(last=False)
+        return found
 
     def _value(self, facts: Combination) -> float:
         if forbidden(dict(facts), self.domain.rules):

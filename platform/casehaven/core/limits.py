@@ -32,6 +32,7 @@ LIMITS: Final = {
         burst=60, per_minute=120
     ),  # what guarded routes refuse one address, because nobody is signed in
     "visitor": Limit(burst=240, per_minute=120),  # open routes and pages, of one address with nobody signed in
+    "released": Limit(burst=20, per_minute=20),  # questions to published releases, and comparisons, of one address
     "member": Limit(burst=300, per_minute=600),  # every request of one member
     "upload": Limit(burst=20, per_minute=10),
     "person": Limit(burst=30, per_minute=30),  # looks at persons, of one member

@@ -3,8 +3,8 @@
 1. Everything read is published: the model in the signed bundle, value lists, the record. Nothing is charged, and no account, tick or record is touched.
 2. A bundle is verified before its model is used: whole, signed by the key that the record names, and with the manifest that the record names.
 3. The schema is the shipped one, or one that the service has published, whose value lists have the digest that the manifest states. Without one the release cannot be read here.
-4. Work is bounded, because whoever asks may be nobody: one is worked out at a time, few wait, and whoever comes beyond them is told to come again. `KEPT` releases and `COMPARISONS` comparisons
-   are kept. What a question needs is bounded before it is worked out (`casehaven.releases.questions`).
+4. Work is bounded, because whoever asks may be nobody: one is worked out at a time, few wait, of them two from one address, and whoever comes beyond them is told to come again. `KEPT` releases and
+   `COMPARISONS` comparisons are kept. What a question needs is bounded before it is worked out (`casehaven.releases.questions`), and how many an address asks by a limit of its own.
 """
 
 from __future__ import annotations
@@ -40,8 +40,12 @@ COMPARISONS: Final = 64
 WAITING: Final = 6
 """Who works and who waits, together (rule 4)."""
 BUSY_SECONDS: Final = 5
-MOST: Final = 30_000
-"""Combinations of values that one question may need here."""
+OF_ONE: Final = 2
+"""Of them, from one address."""
+MOST: Final = 3_000
+"""Combinations of values that one question may need here; whoever needs more has the program."""
+CELLS: Final = 400_000
+"""Cells of the table of all its attributes."""
 PAIRS: Final = 20
 """Pairs of values that a comparison names."""
 FREE: Final = "release"
@@ -76,13 +80,16 @@ class Shelf:
     _one: Lock = field(default_factory=Lock, repr=False)
     _count: Lock = field(default_factory=Lock, repr=False)
     _inside: int = 0
+    _of: dict[str, int] = field(default_factory=dict, repr=False)
+    """Address, and how many of those inside are from it."""
 
-    def answer(self, published: Published, question: Mapping[str, Any]) -> dict[str, Any]:
+    def answer(self, published: Published, question: Mapping[str, Any], *, address: str = "") -> dict[str, Any]:
         """Answer a question to a release, at no charge.
 
         Args:
             published: the release.
             question: `casehaven-question/1`; an accuracy may be left away, because the release's own intervals hold.
+            address: of whoever asks.
 
         Returns:
             `casehaven-answer/1` without a snapshot: what was asked is named by `release`.
@@ -93,10 +100,10 @@ class Shelf:
             NotReadableError: rules 2 and 3.
             RegistryBusyError: rule 4.
         """
-        with self._turn():
+        with self._turn(address):
             release = self._opened(published)
             asked = parsed_question({"accuracy": {"within_people": 1}, **question}, release.schema, _domain(release))
-            rows = [row_document(row) for row in released_rows(asked, release, most=MOST)]
+            rows = [row_document(row) for row in released_rows(asked, release, most=MOST, cells=CELLS)]
         document = published.document
         return {
             "format": ANSWER_FORMAT,
@@ -114,7 +121,11 @@ class Shelf:
             "rows": rows,
         }
 
-    def compare(self, first: Published, second: Published) -> dict[str, Any]:
+    def compared(self, first: Published, second: Published) -> bool:
+        """Tell whether a comparison is kept: then it takes no work."""
+        return (first.digest, second.digest) in self._comparisons
+
+    def compare(self, first: Published, second: Published, *, address: str = "") -> dict[str, Any]:
         """Set two releases side by side.
 
         Returns:
@@ -128,7 +139,7 @@ class Shelf:
         names = (first.digest, second.digest)
         known = _taken(self._comparisons, names)
         if known is None:
-            with self._turn():
+            with self._turn(address):
                 ends = [self._opened(each) for each in (first, second)]
                 try:
                     check_comparable(ends[0].facts, ends[1].facts)
@@ -150,18 +161,23 @@ class Shelf:
         return found
 
     @contextmanager
-    def _turn(self) -> Iterator[None]:
+    def _turn(self, address: str) -> Iterator[None]:
         """Wait for one's turn (rule 4)."""
         with self._count:
-            if self._inside >= WAITING:
+            own = self._of.get(address, 0)
+            if self._inside >= WAITING or own >= OF_ONE:
                 raise RegistryBusyError(BUSY_SECONDS)
             self._inside += 1
+            self._of[address] = own + 1
         try:
             with self._one:
                 yield
         finally:
             with self._count:
                 self._inside -= 1
+                self._of[address] -= 1
+                if not self._of[address]:
+                    del self._of[address]
 
 
 SHELF: Final = Shelf()

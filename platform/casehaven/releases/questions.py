@@ -5,7 +5,8 @@
 3. A percentage is of those who answered: a part and all other answers of its line, each with an interval. How their errors go together is not known, so both intervals are
    widened until both hold in 95 of 100 cases, however they do (Bonferroni), and the percentage is least where the part is least and the rest is most. Where one
    percentage of a line is hidden alone, the smallest of the others is hidden with it.
-4. How much is worked out follows from the question and the value lists alone. Who asks for more than `most` combinations of values is refused before any is.
+4. How much is worked out follows from the question and the value lists alone. Who asks for more than `most` combinations of values, or about attributes whose whole table has more than `cells` cells,
+   is refused before anything is worked out: an interval may need the whole table.
 """
 
 from __future__ import annotations
@@ -39,15 +40,20 @@ class ReleaseQuestionError(CasehavenError):
 
 MOST: Final = 200_000
 """Combinations of values that one question may need, where nobody says otherwise."""
+CELLS: Final = 5_000_000
+"""Cells of the table of all attributes of a question, where nobody says otherwise."""
 
 
-def released_rows(question: Question, release: PublishedRelease, *, most: int = MOST) -> tuple[AnswerRow, ...]:
+def released_rows(
+    question: Question, release: PublishedRelease, *, most: int = MOST, cells: int = CELLS
+) -> tuple[AnswerRow, ...]:
     """Return the numbers that a question shows, from a release's model.
 
     Args:
         question: parsed against the release's own lists.
         release: opened.
         most: combinations of values that may be worked out (rule 4).
+        cells: of the table of all its attributes (rule 4).
 
     Raises:
         ReleaseQuestionError: the model does not answer questions like this one; says what it answers.
@@ -59,6 +65,8 @@ def released_rows(question: Question, release: PublishedRelease, *, most: int = 
     conditions = _conditions(question)
     if _combinations(question, conditions) > most:
         raise ReleaseQuestionError(f"a release answers questions that need at most {most:,} combinations of values")
+    if _cells(question, conditions, release) > cells:
+        raise ReleaseQuestionError(f"a release answers questions about attributes with at most {cells:,} combinations")
     if isinstance(question.show, Percentages):
         return tuple(_percentages(question, release, conditions))
     return tuple(_rows(question, release, conditions))
@@ -76,6 +84,22 @@ def _combinations(question: Question, conditions: list[Place]) -> int:
     if isinstance(question.show, Percentages) and isinstance(last, Split):
         needed *= len(last.parts) + 1  # each part with all others of its line
     return needed
+
+
+def _cells(question: Question, conditions: list[Place], release: PublishedRelease) -> int:
+    """Return how many cells the table of all attributes of a question has; of several values of one person each is a column of two."""
+    domain = release.estimates.domain
+    named = {name for name, _ in conditions}
+    columns = 0
+    for axis in question.by:
+        if isinstance(axis, Split):
+            named.add(axis.attribute)
+        else:
+            several = {name for name, _ in map(_single, axis.facts)}
+            columns += 1
+            named |= {name for name in several if not domain.attribute(name).multi}
+    sizes = [2 if domain.attribute(name).multi else len(domain.attribute(name).values) for name in named]
+    return math.prod(sizes) * 2**columns
 
 
 def _conditions(question: Question) -> list[Place]:

@@ -1,7 +1,7 @@
 """Routes of the numbers of a published release: a question to it, a comparison with another, and its tables for official statistics.
 
 1. They are for whoever may read the registry. Nothing is charged, no account is opened, and nothing is stored: what is published was paid for when it was made.
-2. What is worked out at a request is bounded, and few wait for it (`casehaven.registry.reading`). The tables for official statistics lie there since the release was published.
+2. What is worked out at a request is bounded, few wait for it, and an address has a limit of its own (`casehaven.registry.reading`). The tables for official statistics lie there since the release was published.
 3. Of a withdrawn release nothing is answered.
 """
 
@@ -13,6 +13,7 @@ from fastapi import Query, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import FileResponse, JSONResponse, Response
 
+from casehaven.core.addresses import network_of
 from casehaven.core.problems import ProblemError, problem_of
 from casehaven.core.projection import all_published
 from casehaven.core.routing import GuardedRouter
@@ -73,8 +74,9 @@ def read_indicators(request: Request, record: Name, form: Literal["json", "xlsx"
 
 def _answer(request: Request, record: str, body: Asking, here: Service) -> Response:
     published = _published(here, _standing(request, here, record))
+    address = _spent(request, here)
     try:
-        answer = SHELF.answer(published, body.question)
+        answer = SHELF.answer(published, body.question, address=address)
     except QuestionError as error:
         raise ProblemError(problem_of(error)) from None
     made = {"answer": answer, "charged_nano_rho": None, "free": FREE}
@@ -83,7 +85,19 @@ def _answer(request: Request, record: str, body: Asking, here: Service) -> Respo
 
 def _compare(request: Request, record: str, other: str, here: Service) -> Response:
     first, second = (_published(here, _standing(request, here, name)) for name in (other, record))
-    return JSONResponse(SHELF.compare(first, second), headers=kept(here))
+    address = "" if SHELF.compared(first, second) else _spent(request, here)
+    return JSONResponse(SHELF.compare(first, second, address=address), headers=kept(here))
+
+
+def _spent(request: Request, here: Service) -> str:
+    """Count a request that takes work, signed in or not, and return the address that it came from.
+
+    Raises:
+        RateLimitedError: there were too many.
+    """
+    address = network_of(request.client.host if request.client is not None else "")
+    here.limits.spend("released", address, here.monotonic())
+    return address
 
 
 def _standing(request: Request, here: Service, name: str) -> Record:

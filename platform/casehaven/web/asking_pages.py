@@ -3,7 +3,8 @@
 1. A price is looked up from public facts and charges nothing. What is asked is what was priced: a form that changed, or became dearer, is priced again and shown.
 2. Asking carries the key that the form was shown with: sent twice it is one question, charged once.
 3. The script of the page asks for the price alone (`do=live`), as the button does; the words are the same.
-4. A published release has no price: asking it charges nothing and stores nothing, so its answer is the page that comes back (`casehaven.web.asking_release`).
+4. A published release has no price: asking it charges nothing and stores nothing, so its answer is the page that comes back (`casehaven.web.asking_release`). Saved questions by citizenship need more
+   than a release is asked for at a time; its tables for official statistics have them.
 """
 
 from __future__ import annotations
@@ -69,7 +70,9 @@ async def price_or_ask(desk: Signed) -> Response:
     if source.choice.release and do == "live":
         return desk.page("asking/live.html", form=form, source=source, nano=NANO, price=None)
     if source.choice.release:
-        return await ask_release(desk, form, source, lambda: _page(desk, form, every, source, {}, status=200 if form.fine else 422))
+        return await ask_release(
+            desk, form, source, lambda: _page(desk, form, every, source, {}, status=200 if form.fine else 422)
+        )
     question = question_of(form, source)
     quote = await _quote(desk, form, source, question)
     if do == "live":
@@ -191,7 +194,11 @@ def _page(
 ) -> Response:
     if source is None:
         return desk.page("asking/none.html", unknown=True, choices=every)
-    saved = saved_for(source.schema)
+    saved = {
+        name: axes
+        for name, axes in saved_for(source.schema).items()
+        if not (source.choice.release and "citizenship" in name)
+    }
     return desk.page(
         "asking/ask.html",
         status=status,

@@ -15,7 +15,7 @@ from tests.shelved import record_of_bundle
 
 from casehaven.core.problems import problem_of
 from casehaven.registry.errors import NotComparableError, NotReadableError, RegistryBusyError
-from casehaven.registry.reading import COMPARISONS, KEPT, MOST, WAITING, Published, Shelf
+from casehaven.registry.reading import COMPARISONS, KEPT, MOST, OF_ONE, WAITING, Published, Shelf
 from casehaven.releases.comparison import compare, comparison_facts
 from casehaven.releases.published import PublishedRelease, open_release, verified_facts
 from casehaven.releases.questions import ReleaseQuestionError, released_rows
@@ -24,8 +24,9 @@ from caseschemas import load_schema
 from casesynth.answers.document import row_document
 from casesynth.answers.fields import QuestionError
 from casesynth.bundle import write_bundle
-from casesynth.estimates import CombinationError, Estimates
+from casesynth.estimates import TABLES, CombinationError, Estimates
 from casesynth.notes import ReleaseNotes
+from casesynth.sharper import Sharper
 from casesynth.signing import SigningKey, TrustStore
 
 if TYPE_CHECKING:
@@ -196,8 +197,54 @@ def test_few_wait_and_whoever_comes_beyond_them_comes_again(refuge: Press, bundl
         shelf.answer(published, BY_GENDER)
     problem = problem_of(refused.value)
     assert (problem.status, problem.code, problem.headers()) == (503, "registry-busy", {"Retry-After": "5"})
-    shelf._inside = 0
-    assert shelf.answer(published, BY_GENDER)["rows"] and shelf._inside == 0
+    shelf._inside, shelf._of["192.0.2.1"] = 2, OF_ONE
+    with pytest.raises(RegistryBusyError):
+        shelf.answer(published, BY_GENDER, address="192.0.2.1")
+    assert shelf.answer(published, BY_GENDER, address="192.0.2.2")["rows"]
+    assert (shelf._inside, shelf._of) == (2, {"192.0.2.1": OF_ONE})
+
+
+def test_a_table_that_an_interval_needs_is_made_once_and_few_are_kept(refuge: Press, bundle: Path) -> None:
+    release = read(refuge, bundle)
+    places = [column.name for column in release.estimates.domain.columns]
+    age, citizenship = (places.index(name) for name in ("age", "citizenship"))
+    widths = np.full((release.estimates.domain.sizes[age], release.estimates.domain.sizes[citizenship]), 3.0)
+    sharper = (Sharper(columns=(age, citizenship), half_widths=widths),)
+    estimates = replace(release.estimates, errors=replace(release.estimates.errors, sharper=sharper))
+    question = parsed_question(
+        {"by": ["citizenship", "age"], "accuracy": {"within_people": 1}}, release.schema, estimates.domain
+    )
+    exact, plain = (
+        released_rows(question, replace(release, estimates=each)) for each in (estimates, release.estimates)
+    )
+    kept = estimates._tables[citizenship, age]
+    assert released_rows(question, replace(release, estimates=estimates)) == exact
+    assert estimates._tables[citizenship, age] is kept and len(estimates._tables) == 1
+    for one, other in zip(exact, plain, strict=True):
+        if one.estimate is not None and other.estimate is not None:
+            assert isinstance(one.low, float) and isinstance(other.low, float) and one.low >= other.low
+    for place in range(TABLES):
+        estimates._tables[place,] = kept
+    estimates._half_widths((citizenship,))
+    assert len(estimates._tables) == TABLES
+
+
+def test_attributes_with_a_table_that_is_too_large_are_refused(refuge: Press, bundle: Path) -> None:
+    release = read(refuge, bundle)
+    asked = {
+        "by": ["age"],
+        "where": {
+            "all": [{"attribute": "citizenship", "equals": "country 01"}, {"attribute": "status", "equals": "none"}]
+        },
+        "accuracy": {"within_people": 1},
+    }
+    question = parsed_question(asked, release.schema, release.estimates.domain)
+    size = 1
+    for name in ("age", "citizenship", "status"):
+        size *= len(release.schema.attribute(name).values)
+    assert len(released_rows(question, release, cells=size)) == len(release.schema.attribute("age").values)
+    with pytest.raises(ReleaseQuestionError, match=f"at most {size - 1} combinations"):
+        released_rows(question, release, cells=size - 1)
 
 
 def test_so_many_releases_and_comparisons_are_kept_and_no_more(refuge: Press, bundle: Path) -> None:
