@@ -101,6 +101,9 @@ def test_possible_duplicates_are_named_with_what_they_agree_in_and_lead_to_each_
     assert fields == {"dataset": "twins", "do": "show", "reason": WHY}
     person = steward.post("/people", {**fields, "reference": "T-21"})
     assert "Ukraine" in person.text and "Erase this person" in person.text
+    several = steward.post("/people", {**fields, "do": "find", "reference": "D-1"})
+    assert several.status_code == 422 and "Several people of the dataset have this case reference" in several.text
+    assert 'value="D-1"' in several.text, "what was typed stays"
 
 
 def test_where_there_are_no_possible_duplicates_the_page_says_so(harbour: Harbour) -> None:

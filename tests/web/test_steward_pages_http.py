@@ -142,6 +142,20 @@ def test_another_organisations_upload_is_not_there(harbour: Harbour) -> None:
     harbour.reader.post(upload, {"do": "destroy"})
 
 
+def test_what_is_no_table_of_cases_says_so_in_words_of_the_page_and_leads_back(harbour: Harbour) -> None:
+    steward = harbour.reader
+    empty = sent_file(harbour.steward, b"", key="e1" * 16)
+    assert empty.status_code == 422 and "The file is empty" in empty.text
+    assert 'href="/datasets/harbour/drafts"' in empty.text
+    picture = steward.follow(sent_file(harbour.steward, b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 40, key="e2" * 16))
+    assert "The file was not taken in" in picture.text and "A picture, a PDF or a letter is none" in picture.text
+    ways = re.findall(r'href="(/datasets/harbour/drafts[^"]*)"', picture.text)
+    assert ways[-1] == "/datasets/harbour/drafts" and "Destroy this upload" in steward.get(ways[0]).text
+    steward.post(ways[0], {"do": "destroy"})
+    bare = steward.follow(sent_file(harbour.steward, MESSY.splitlines()[0] + b"\n", key="e3" * 16))
+    assert "There is no row in this file" in bare.text and 'value="take"' not in bare.text
+
+
 # --- people ---
 
 

@@ -55,7 +55,7 @@ SPOKEN: Final = {
     "zh": "中文",
 }
 """Languages that are offered for what consent was explained in, by their tags; any other tag can be typed."""
-_OWN_PROBLEMS: Final = ("reason-needed", "correction", "several-records", "consent-fact", "retention")
+_OWN_PROBLEMS: Final = ("reason-needed", "several-people", "correction", "several-records", "consent-fact", "retention")
 """Refusals that are told on the form itself."""
 ONCE: Final = frozenset({"correct", "consent", "retain", "export", "erase"})
 """What changes something or hands something out: sent again, the same form is the same job, and does nothing twice (rule 5)."""

@@ -70,6 +70,8 @@ async def send(desk: Signed, organisation: Organisation, dataset: Dataset) -> Re
         raise CrossSiteError
     where = place("/v1/datasets/{}/{}/uploads", organisation, dataset)
     sent = await desk.backend.call("POST", where, content=form.pieces, key=form.fields.get(KEY, ""))
+    if sent.problem is not None and sent.problem.code == "body":  # the one thing that can be wrong with a file as it is
+        return desk.page("uploads/empty.html", status=422, organisation=organisation, dataset=dataset)
     upload = str(sent.checked().body["id"])
     asked = await desk.ask("POST", _ROUTE + "/proposal", organisation, dataset, upload, body={})
     onward = _to_mapping(organisation, dataset, upload, asked.job)
