@@ -53,9 +53,8 @@ def test_htcds_records_are_mapped_and_released(folder: Path) -> None:
     run("verify", "bundle")
     with (folder / "bundle" / "synthetic.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
-    assert sum(row["traffickMonths"] == "" for row in rows) > 0.9 * len(
-        rows
-    )  # HTCDS cannot say it; noise alone says little
+    # HTCDS cannot say it, and noise alone says little: .97 to .99 in six releases, a deviation of .014
+    assert sum(row["traffickMonths"] == "" for row in rows) > 0.8 * len(rows)
     assert sum(row["yearOfRegistration"] != "" for row in rows) > 0.5 * len(rows)
     for path in (folder / "bundle").iterdir():
         assert b"Example first name" not in path.read_bytes()

@@ -24,9 +24,10 @@ if TYPE_CHECKING:
     from tests.service.conftest import Postgres
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.audit)])
-def own(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[House]:
-    """A service of this test's own."""
+@pytest.fixture(scope="module", params=["sqlite", pytest.param("postgres", marks=pytest.mark.audit)])
+def own(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    """A service of these tests' own; each has a dataset of its own in it."""
+    tmp_path = tmp_path_factory.mktemp("abort")
     if request.param == "sqlite":
         with served(tmp_path / "house") as running:
             yield furnish(running)
@@ -125,7 +126,7 @@ def test_a_worker_ends_when_its_supervisor_is_killed_and_the_next_one_takes_up_i
         worker = running.worker_pid()
         running.process.kill()
         running.process.wait()
-        until = time.monotonic() + 30
+        until = time.monotonic() + 120
         while Path(f"/proc/{worker}").exists():
             assert time.monotonic() < until, "the worker went on alone"
             time.sleep(0.1)
