@@ -22,6 +22,7 @@ $(VENV)/pyvenv.cfg:
 
 # A tree with the test tools serves for running, too.
 $(VENV)/run.stamp: requirements/run.lock pyproject.toml | $(VENV)/pyvenv.cfg
+	@test -e $(VENV)/test.stamp || echo "installing what it needs into $(VENV)/ (a minute or two)"
 	@test -e $(VENV)/test.stamp || $(PIP) --require-hashes --no-deps -r requirements/run.lock
 	@test -e $(VENV)/test.stamp || $(PIP) --no-deps --no-build-isolation --editable .
 	@touch $@
@@ -32,7 +33,8 @@ $(VENV)/test.stamp: requirements/test.lock pyproject.toml | $(VENV)/pyvenv.cfg
 	@touch $@
 
 demo: $(VENV)/run.stamp
-	rm -rf demo
+	@test ! -e demo || echo "removing demo/, the demonstration of last time"
+	@rm -rf demo
 	$(BIN)/casehaven demo --out demo $(if $(SERVE),--serve)
 
 lint: $(VENV)/test.stamp

@@ -15,16 +15,20 @@ from casehaven.cli import main
 from casehaven.cli._demo_service import ACCOUNTS, prepare_service, shown_accounts
 from casehaven.cli.demo import _nothing_left_of
 from casehaven.organisations.members import member_named
+from casehaven.people import People
 from casehaven.serving.api_process import service_of
 from casehaven.signin.codes import take_code
 from casehaven.signin.passwords import stored_password
+from casehaven.vault.rootkeys import parse_root
+from casehaven.vault.store import Vault
 
 
 def test_its_accounts_sign_in_and_no_password_is_on_disk(tmp_path: Path) -> None:
-    place, listening, accounts = prepare_service(
+    made = prepare_service(
         tmp_path / "service", lambda line: main.main(shlex.split(line), standalone_mode=False), 8470, people=60
     )
-    _, site = service_of(place.open_store(), listening)
+    accounts = made.accounts
+    _, site = service_of(made.place.open_store(), made.listening)
     assert [one.handle for one in accounts] == [handle for _, handle, _, _ in ACCOUNTS]
     now = int(time.time())
     with site.writing() as connection:
@@ -35,11 +39,16 @@ def test_its_accounts_sign_in_and_no_password_is_on_disk(tmp_path: Path) -> None
             stored = stored_password(connection, member.id)
             assert stored is not None and stored.matches(site, member.id, one.password)
             assert take_code(connection, now, site.key, member.id, one.code(now)) == "app"
-    shown = "\n".join(shown_accounts(listening, accounts))
+    shown = "\n".join(shown_accounts(made))
     kept = [path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()]
     for one in accounts:
         assert shown.count(one.password) == shown.count(one.secret) == 1
         assert not any(one.password.encode() in content or one.secret.encode() in content for content in kept)
+    assert str(made.upload) in shown and made.upload.is_file()
+    vault = Vault.open(made.place.vault, parse_root(made.place.root))
+    for name, reference in made.people.items():
+        assert f"{reference} in {name}" in shown
+        assert People(vault, vault.dataset(name, "cases")).find(reference, reason="a test")
     assert len({one.password for one in accounts} | {one.secret for one in accounts}) == 2 * len(accounts)
 
 

@@ -3,12 +3,14 @@
 1. Everything is made anew in a folder of the demonstration: vault, ledger, keys, accounts. None of it is of use elsewhere, and the service listens on this computer alone.
 2. Passwords and secrets of authenticator apps are shown on the terminal, once, and written nowhere in the clear.
 3. Somebody without an authenticator presses Enter and is shown the codes of the moment: this terminal stands for the telephone of each of these people.
-4. Whether the ports are free is looked at before anything is made, and said before any password is shown.
+4. Beside the service lies a file to upload, and somebody in the records is named: without them a steward could try nothing.
+5. Whether the ports are free is looked at before anything is made, and said before any password is shown.
 """
 
 from __future__ import annotations
 
 import base64
+import csv
 import secrets
 import sys
 import threading
@@ -44,18 +46,29 @@ from casehaven.vault.rootkeys import parse_root
 from casehaven.vault.store import Vault
 
 PEOPLE: Final = 3_000
+UPLOADED: Final = 40
 PEOPLE_CAP: Final = 5_000
 EPSILON: Final = "10"
 HOST: Final = "127.0.0.1"
 ORGANISATIONS: Final = {"north": Kind.NGO, "south": Kind.NGO, "ministry": Kind.POLICY}
 ACCOUNTS: Final = (
-    ("north", "nora", frozenset({Role.STEWARD, Role.CASEWORKER}), "steward of an NGO"),
-    ("north", "rosa", frozenset({Role.RESEARCHER}), "researcher of that NGO"),
-    ("north", "otto", frozenset({Role.PRIVACY_OFFICER}), "its privacy officer"),
-    ("south", "samir", frozenset({Role.STEWARD, Role.CASEWORKER}), "steward of another NGO"),
-    ("ministry", "petra", frozenset({Role.POLICYMAKER}), "policymaker"),
+    (
+        "north",
+        "nora",
+        frozenset({Role.STEWARD, Role.CASEWORKER}),
+        "north: steward, caseworker, privacy officer; begin with Datasets or People",
+    ),
+    ("north", "rosa", frozenset({Role.RESEARCHER}), "north: researcher; begin with Ask"),
+    ("north", "otto", frozenset({Role.PRIVACY_OFFICER}), "north: privacy officer; begin with Privacy"),
+    (
+        "south",
+        "samir",
+        frozenset({Role.STEWARD, Role.CASEWORKER}),
+        "south: steward, caseworker, privacy officer; begin with Agreements",
+    ),
+    ("ministry", "petra", frozenset({Role.POLICYMAKER}), "ministry: policymaker; begin with Registry"),
 )
-"""Organisation, handle, roles, and who that is; the first of an organisation founds it, and has a founder's roles too."""
+"""Organisation, handle, roles, and who that is, as the terminal says it; the first of an organisation founds it, and has a founder's roles too."""
 
 Run = Callable[[str], None]
 """Runs a command as it is typed, and shows it."""
@@ -92,10 +105,21 @@ def require_free(port: int) -> None:
             raise AddressTakenError(f"{HOST} port {one} cannot be listened on") from None
 
 
-def prepare_service(
-    folder: Path, run: Run, port: int, *, people: int = PEOPLE
-) -> tuple[ServiceFolder, Listening, list[DemoAccount]]:
-    """Make a service with two NGOs' made-up people, and its accounts.
+@dataclass(frozen=True, kw_only=True)
+class DemoService:
+    """What `prepare_service` made."""
+
+    place: ServiceFolder
+    listening: Listening
+    accounts: list[DemoAccount]
+    upload: Path
+    """A file of made-up people whom no dataset holds."""
+    people: dict[str, str]
+    """By organisation, the case reference of somebody in its records."""
+
+
+def prepare_service(folder: Path, run: Run, port: int, *, people: int = PEOPLE) -> DemoService:
+    """Make a service with two NGOs' made-up people, its accounts, and a file to upload in a folder beside it.
 
     Args:
         folder: new.
@@ -107,26 +131,32 @@ def prepare_service(
     store = place.make(epsilon=EPSILON)
     run(f"generate --people {people} --seed 2 --organisations 2 -o {folder / 'cases.csv'}")
     where = f"--vault {place.vault} --root-key {place.root}"
+    known = {}
     for number, name in enumerate(("north", "south"), 1):
         file = folder / f"cases-{number}.csv"
+        with file.open(encoding="utf-8", newline="") as rows:
+            known[name] = next(csv.DictReader(rows))["caseReference"]
         run(
             f"intake {file} --organisation {name} --dataset cases --schema ctdc-global --people-cap {PEOPLE_CAP} --yes {where}"
         )
         file.unlink()
+    upload = folder.parent / "to-upload.csv"
+    run(f"generate --people {UPLOADED} --seed 3 --dialect kobo-csv -o {upload}")
     vault, ledger = Vault.open(place.vault, parse_root(place.root)), Ledger.open(place.ledger)
     for dataset in vault.datasets():
         facts = SnapshotFacts.of([dataset], "separate", vault_id=vault.vault_id, seconds=0)
         ledger.open_dataset(dataset.id, facts.blocks)
     listening = Listening(port=port, status_port=port + 1, origin=f"http://localhost:{port}")
     _, site = service_of(store, listening)
-    return place, listening, _accounts(store, site)
+    return DemoService(place=place, listening=listening, accounts=_accounts(store, site), upload=upload, people=known)
 
 
-def serve_demo(place: ServiceFolder, listening: Listening, accounts: list[DemoAccount]) -> None:
+def serve_demo(made: DemoService) -> None:
     """Show the accounts, and serve until Ctrl-C."""
+    place, listening, accounts = made.place, made.listening, made.accounts
     child = WorkerChild(worker_arguments(place))
     service, site = service_of(place.open_store(), listening, wake=child.wake)
-    for line in shown_accounts(listening, accounts):
+    for line in shown_accounts(made):
         click.echo(line)
     child.start()
     if sys.stdin.isatty():
@@ -137,17 +167,27 @@ def serve_demo(place: ServiceFolder, listening: Listening, accounts: list[DemoAc
         child.stop()
 
 
-def shown_accounts(listening: Listening, accounts: list[DemoAccount]) -> list[str]:
+def shown_accounts(made: DemoService) -> list[str]:
     """Return what the terminal shows, once."""
     lines = [
         "",
-        f"The service runs at {listening.origin} until you press Ctrl-C; its people are made up.",
+        f"The service runs at {made.listening.origin} until you press Ctrl-C; its people are made up.",
         "Sign in with a handle, its password, and a code: put a secret into an authenticator app, or press Enter here for the codes of the moment.",
         "",
-        f"{'handle':<8}{'password':<26}{'secret for an authenticator':<36}who",
+        f"{'handle':<8}{'password':<22}{'secret for an authenticator':<34}who",
     ]
-    lines += [f"{one.handle:<8}{one.password:<26}{one.secret:<36}{one.who}" for one in accounts]
-    return [*lines, "", "Passwords and secrets are shown this once, and written nowhere in the clear.", ""]
+    lines += [f"{one.handle:<8}{one.password:<22}{one.secret:<34}{one.who}" for one in made.accounts]
+    persons = ", ".join(f"{reference} in {name}" for name, reference in made.people.items())
+    return [
+        *lines,
+        "",
+        f"A file to upload     {made.upload}",
+        f"People to look up    {persons}",
+        "Guides for each      docs/guides/README.md",
+        "",
+        "Passwords and secrets are shown this once, and written nowhere in the clear.",
+        "",
+    ]
 
 
 def _accounts(store: ServiceStore, site: Site) -> list[DemoAccount]:

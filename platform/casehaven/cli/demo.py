@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import os
 import shlex
 import shutil
 from collections.abc import Iterator
-from contextlib import chdir, contextmanager
+from contextlib import chdir, contextmanager, redirect_stdout
 from pathlib import Path
 
 import click
 
 from casehaven.cli._root import main
 from casehaven.cli.keys import DEFAULT_KEY, load_signing_key
-from casehaven.errors import CasehavenError
+from casehaven.errors import CasehavenError, outcome_of
 from casehaven.ledger import BudgetExhaustedError
 
 PEOPLE = 20_000
@@ -76,7 +77,8 @@ def command(out: Path, serve: bool, port: int) -> None:
         try:
             _run(f"{release} --out second-release")
         except BudgetExhaustedError as error:
-            click.echo(f"refused: {error}")
+            advice = outcome_of(error)
+            click.echo(f"error: {error}\ntry: {advice.advice if advice else ''}".rstrip())
         else:
             raise AssertionError("the ledger let a second release through")
     if serve:
@@ -84,12 +86,12 @@ def command(out: Path, serve: bool, port: int) -> None:
 
         click.echo("\nA service with made-up people:")
         with _nothing_left_of(out):
-            made = prepare_service((out / "service").absolute(), _run, port)
+            made = prepare_service((out / "service").absolute(), _run_briefly, port)
     click.echo(
         f"\nOpen {out / 'release' / 'showcase.html'} in a browser. Everything is in {out}{os.sep}; the people are made up."
     )
     if serve:
-        serve_demo(*made)
+        serve_demo(made)
 
 
 def _not_empty(out: Path) -> DemoFolderError:
@@ -114,6 +116,15 @@ def _nothing_left_of(out: Path) -> Iterator[None]:
             else:
                 path.unlink()
         raise
+
+
+def _run_briefly(line: str) -> None:
+    """Run a command, and show its last line alone: what it says in full was seen before."""
+    click.echo(f"\n$ casehaven {line}")
+    with redirect_stdout(io.StringIO()) as said:
+        main.main(shlex.split(line), standalone_mode=False)
+    lines = said.getvalue().split("\n")
+    click.echo(next((one for one in reversed(lines) if one.strip()), ""))
 
 
 def _run(line: str) -> None:

@@ -19,7 +19,8 @@ from tests.web.story.world import plain
 PASSWORD = "three boats under one bridge"
 STEP = 30
 """Seconds that a code of an authenticator app counts for; the one before and the one after are taken, too, each once."""
-ATTEMPTS = 3
+ATTEMPTS = 10
+"""Ticks that a question may miss on a slow computer: each time its asker is told so, and asks again."""
 BY_PAGE = [("gender", 150), ("gender", 120)]
 """Attribute, and within how many people. Asked in the question builder; nothing of the list helps them."""
 FROM_A_LIST = [
