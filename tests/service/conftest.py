@@ -18,9 +18,12 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 from numpy.typing import NDArray
+from tests.conftest import MakePeople, SafeHouse
 from tests.seeded_release import seeded_synthesis
 
+from casehaven.blocks import schema_blocks
 from casehaven.cli import main
+from casehaven.ledger import BudgetPolicy, Ledger, LedgerPolicy
 from caseschemas import parse_schema
 from casesynth.bundle import write_bundle
 from casesynth.domain import Domain
@@ -172,6 +175,27 @@ def bundle(refuge: Press) -> Path:
 def other_document() -> Callable[..., dict[str, Any]]:
     """Change a document: fields by name, None takes one away."""
     return changed
+
+
+# --- people who may be asked about ---
+
+
+@pytest.fixture(scope="session")
+def _asked_about(tmp_path_factory: pytest.TempPathFactory, _empty_house: Path, people: MakePeople) -> Path:
+    folder = tmp_path_factory.mktemp("asked") / "house"
+    shutil.copytree(_empty_house, folder)
+    house = SafeHouse(folder=folder)
+    house.take_in([{**r, **dict.fromkeys(("mayCare", "mayCount", "mayPool"), "yes")} for r in people(300)])
+    ledger = Ledger.create(folder / "ledger.sqlite", LedgerPolicy(account=BudgetPolicy.of("100", "1e-6")))
+    ledger.open_dataset("north/cases", schema_blocks(house.open().dataset("north", "cases").schema))
+    return folder
+
+
+@pytest.fixture
+def asked_house(tmp_path: Path, _asked_about: Path) -> SafeHouse:
+    """A safe house of this test's own with 300 people who agree to everything; a ledger with much to spend, `ledger.sqlite`, is in its folder."""
+    shutil.copytree(_asked_about, tmp_path / "asked-house")
+    return SafeHouse(folder=tmp_path / "asked-house")
 
 
 # --- a real Postgres server ---

@@ -77,13 +77,9 @@ def agreeing(records: Sequence[Record]) -> list[Record]:
 
 
 @pytest.fixture
-def desk(house: SafeHouse, people: MakePeople, tmp_path: Path) -> Desk:
+def desk(asked_house: SafeHouse) -> Desk:
     """Three hundred people, and a ledger with much to spend."""
-    house.take_in(agreeing(people(300)))
-    ledger = Ledger.create(tmp_path / "ledger.sqlite", LedgerPolicy(account=BudgetPolicy.of("100", "1e-6")))
-    made = Desk(house=house, ledger=ledger)
-    ledger.open_dataset("north/cases", made.queries().facts.blocks)
-    return made
+    return Desk(house=asked_house, ledger=Ledger.open(asked_house.folder / "ledger.sqlite"))
 
 
 def numbers(asked: Asked) -> dict[tuple[str, ...], tuple[float, float, float] | None]:

@@ -8,12 +8,11 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from casehaven.ledger import BudgetPolicy, IdempotencyConflictError, IdempotencyKey, Ledger, LedgerPolicy
+from casehaven.ledger import IdempotencyConflictError, IdempotencyKey, Ledger
 from casehaven.queries import (
     AnswerNotYetError,
     Asked,
@@ -75,12 +74,8 @@ class Desk:
 
 
 @pytest.fixture
-def desk(house: SafeHouse, people: MakePeople, tmp_path: Path) -> Desk:
-    house.take_in([{**r, **dict.fromkeys(("mayCare", "mayCount", "mayPool"), "yes")} for r in people(300)])
-    ledger = Ledger.create(tmp_path / "ledger.sqlite", LedgerPolicy(account=BudgetPolicy.of("100", "1e-6")))
-    made = Desk(house=house, ledger=ledger)
-    ledger.open_dataset("north/cases", made.queries().facts.blocks)
-    return made
+def desk(asked_house: SafeHouse) -> Desk:
+    return Desk(house=asked_house, ledger=Ledger.open(asked_house.folder / "ledger.sqlite"))
 
 
 def numbers(asked: Asked) -> dict[str, float | None]:

@@ -10,11 +10,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from casehaven.ledger import (
-    BudgetPolicy,
     IdempotencyConflictError,
     IdempotencyKey,
     Ledger,
-    LedgerPolicy,
     OtherVaultError,
 )
 from casehaven.queries import AnswerNotYetError, Asked, ChargedFailureError, HeldPeople, Queries
@@ -67,12 +65,14 @@ class Desk:
 
 
 @pytest.fixture
-def desk(house: SafeHouse, people: MakePeople, tmp_path: Path) -> Desk:
-    house.take_in(_agreeing(people(300)))
-    ledger = Ledger.create(tmp_path / "ledger.sqlite", LedgerPolicy(account=BudgetPolicy.of("100", "1e-6")))
-    made = Desk(vault=house.open, ledger=ledger)
-    ledger.open_dataset("north/cases", made.queries().facts.blocks)
-    return made
+def house(asked_house: SafeHouse) -> SafeHouse:
+    """The house that the desk asks about."""
+    return asked_house
+
+
+@pytest.fixture
+def desk(house: SafeHouse) -> Desk:
+    return Desk(vault=house.open, ledger=Ledger.open(house.folder / "ledger.sqlite"))
 
 
 def _numbers(asked: Asked) -> dict[str, float | None]:
