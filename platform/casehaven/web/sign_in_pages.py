@@ -1,6 +1,7 @@
 """The pages of sign-in: sign in, set up, join, recover, and one's own credentials.
 
-1. They need their script: passkeys work with it only. It sends forms as JSON to the routes of `casehaven.signin.routes`, under the session's cookie.
+1. They need their script: passkeys work with it only. It sends forms as JSON to the routes of `casehaven.signin.routes`, under the session's cookie. A form that a browser sends by itself, because the script is
+   not there yet or not at all, comes in a body that nobody reads, never in an address, and leads back to its page.
 2. The pages hold nothing about anybody beside what every page shows.
 3. A code, a secret of an app and recovery codes are shown once and stored nowhere in the browser.
 """
@@ -10,7 +11,8 @@ from __future__ import annotations
 import json
 from typing import Final
 
-from fastapi import Response
+from fastapi import Request, Response
+from fastapi.responses import RedirectResponse
 
 from casehaven.organisations.errors import NotFoundError, NotSignedInError
 from casehaven.organisations.names import TITLE_CHARACTERS
@@ -78,6 +80,16 @@ def account_page(desk: Anybody) -> Response:
     if desk.session is None and not getattr(desk.request.state, "enrolling", False):
         raise NotSignedInError
     return _page(desk, "account")
+
+
+@router.post("/sign-in")
+@router.post("/set-up")
+@router.post("/join")
+@router.post("/recover")
+@router.post("/account")
+def without_script(request: Request) -> Response:
+    """Lead back to the page of a form that its script did not send (rule 1)."""
+    return RedirectResponse(request.url.path, 303)
 
 
 def _page(desk: Desk, name: str) -> Response:
