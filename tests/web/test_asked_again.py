@@ -9,8 +9,8 @@ from typing import Any, Final
 import pytest
 
 from casehaven.queries.errors import SavedQuestionError
-from casehaven.schema_questions import parsed_question
 from casehaven.queries.saved import SAVED, saved_question
+from casehaven.schema_questions import parsed_question
 from casehaven.web.asked_again import command_line, document_of, python_lines
 from casehaven.web.asking_form import saved_for
 from caseschemas import shipped_schema, shipped_schema_ids

@@ -101,7 +101,7 @@ def test_an_agreement_is_asked_about_within_its_terms_names_no_contributor_and_e
     assert "counted together under an agreement" in answered.text
     assert "Every number is hidden" in answered.text and "Ask by fewer or coarser attributes" in answered.text
     assert answered.text.count(">hidden</td>") == 4
-    shown = re.search(r'id="python"[^>]*><code>(.*?)</code>', answered.text, re.S)
+    shown = re.search(r'id="python"[^>]*><code>(.*?)</code>', answered.text, re.DOTALL)
     assert shown is not None and f"agreement='{agreed.agreement}'" in html.unescape(shown[1])
     assert f"--agreement {agreed.agreement}" in answered.text
     file = rhea.get(f"{answered.url.path}/answer.csv")

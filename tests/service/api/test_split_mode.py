@@ -59,8 +59,20 @@ class Interpreter:
     def copied(cls, base: Path) -> Interpreter:
         """Copy the standard library and the program; packages stay where they are."""
         home, version = Path(sys.base_prefix), f"python{sys.version_info.major}.{sys.version_info.minor}"
-        needless = ("site-packages", "test", "tests", "idlelib", "ensurepip", "lib2to3", "tkinter", "turtledemo", "config-3*")
-        ignored = shutil.ignore_patterns(*needless, "*.opt-?.pyc")  # what was compiled comes along: each start is a second shorter
+        needless = (
+            "site-packages",
+            "test",
+            "tests",
+            "idlelib",
+            "ensurepip",
+            "lib2to3",
+            "tkinter",
+            "turtledemo",
+            "config-3*",
+        )
+        ignored = shutil.ignore_patterns(
+            *needless, "*.opt-?.pyc"
+        )  # what was compiled comes along: each start is a second shorter
         shutil.copytree(home / "lib" / version, base / "python" / "lib" / version, ignore=ignored)
         program = base / "python" / "bin" / version
         program.parent.mkdir()
