@@ -33,6 +33,7 @@ RUNS: dict[str, tuple[str, tuple[tuple[str, ...], ...]]] = {
         "Beside pac-synth, on the same people in the same run",
         (
             ("peers.py", "--data", "generated-50000", "--epsilon", "1", "--epsilon", "4", "--peer", "pac-synth"),
+            ("peers.py", "--data", "generated-50000", "--epsilon", "1", "--peer", "pac-synth", "--runs", "10"),
             ("peers.py", "--data", "generated-2000x12", "--epsilon", "2", "--peer", "pac-synth"),
         ),
     ),
