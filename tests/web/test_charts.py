@@ -50,6 +50,9 @@ def test_bars_are_as_long_as_their_numbers() -> None:
     assert svg is not None
     assert _numbers(svg, "rect", "width") == [WIDTH, WIDTH / 4]
     assert "interval" not in bar_chart("", bars, headings=HEADINGS)
+    scaled = ElementTree.fromstring(bar_chart("", bars, headings=HEADINGS, scale=200.0)).find("svg")
+    assert scaled is not None
+    assert _numbers(scaled, "rect", "width") == [WIDTH / 2, WIDTH / 8]
 
 
 @pytest.mark.parametrize("bars", [[], [Bar(label="x", value=0.0)], [Bar(label="x", value=-3.0, low=-9.0, high=3.0)]])

@@ -17,7 +17,7 @@ from tests.web.pages import Reader
 from tests.web.press import Press, served_press
 
 from casehaven.drafts.document import BINDING
-from casehaven.organisations import events
+from casehaven.organisations import events, members
 from casehaven.organisations.roles import Role
 from casehaven.signin.models import session
 from casehaven.signin.sessions import find_session
@@ -179,6 +179,7 @@ def test_the_decision_is_asked_for_with_rule_33_and_made_once(drawn: Press) -> N
     shown = officer.get(path).text
     assert "from nothing else" in shown and "Do not compare with the true records" in shown
     assert 'value="publish"' in shown and 'value="withhold"' in shown
+    assert re.search(r'href="/releases/drafts/[0-9a-f]{32}"', shown)
     assert 'value="publish"' not in steward.get(path).text
     assert steward.post(path, {"do": "publish", "sure": "yes"}).status_code == 403
     assert officer.post(path, {"do": "publish"}).headers["location"] == path
@@ -191,6 +192,16 @@ def test_the_decision_is_asked_for_with_rule_33_and_made_once(drawn: Press) -> N
         assert drawn.officer.get(file, wait=0).status_code == 200
 
 
+def _officer_of(press: Press, organisation: str) -> Caller:
+    """A privacy officer of another organisation of the room."""
+    door, handle = press.room.table.door, f"{organisation}-otto"
+    with door.store.writing() as connection:
+        made = members._add(connection, door.clock(), organisation, handle, "")
+        members._give(connection, door.clock(), made, organisation, handle, Role.PRIVACY_OFFICER, "")
+        members.activate(connection, door.clock(), members.member_by_id(connection, made))
+    return press.caller(handle)
+
+
 def test_a_published_release_leads_to_its_record(tmp_path_factory: pytest.TempPathFactory) -> None:
     with served_press(tmp_path_factory.mktemp("record") / "room", tmp_path_factory.getbasetemp()) as press:
         for caller in (press.officer, press.colleague):
@@ -200,6 +211,8 @@ def test_a_published_release_leads_to_its_record(tmp_path_factory: pytest.TempPa
         assert (
             f"/releases/withdrawal/{press.record}" in Reader(caller=press.officer).get(f"/registry/{press.record}").text
         )
+        other = Reader(caller=_officer_of(press, "south"))
+        assert f"/releases/withdrawal/{press.record}" not in other.get(f"/registry/{press.record}").text
         steward = Reader(caller=press.colleague)
         assert f"/releases/withdrawal/{press.record}" not in steward.get(f"/registry/{press.record}").text
         assert steward.get(f"/releases/withdrawal/{press.record}").status_code == 403

@@ -25,6 +25,7 @@ from casesynth.aggregates import LENGTH
 from casesynth.answers.answer import AnswerRow
 from casesynth.answers.hiding import without_lone
 from casesynth.answers.question import Condition, Counts, Every, Fact, Percentages, Question, Split
+from casesynth.domain import Domain
 from casesynth.estimates import Combination
 from casesynth.report.words import Estimate
 
@@ -64,7 +65,9 @@ def released_rows(
         raise ReleaseQuestionError("a release answers counts and percentages of people, without totals")
     conditions = _conditions(question)
     if _combinations(question, conditions) > most:
-        raise ReleaseQuestionError(f"a release answers questions that need at most {most:,} combinations of values")
+        raise ReleaseQuestionError(
+            f"a release answers questions that need at most {most:,} combinations of values: ask for fewer with a condition, or ask the bundle with the program"
+        )
     if _cells(question, conditions, release) > cells:
         raise ReleaseQuestionError(f"a release answers questions about attributes with at most {cells:,} combinations")
     if isinstance(question.show, Percentages):
@@ -98,8 +101,14 @@ def _cells(question: Question, conditions: list[Place], release: PublishedReleas
             several = {name for name, _ in map(_single, axis.facts)}
             columns += 1
             named |= {name for name in several if not domain.attribute(name).multi}
-    sizes = [2 if domain.attribute(name).multi else len(domain.attribute(name).values) for name in named]
-    return math.prod(sizes) * 2**columns
+    return math.prod(_size(domain, name) for name in named) * 2**columns
+
+
+def _size(domain: Domain, name: str) -> int:
+    """Return how many values a column of an attribute has; of a derived one at least as many as its source, from which its intervals come."""
+    found = domain.attribute(name)
+    own = 2 if found.multi else len(found.values)
+    return own if found.derived is None else max(own, _size(domain, found.derived.source))
 
 
 def _conditions(question: Question) -> list[Place]:

@@ -21,7 +21,7 @@ from casehaven.web.answer_view import NANO, csv_bytes, read
 from casehaven.web.asked_again import document_of
 from casehaven.web.asking_form import SHOWS, WITHIN, price_tag, question_of, saved_for, where_field
 from casehaven.web.asking_release import ask_release
-from casehaven.web.asking_source import BLANK, Choice, Source, choices, releases_to_ask, source_of
+from casehaven.web.asking_source import BLANK, RELEASE, Choice, Source, choices, releases_to_ask, source_of
 from casehaven.web.desk import Desk, Signed
 from casehaven.web.forms import Form
 from casehaven.web.job_pages import JobId
@@ -61,7 +61,9 @@ async def build(
 async def price_or_ask(desk: Signed) -> Response:
     """Price the question of the form, or ask it."""
     form = await desk.sent()
-    every = [*await choices(desk), *await releases_to_ask(desk)]
+    every = await choices(desk)
+    if form.text("do") != "live" or form.text("of").startswith(RELEASE):
+        every += await releases_to_ask(desk)
     chosen = next((one for one in every if one.value == form.text("of")), None)
     source = None if chosen is None else await source_of(desk, chosen)
     if source is None:

@@ -48,7 +48,13 @@ class Bar:
 
 
 def bar_chart(
-    title: str, bars: Sequence[Bar], *, headings: tuple[str, str, str], direction: str = "ltr", note: str = ""
+    title: str,
+    bars: Sequence[Bar],
+    *,
+    headings: tuple[str, str, str],
+    direction: str = "ltr",
+    note: str = "",
+    scale: float | None = None,
 ) -> Markup:
     """Return a figure of horizontal bars, with whiskers where there are intervals, and its table.
 
@@ -58,6 +64,7 @@ def bar_chart(
         headings: of the table's columns: label, value, interval.
         direction: of the page.
         note: one sentence below.
+        scale: as for `bar_picture`.
     """
     with_intervals = any(bar.interval for bar in bars)
     rows = Markup("").join(_table_row(bar, with_intervals) for bar in bars)
@@ -67,7 +74,7 @@ def bar_chart(
     return Markup(
         '<figure class="chart"><figcaption>{}</figcaption>{}'
         '<div class="wide"><table><thead>{}</thead><tbody>{}</tbody></table></div>{}</figure>'
-    ).format(title, bar_picture(bars, direction), head, rows, said)
+    ).format(title, bar_picture(bars, direction, scale), head, rows, said)
 
 
 def meter(title: str, value: float, most: float, *, said: str, direction: str = "ltr") -> Markup:
@@ -100,12 +107,18 @@ def _table_row(bar: Bar, with_intervals: bool) -> Markup:
     )
 
 
-def bar_picture(bars: Sequence[Bar], direction: str) -> Markup:
-    """Return the picture of horizontal bars alone, for a page that shows its numbers in a table of its own (rule 1)."""
+def bar_picture(bars: Sequence[Bar], direction: str, scale: float | None = None) -> Markup:
+    """Return the picture of horizontal bars alone, for a page that shows its numbers in a table of its own (rule 1).
+
+    Args:
+        bars: in their order.
+        direction: of the page.
+        scale: a number that the whole width stands for, so that pictures of one page can be compared; without it the largest of these.
+    """
     if not bars:
         return Markup("")
     least = min(0.0, *(min(bar.value, bar.value if bar.low is None else bar.low) for bar in bars))
-    most = max(0.0, *(max(bar.value, bar.value if bar.high is None else bar.high) for bar in bars))
+    most = max(scale or 0.0, *(max(bar.value, bar.value if bar.high is None else bar.high) for bar in bars))
     span = (most - least) or 1.0
     rtl = direction == "rtl"
 

@@ -26,7 +26,7 @@ router = PageRouter()
 REAL_MOST: Final = 25
 """Real changes on the page; the others are under their attributes."""
 BARS: Final = 12
-LISTED: Final = 200
+LISTED: Final = 100
 """Other releases that are looked through for one that can be compared."""
 _SHOWN: Final = ("not-comparable", "release-not-read", "registry-busy", "release-withdrawn", "not-found")
 """Refusals that are shown beside the choice."""

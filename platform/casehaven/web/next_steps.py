@@ -51,5 +51,5 @@ async def _of_datasets(desk: Desk) -> list[Step]:
     if datasets and desk.may("question.ask"):
         found.append(Step(name="ask", path="/ask"))
     if not datasets and desk.may("question.ask"):
-        found.append(Step(name="wait_for_grant", path="/account"))
+        found += [Step(name="registry", path="/registry"), Step(name="wait_for_grant", path="/account")]
     return found

@@ -233,11 +233,13 @@ async def _raises(desk: Desk, organisation: str, form: Form, *, status: int = 20
     if desk.may("budget.propose"):
         listed = (await desk.get("/v1/datasets"))["items"] if desk.may("dataset.list") else []
         names = [str(one["name"]) for one in listed if one["organisation"] == organisation]
+    keys = await _approver_keys(desk) if names else None
     return desk.page(
         "officer/raises.html",
         status=status,
         raises=found["items"],
         datasets=names,
+        nobody=keys is not None and not keys,
         organisation=organisation,
         form=form,
     )

@@ -74,7 +74,9 @@ async def show(desk: Anybody, record: str) -> Response:
     """A release."""
     found = await record_of(desk, record)
     numbers = None if found["withdrawal"] else await numbers_of(desk, found)
-    return desk.page("registry/show.html", record=found, numbers=numbers, **_shared(desk, found))
+    may_withdraw = desk.may("release.approve") and await _is_own(desk, found)
+    shared = _shared(desk, found)
+    return desk.page("registry/show.html", record=found, numbers=numbers, may_withdraw=may_withdraw, **shared)
 
 
 @router.get("/registry/{record}/facts")
@@ -119,6 +121,12 @@ async def record_of(desk: Desk, name: str) -> dict[str, Any]:
     found: dict[str, Any] = await desk.get("/v1/registry/{}", name)
     found.setdefault("indicators", [])  # a record of an earlier version of this software
     return found
+
+
+async def _is_own(desk: Desk, record: dict[str, Any]) -> bool:
+    """Tell whether the reader's organisation drew a release: the route tells its draft to its own members alone."""
+    drawn = await desk.ask("GET", "/v1/releases/{}", str(record["release"]))
+    return drawn.problem is None and bool(drawn.body.get("draft"))
 
 
 async def _standing(desk: Desk, record: str) -> tuple[dict[str, Any], ReleaseNumbers]:

@@ -7,7 +7,7 @@ for (const place of document.querySelectorAll("[data-script]")) {
     if (!file) return;
     const most = Number(field.getAttribute("maxlength"));
     field.value = file.size > most ? "" : await file.text();
-    field.setCustomValidity(file.size > most ? file.name : "");
+    field.setCustomValidity(file.size > most ? input.dataset.tooLarge : "");
     field.focus();
   });
   field.addEventListener("input", () => field.setCustomValidity(""));
