@@ -253,6 +253,16 @@ def test_a_dataset_without_files_has_no_receipts(harbour: Harbour, dunja: Caller
     assert "No file was taken in yet" in shown.text and 'href="/datasets/harbour/blank"' in shown.text
 
 
+def test_a_page_that_names_another_job_gets_nothing_of_it_and_leaves_its_result(dunja: Caller) -> None:
+    steward = fresh(dunja)
+    job = dunja.post("/v1/datasets/harbour/cases/people/find", {"reference": "T-1", "reason": WHY}, wait=0).json()["id"]
+    assert "shown once" in steward.get(f"/datasets/harbour/cases/intakes?job={job}").text
+    for path, fields in (("duplicates", {"most": "20"}), ("retention", {}), ("retention/receipts", {"number": "7"})):
+        said = steward.post(f"/datasets/harbour/cases/{path}", {"reason": WHY, "job": job, **fields})
+        assert said.status_code == 200 and "was shown already" in said.text, path
+    assert dunja.get(f"/v1/jobs/{job}").json()["result"] == {"found": True}
+
+
 # --- what is rare in a running service ---
 
 

@@ -47,7 +47,14 @@ async def compare(desk: Signed, organisation: Organisation, dataset: Dataset) ->
     if form.fine:
         body = {"reason": form.text("reason"), "most": int(form.text("most"))}
         told = await told_once(
-            desk, form, "/v1/datasets/{}/{}/people/duplicates", organisation, dataset, body=body, back=back
+            desk,
+            form,
+            "/v1/datasets/{}/{}/people/duplicates",
+            organisation,
+            dataset,
+            kind="person.duplicates",
+            body=body,
+            back=back,
         )
         if told.page is not None:
             return told.page

@@ -18,6 +18,7 @@ from fastapi import Query, Response
 from casehaven.web.backend import place
 from casehaven.web.desk import Desk, Signed
 from casehaven.web.router import PageRouter
+from casehaven.web.told_once import is_job
 from casehaven.web.uploading import Dataset, Organisation
 
 router = PageRouter()
@@ -48,7 +49,7 @@ async def intakes(
     desk.require("dataset.status")
     await desk.get("/v1/datasets/{}/{}", organisation, dataset)
     items = None
-    if job:
+    if job and await is_job(desk, job, "dataset.intakes"):
         answer = await desk.ask("GET", "/v1/jobs/{}/result", job)
         items = None if answer.status in (404, 410) else answer.checked().body["items"]
     name = f"{organisation}/{dataset}"

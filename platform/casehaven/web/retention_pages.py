@@ -32,6 +32,13 @@ MONTHS_MOST: Final = 1_200
 NUMBER_MOST: Final = 2**63 - 1
 ERASED_AT_ONCE: Final = 150
 """People who are erased by one form: the page holds all their receipts, and stays light enough for a slow line."""
+KINDS: Final = {
+    "due": "person.due",
+    "erasure": "person.erase-due",
+    "everybody": "person.retain-all",
+    "receipts": "person.receipt",
+}
+"""Page, and the kind of the job that it asks for."""
 WORD: Final = "ERASE"
 """What is typed to erase."""
 
@@ -121,7 +128,9 @@ async def _told(
     """Answer a form with what its route tells; with the form where something of it is wrong."""
     if form.fine:
         back = place(_HERE, organisation, dataset)
-        told = await told_once(desk, form, _ROUTE + route, organisation, dataset, body=body, back=back)
+        told = await told_once(
+            desk, form, _ROUTE + route, organisation, dataset, kind=KINDS[name], body=body, back=back
+        )
         if told.page is not None:
             return told.page
         if told.result is not None:

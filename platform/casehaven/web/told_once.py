@@ -37,6 +37,7 @@ async def told_once(
     form: Form,
     template: str,
     *parts: str,
+    kind: str,
     body: Mapping[str, Any],
     back: str,
     own: Collection[str] = ON_THE_FORM,
@@ -48,6 +49,7 @@ async def told_once(
         form: that was sent.
         template: of the route, with `parts` in its places; it makes a job.
         parts: of its path.
+        kind: of that job; a form that names another one gets nothing of it, and leaves its result where it is.
         body: what it is asked.
         back: page where the reader begins anew.
         own: codes of refusals that are told on the form.
@@ -56,6 +58,8 @@ async def told_once(
         ProblemError: the route, or the job, refused for another reason.
     """
     if form.text(JOB):
+        if not await is_job(desk, form.text(JOB), kind):
+            return Told(page=_waiting(desk, form, None, back))
         answer = await desk.backend.call("GET", place("/v1/jobs/{}", form.text(JOB)), wait=WAIT_SECONDS)
     else:
         answer = await desk.ask("POST", template, *parts, body=dict(body), key=form.key, wait=WAIT_SECONDS)
@@ -68,6 +72,15 @@ async def told_once(
     result = answer.body.get("result") if answer.status == 200 else None
     if result is None:  # it goes on, or was told already
         job = answer.job if answer.status != 200 else None
-        path = desk.request.url.path
-        return Told(page=desk.page("people/wait.html", form=form, job=job, action=path, back=back))
+        return Told(page=_waiting(desk, form, job, back))
     return Told(result=result)
+
+
+async def is_job(desk: Desk, job: str, kind: str) -> bool:
+    """Tell whether one's own job is of a kind, or failed; its result stays where it is."""
+    seen = await desk.backend.call("GET", place("/v1/jobs/{}", job, result="false"))
+    return seen.problem is not None or seen.body["kind"] == kind
+
+
+def _waiting(desk: Desk, form: Form, job: str | None, back: str) -> Response:
+    return desk.page("people/wait.html", form=form, job=job, action=desk.request.url.path, back=back)
