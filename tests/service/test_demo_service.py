@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import socket
 import time
@@ -12,7 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from casehaven.cli import main
-from casehaven.cli._demo_service import ACCOUNTS, prepare_service, shown_accounts
+from casehaven.cli._demo_service import ACCOUNTS, _logged_in, prepare_service, shown_accounts
 from casehaven.cli.demo import _nothing_left_of
 from casehaven.organisations.members import member_named
 from casehaven.people import People
@@ -90,3 +91,20 @@ def test_nothing_is_left_of_a_demonstration_that_was_interrupted(
         (tmp_path / "cases.csv").write_bytes(b"cases")
         raise interrupt
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_logged_goes_to_a_file_and_what_fails_afterwards_to_the_terminal(tmp_path: Path) -> None:
+    reading, writing = os.pipe()
+    before = os.dup(2)
+    os.dup2(writing, 2)
+    try:
+        with _logged_in(tmp_path / "log.jsonl"):
+            os.write(2, b"logged\n")
+        os.write(2, b"said\n")
+    finally:
+        os.dup2(before, 2)
+        for one in (before, writing):
+            os.close(one)
+    with os.fdopen(reading, "rb") as terminal:
+        assert terminal.read() == b"said\n"
+    assert (tmp_path / "log.jsonl").read_bytes() == b"logged\n"

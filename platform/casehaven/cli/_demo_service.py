@@ -11,11 +11,13 @@ from __future__ import annotations
 
 import base64
 import csv
+import os
 import secrets
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -47,6 +49,7 @@ from casehaven.vault.store import Vault
 
 PEOPLE: Final = 3_000
 UPLOADED: Final = 40
+LOG: Final = "log.jsonl"
 PEOPLE_CAP: Final = 5_000
 EPSILON: Final = "10"
 HOST: Final = "127.0.0.1"
@@ -58,6 +61,7 @@ ACCOUNTS: Final = (
         frozenset({Role.STEWARD, Role.CASEWORKER}),
         "north: steward, caseworker, privacy officer; begin with Datasets or People",
     ),
+    ("north", "carla", frozenset({Role.CASEWORKER}), "north: caseworker; begin with People"),
     ("north", "rosa", frozenset({Role.RESEARCHER}), "north: researcher; begin with Ask"),
     ("north", "otto", frozenset({Role.PRIVACY_OFFICER}), "north: privacy officer; begin with Privacy"),
     (
@@ -158,13 +162,28 @@ def serve_demo(made: DemoService) -> None:
     service, site = service_of(place.open_store(), listening, wake=child.wake)
     for line in shown_accounts(made):
         click.echo(line)
-    child.start()
-    if sys.stdin.isatty():
-        threading.Thread(target=_codes_on_enter, args=(accounts,), name="codes", daemon=True).start()
+    with _logged_in(place.path / LOG):
+        child.start()
+        if sys.stdin.isatty():
+            threading.Thread(target=_codes_on_enter, args=(accounts,), name="codes", daemon=True).start()
+        try:
+            serve_api(service, site, listening)
+        finally:
+            child.stop()
+
+
+@contextmanager
+def _logged_in(path: Path) -> Iterator[None]:
+    """Let what this process and its worker log go to a file while the block runs: the terminal is for the accounts."""
+    before = os.dup(2)
+    file = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC, 0o600)
     try:
-        serve_api(service, site, listening)
+        os.dup2(file, 2)
+        yield
     finally:
-        child.stop()
+        os.dup2(before, 2)
+        os.close(before)
+        os.close(file)
 
 
 def shown_accounts(made: DemoService) -> list[str]:
@@ -184,6 +203,7 @@ def shown_accounts(made: DemoService) -> list[str]:
         f"A file to upload     {made.upload}",
         f"People to look up    {persons}",
         "Guides for each      docs/guides/README.md",
+        f"The service's log    {made.place.path / LOG}",
         "",
         "Passwords and secrets are shown this once, and written nowhere in the clear.",
         "",
