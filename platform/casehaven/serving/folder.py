@@ -166,7 +166,7 @@ class ServiceFolder:
             return
         named = self.approvers().signers
         if {(one.name, one.public_key) for one in named} != {(one.name, one.public_key) for one in approvers.signers}:
-            names = ", ".join(one.name for one in named) or "nobody"
+            names = ", ".join(f"{one.name} ({one.public_key.fingerprint})" for one in named) or "nobody"
             raise OtherApproversError(f"the ledger is there already, and raises are approved by {names}")
 
     def _make_vault(self, epsilon: str, approvers: TrustStore | None) -> None:
