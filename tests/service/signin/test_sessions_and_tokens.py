@@ -7,7 +7,7 @@ import re
 from typing import TYPE_CHECKING
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from casehaven.organisations import members
 from casehaven.organisations.access import STEP_UP, Operation, require
@@ -49,6 +49,22 @@ def test_a_session_ends_twelve_hours_after_it_began_however_busy(door: FrontDoor
         assert _lives(door, ana)
     door.clock.now += 600
     assert not _lives(door, ana)
+
+
+def test_the_second_factor_of_a_signature_is_of_a_full_session_and_no_older_than_five_minutes(door: FrontDoor) -> None:
+    door.set_up()
+    ana, now = door.member("ana").id, door.clock()
+    with door.site.writing() as connection:
+        for kind in ("full", "enrolling"):
+            value = sessions.start_session(connection, now, ana, kind=kind)
+            found = sessions.find_session(connection, now, value)
+            assert found is not None
+            mine = found[0].id
+            connection.execute(update(session).where(session.c.id == mine).values(stepped_up_at=now))
+            for later, fresh in ((0, kind == "full"), (299, kind == "full"), (300, False)):
+                given = sessions.gave_second_factor(connection, ana, mine, asked_at=now + later)
+                assert given is fresh, (kind, later)
+            assert not sessions.gave_second_factor(connection, "somebody else", mine, asked_at=now)
 
 
 def test_an_enrolling_session_is_nobody_and_ends_after_fifteen_minutes(door: FrontDoor) -> None:
