@@ -20,7 +20,7 @@ from casehaven.releases.comparison import compare, comparison_facts
 from casehaven.releases.published import PublishedRelease, open_release, verified_facts
 from casehaven.releases.questions import ReleaseQuestionError, released_rows
 from casehaven.schema_questions import parsed_question
-from caseschemas import load_schema
+from caseschemas import load_schema, parse_schema
 from casesynth.answers.document import row_document
 from casesynth.answers.fields import QuestionError
 from casesynth.bundle import write_bundle
@@ -175,6 +175,17 @@ def test_a_comparison_is_the_one_of_the_command_and_is_kept(refuge: Press, bundl
     assert shelf.compare(*gone) == found
     with pytest.raises(NotReadableError):
         Shelf().compare(*gone)
+    with pytest.raises(NotComparableError):  # what is kept is of both, not of one
+        shelf.compare(ends[1], ends[1])
+
+
+def test_a_schema_of_the_same_name_with_other_values_is_not_the_releases(refuge: Press, bundle: Path) -> None:
+    document = json.loads(json.dumps(refuge.schema))
+    gender = next(one for one in document["attributes"] if one["name"] == "gender")
+    gender["values"][0]["code"] = "girl"
+    published = replace(shelved(refuge, bundle), schemas=(parse_schema(document),))
+    with pytest.raises(NotReadableError):
+        Shelf().answer(published, BY_GENDER)
 
 
 def test_what_cannot_be_set_side_by_side_is_refused_without_a_path(refuge: Press, bundle: Path) -> None:
