@@ -101,7 +101,7 @@ def _cells(question: Question, conditions: list[Place], release: PublishedReleas
             several = {name for name, _ in map(_single, axis.facts)}
             columns += 1
             named |= {name for name in several if not domain.attribute(name).multi}
-    return math.prod(_size(domain, name) for name in named) * 2**columns
+    return math.prod(_size(domain, name) for name in named) << columns
 
 
 def _size(domain: Domain, name: str) -> int:
