@@ -167,6 +167,10 @@ def _link(model: LatentClassModel, contrasts: Contrasts, column: int, source: in
 def _estimated(model: LatentClassModel, contrasts: Contrasts, column: int, source: int) -> tuple[float, Link]:
     """Return the evidence for a link, in logarithms of the likelihood, and the link."""
     expected = np.maximum(model.marginal((source, column)), 0.0)
+    if not expected.any():  # noise left nobody: nothing speaks for a link
+        usual = model.shares[column] @ model.weights
+        table = np.tile(usual / usual.sum(), (len(expected), 1))
+        return 0.0, Link(column=column, source=source, table=table)
     rows, columns = expected.sum(axis=1), expected.sum(axis=0)
     noisy = contrasts.table((source, column))
     if noisy is None:

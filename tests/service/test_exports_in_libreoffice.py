@@ -52,6 +52,8 @@ WRITERS = {
     "casehaven.releases.indicators.workbook": "indicator tables: test_indicator_tables_hold_no_formula",
     "casehaven.registry.downloads": "a release's other forms: test_downloads_of_the_registry_hold_no_formula",
     "casehaven.web.answer_view": "an answer's file: test_the_file_of_an_answer_holds_no_formula",
+    "casehaven.web.intakes_page": "a list of files taken in, of moments and numbers alone",
+    "casehaven.web.retention_pages": "signed receipts as JSON in a ZIP, which no spreadsheet opens",
     "casehaven.generate.practice": "forty made-up people: test_made_up_files_hold_no_formula opens records of the same generator",
     "casehaven.generate.files": "made-up records: test_made_up_files_hold_no_formula",
     "casehaven.generate.dialects.csv_text": "made-up exports: test_made_up_files_hold_no_formula",

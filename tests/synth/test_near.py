@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
@@ -116,6 +117,16 @@ def test_a_refit_follows_the_same_links_with_its_own_numbers() -> None:
     ]
     assert not np.array_equal(refitted.links[0].table, found.links[0].table)
     assert followed(other, again, ()) is other
+
+
+def test_where_noise_leaves_nobody_a_pair_that_stands_out_is_not_linked_and_a_link_says_what_all_have() -> None:
+    model, contrasts = _near()
+    links = with_links(model, contrasts).links
+    for people in (0.0, -1_651.4):
+        nobody = replace(model, people=people)
+        assert with_links(nobody, contrasts).links == ()
+        for link in followed(nobody, contrasts, links).links:
+            assert np.allclose(link.table, model.shares[link.column] @ model.weights, atol=1e-6)
 
 
 def test_the_same_numbers_give_the_same_links() -> None:
