@@ -39,7 +39,7 @@ def _changed(press: Press, people: People) -> People:
     return tuple(np.concatenate(both) for both in zip(people, more, strict=True))
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def calm(refuge: Press) -> People:
     """Three thousand people, none of them of the last country."""
     people = list(refuge.people(3000, 1))
@@ -48,12 +48,12 @@ def calm(refuge: Press) -> People:
     return tuple(people)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def before(refuge: Press, calm: People) -> Path:
     return refuge.publish("before", calm, created="2023-02-01")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def after(refuge: Press, calm: People) -> Path:
     return refuge.publish("after", _changed(refuge, calm), created="2024-02-01")
 
@@ -62,7 +62,7 @@ def _opened(press: Press, bundle: Path) -> PublishedRelease:
     return open_release(verified_facts(bundle, TrustStore.load(press.folder / "trust.json")), press.options[1])
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def comparison(refuge: Press, before: Path, after: Path) -> Comparison:
     return compare(_opened(refuge, before), _opened(refuge, after), pairs=30)
 

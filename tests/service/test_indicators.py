@@ -47,13 +47,13 @@ FACTS: dict[str, list[tuple[()] | tuple[str, str]]] = {
 """Label to the values that it stands for."""
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def release(refuge: Press, bundle: Path) -> PublishedRelease:
     facts = verified_facts(bundle, TrustStore.load(refuge.folder / "trust.json"))
     return open_release(facts, refuge.options[1])
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def folder(refuge: Press, bundle: Path) -> Path:
     """The tables of the bundle, written by the command."""
     out = refuge.folder / "tables"
@@ -63,12 +63,12 @@ def folder(refuge: Press, bundle: Path) -> Path:
     return out
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def book(folder: Path) -> Workbook:
     return openpyxl.load_workbook(folder / "indicators.xlsx")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def page(folder: Path) -> str:
     return (folder / "indicators.html").read_text(encoding="utf-8")
 

@@ -27,7 +27,7 @@ NAME = "lantern"
 """An organisation of this file's own."""
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def lantern(house: House) -> tuple[Caller, Caller]:
     """Its steward, with a dataset, and its privacy officer."""
     steward = house.running.organisation(NAME)

@@ -23,14 +23,14 @@ QUESTION = {"by": ["gender"], "accuracy": {"within_people": 71}}
 DATASETS = ("north/cases", "south/cases")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def asker(house: House) -> Caller:
     """A researcher of a laboratory that has no cases."""
     house.running.organisation("desk", Kind.RESEARCH)
     return house.running.member("desk", "dora", Role.RESEARCHER)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def terms(house: House) -> dict[str, Any]:
     """What north and south agree on."""
     with house.running.store.reading() as connection:

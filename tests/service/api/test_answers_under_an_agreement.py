@@ -52,7 +52,7 @@ class Pact:
         return value
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def pact(running_service: RunningService, tmp_path_factory: pytest.TempPathFactory) -> Pact:
     running = running_service
     stewards = {name: running.organisation(name) for name in NAMES}
@@ -94,7 +94,7 @@ def pact(running_service: RunningService, tmp_path_factory: pytest.TempPathFacto
     )
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def client(pact: Pact) -> Iterator[Client]:
     with Client(pact.asker.origin, pact.token(pact.asker)) as client:
         yield client

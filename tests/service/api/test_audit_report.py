@@ -16,7 +16,7 @@ REPORT = "/v1/organisations/north/audit-report"
 PLACE = "/v1/datasets/north/cases/uploads"
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def written(house: House) -> str:
     """Look at somebody with a reason, and return the reason."""
     reason = f"room {uuid4().hex}"
@@ -25,7 +25,7 @@ def written(house: House) -> str:
     return reason
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def watcher(house: House) -> Caller:
     """The deployment's privacy officer."""
     return house.running.member("hosts", f"w{uuid4().hex[:8]}", Role.PRIVACY_OFFICER)

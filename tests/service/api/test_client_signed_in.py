@@ -78,7 +78,7 @@ class Steward:
         return CliRunner().invoke(main, [*words, *signing], env=environment, input=typed, catch_exceptions=False)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def west(house: House) -> Steward:
     """An organisation of these tests' own, with four people."""
     caller = house.running.organisation("west")
@@ -102,7 +102,7 @@ def west(house: House) -> Steward:
     )
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def client(west: Steward) -> Iterator[Client]:
     """Somebody who signed in."""
     with west.client() as made:

@@ -40,7 +40,7 @@ ROWS = (
 )
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def east(house: House) -> Caller:
     """The steward of an organisation of these tests' own, with eight people in a dataset; seven tokens, of which two share a reference."""
     steward = house.running.organisation("east")

@@ -44,7 +44,7 @@ def written(press: Press, name: str, *, people: float, seed: int = 4) -> Path:
     return press.folder / name
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def bundle(refuge: Press) -> Path:
     """A release; tests that change it copy it first."""
     return written(refuge, "read", people=800)
@@ -62,7 +62,7 @@ def read(press: Press, bundle: Path) -> PublishedRelease:
     return open_release(verified_facts(bundle, TrustStore.load(press.folder / "trust.json")), press.options[1])
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def later(refuge: Press) -> Path:
     """Another release of the same schema, of twice as many people."""
     return written(refuge, "read-later", people=1_600)
