@@ -32,7 +32,7 @@ HEAD = "caseReference,personToken,consentOwnStatistics,consentPooledStatistics,y
 WHY = "yearly clean-up of records"
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def dunja(harbour: Harbour) -> Caller:
     """A steward of these tests' own: lists are counted by member."""
     return harbour.running.member("harbour", "dunja", Role.STEWARD)
@@ -287,6 +287,7 @@ def test_everything_that_two_people_can_agree_in_has_words() -> None:
         assert '<span lang="en" dir="ltr">a shoe</span>' in text, "what has no words yet is shown as it came"
     english = page("people/duplicates.html", result=result, how_many=("20",), same=SAME)
     assert "same date of birth and telephone" in english and "There are more pairs" in english
+    assert f"{len(pairs)} shown; there are more</h2>" in english
     assert "No reference was kept" in english and "in harbour/old" in english
 
 

@@ -12,12 +12,14 @@ import hashlib
 import os
 import secrets
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Annotated, Any, Literal
 
 from fastapi import Path, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, Response
 from pydantic import Field
+from sqlalchemy import Connection
 
 from casehaven.core.idempotency import HEADER, known_job, parse_key, remember_job, request_digest
 from casehaven.core.pages import LIMIT, page, parse_cursor
@@ -37,6 +39,7 @@ from casehaven.core.upload_room import Arrival
 from casehaven.core.web import Body, Here, Service, Who
 from casehaven.organisations.access import Operation, Principal
 from casehaven.organisations.errors import ForbiddenError, StepUpNeededError
+from casehaven.organisations.members import member_by_id
 from casehaven.routes.asking import JOB_PROBLEMS, Asked, ask_worker
 from casehaven.routes.datasets import Dataset, Organisation
 from casehaven.routes.jobs import Cursor, Limit
@@ -148,14 +151,15 @@ def list_uploads(
     before = parse_cursor(cursor, name, here.key)
     with here.store.reading() as connection:
         published(connection, "dataset", f"{organisation}/{dataset}")
-        found = uploads_of(connection, organisation, dataset, before=before, limit=limit + 1)
+        rows = uploads_of(connection, organisation, dataset, before=before, limit=limit + 1)
+        found = [(row.sequence, _shown(here, connection, row)) for row in rows]
     return page(
         found,
         limit=limit,
         list_name=name,
         key=here.key,
-        number=lambda row: row.sequence,
-        shown=lambda row: row.document(),
+        number=lambda row: row[0],
+        shown=lambda row: row[1],
     )
 
 
@@ -163,7 +167,7 @@ def list_uploads(
 def read_upload(organisation: Organisation, dataset: Dataset, upload: UploadId, here: Here) -> dict[str, Any]:
     """Return a raw upload: when it came, and what became of it."""
     with here.store.reading() as connection:
-        return upload_of(connection, organisation, dataset, upload).document()
+        return _shown(here, connection, upload_of(connection, organisation, dataset, upload))
 
 
 @router.delete(_PLACE + "/{upload}", operation=Operation.UPLOAD_COMMIT, problems=("body",), status_code=204)
@@ -245,6 +249,15 @@ async def _ask(
         private=body.model_dump(exclude_unset=True),
     )
     return await ask_worker(request, here, who, asked, keyed=keyed)
+
+
+def _shown(here: Service, connection: Connection, row: UploadRow) -> dict[str, Any]:
+    """Return an upload with who sent it and, while it waits, the size of its sealed file in bytes: so that its own organisation knows one from another."""
+    size = None
+    if row.state == "received":
+        with suppress(FileNotFoundError):  # it ends just now
+            size = upload_path(here.store, row.upload_id).stat().st_size
+    return {**row.document(), "sent_by": member_by_id(connection, row.member_id).handle, "sealed_bytes": size}
 
 
 def _openable(here: Service, who: Principal, organisation: str, dataset: str, upload: str) -> None:

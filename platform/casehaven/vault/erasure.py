@@ -40,7 +40,7 @@ STAYS = (
     "releases that were published before: they are protected, and name nobody",
 )
 NOT_REACHED = (
-    "case files, exports and reports outside the vault: destroy them where they are, because a file that is taken in again brings the person back",
+    "case files, exports and reports outside the vault: destroy them where they are, because another file that still holds the person brings the person back",
     "backups of the data: their keys are wrapped under a key of the month, which a key backup may hold until it is overwritten",
     "copies that others made of the disk",
 )

@@ -33,7 +33,7 @@ from casehaven.intake.readers import open_source
 from casehaven.intake.record_keys import held_by_others
 from casehaven.intake.remembered import marks, remember, remembered
 from casehaven.intake.sealed_upload import PreparedFile, is_prepared, open_prepared
-from casehaven.intake.upload import Upload
+from casehaven.intake.upload import CaseRecords, Upload, known_upload
 from casehaven.intake.uploads import take_in
 from casehaven.organisations.access import Operation, Reach, Right
 from casehaven.organisations.errors import ForbiddenError
@@ -68,7 +68,8 @@ def propose(work: Work) -> Done:
         _nobody_real(dataset, path)
         if is_prepared(path):
             prepared = open_prepared(path, work.bench.vault.keys_of(dataset), dataset.schema)
-            return Done(result=_prepared(prepared, check_prepared(prepared, dataset.schema)))
+            found = _prepared(prepared, check_prepared(prepared, dataset.schema))
+            return Done(result={**found, "taken_in_before": _taken_in_before(work, dataset, prepared)})
         kept = kept_answers(work.bench.store, work.bench.vault, dataset, upload)  # rule 6
         told: dict[str, Any] = {**{name: kept[name] for name in READING if name in kept}, **asked}
         held = _held(work, dataset, path, told)
@@ -218,6 +219,7 @@ def _proposal(
     work.tick("check")
     report = check_file(file)
     vault = work.bench.vault
+    made["taken_in_before"] = _taken_in_before(work, dataset, file)
     made["report"] = {
         "rows": report.rows,
         "taken": report.taken,
@@ -236,6 +238,11 @@ def _proposal(
         "known_otherwise": len(known_otherwise(vault, dataset, file)),
     }
     return plain(made)  # type: ignore[no-any-return]  # JSON
+
+
+def _taken_in_before(work: Work, dataset: Dataset, file: CaseRecords) -> bool:
+    """Tell whether this very file is in the dataset: taken in again, it adds nothing (rule 5)."""
+    return known_upload(work.bench.vault, dataset, file.digest()) is not None
 
 
 def _prepared(prepared: PreparedFile, findings: Sequence[AttributeFinding]) -> dict[str, Any]:
