@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 ReaderOf = Callable[..., Reader]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def newcomer(house: House) -> Caller:
     """The steward of an organisation that has nothing yet."""
     steward = house.running.organisation("quay")
@@ -139,7 +139,7 @@ def test_an_operator_founds_an_organisation(house: House, reader: ReaderOf) -> N
     assert operator.post("/organisations", {**fields, "first_member": "other"}).status_code == 422
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def trainee(house: House) -> Caller:
     """The steward of an organisation with a dataset, and one of training."""
     steward = house.running.organisation("school")
@@ -274,8 +274,15 @@ def test_a_dataset_is_granted_by_name_and_the_grant_ends(house: House, trainee: 
     )
     fields = {"dataset": "training", "handle": "ravi", "allowance": "20,5"}
     assert steward.post("/grants", fields).status_code == 422
-    assert steward.post("/grants", {**fields, "allowance": "5000000"}).status_code == 303
-    assert "5,000,000" in steward.get("/grants").text
+    for wrong in ("0", "-1", "nan", "1e9", "1000.1"):
+        assert steward.post("/grants", {**fields, "allowance": wrong}).status_code == 422, wrong
+    assert steward.post("/grants", {**fields, "allowance": "0.1", "unit": "epsilon"}).status_code == 303
+    granted = re.search(
+        r"<bdi>ravi</bdi>.*?<bdi>ρ ([\d.]+)</bdi><br>.*?<bdi>([\d.]+)</bdi>", steward.get("/grants").text
+    )
+    assert granted is not None and float(granted[2]) == 0.1 and 0 < float(granted[1]) < 0.1
+    assert steward.post("/grants", {**fields, "allowance": "0.005", "unit": "rho"}).status_code == 303
+    assert "<bdi>ρ 0.005</bdi>" in steward.get("/grants").text
     assert "Granted to you" in reader(ravi).get("/training").text or "is ready" in reader(ravi).get("/training").text
     ending = re.search(r'action="/grants/end">.*?</form>', steward.get("/grants").text, re.DOTALL)
     assert ending is not None

@@ -74,6 +74,18 @@ def test_a_page_of_a_job_leaves_a_private_result_where_it_is(house: House, reade
     assert house.caseworker.get(f"/v1/jobs/{job}/result").json()["code"] == "result-gone"
 
 
+def test_the_account_says_which_ways_to_sign_in_are_set(house: House, reader: ReaderOf) -> None:
+    """Before its script has asked: whoever reads the page must not think that nothing is set."""
+    sets_one = house.running.organisation("keyhole")
+    account = reader(sets_one)
+    assert '<p id="password-state">No password is set.</p>' in account.get("/account").text
+    body = {"password": "a lamp beside the seventh window"}
+    assert sets_one.call("PUT", "/v1/credentials/password", body=body).status_code == 204
+    page = account.get("/account").text
+    assert '<p id="password-state">A password is set.</p>' in page
+    assert '<p id="app-state">No app is set up.</p>' in page
+
+
 def test_a_form_of_another_page_changes_nothing(house: House, reader: ReaderOf) -> None:
     north = reader(house.north)
     fields = {"page": "made-up", "key": "k"}

@@ -47,7 +47,7 @@ class Agreed:
         }
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def agreed(house: House) -> Agreed:
     running = house.running
     stewards = {name: running.organisation(name) for name in NAMES}
@@ -97,6 +97,9 @@ def test_an_agreement_is_asked_about_within_its_terms_names_no_contributor_and_e
     priced = price(rhea, {**agreed.fields, "where-citizenshipRegion": ["002"]})
     assert "shares its budget of rho <bdi>0.100000</bdi>" in priced.text
     assert 'value="ask"' in priced.text
+    assert re.search(r"for one person token, and <bdi>[0-9.]+</bdi> for one person who is known to up to", priced.text)
+    dear = price(rhea, {**agreed.fields, "accuracy": "epsilon", "epsilon": "5"})
+    assert "This is more than the whole budget" in dear.text and 'value="ask"' not in dear.text
     answered = rhea.follow(ask(rhea, agreed.fields))
     assert "counted together under an agreement" in answered.text
     assert "Every number is hidden" in answered.text and "Ask by fewer or coarser attributes" in answered.text
@@ -109,6 +112,10 @@ def test_an_agreement_is_asked_about_within_its_terms_names_no_contributor_and_e
     for page in (built, priced, answered, file, listed):
         assert page.status_code == 200
         assert not [name for name in NAMES if name in page.text]
+    about = re.search(r"<h1>(.*?)</h1>", answered.text)
+    used = Reader(caller=agreed.steward).get("/agreements/uses").text
+    assert about is not None and f"<td>{about[1]}<details>" in used, "a contributor reads the question in words"
+    assert "Others see only the public statement" in used
     assert agreed.steward.post(f"/v1/agreements/{agreed.agreement}/revocation").status_code == 204
     assert "There is nothing that you may ask about yet" in rhea.get("/ask").text
     assert rhea.post("/ask", {**agreed.fields, "do": "ask"}, key=uuid4().hex).status_code == 404

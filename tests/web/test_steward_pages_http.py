@@ -8,8 +8,8 @@ import math
 import re
 from zipfile import ZipFile
 
-from tests.service.api.conftest import CANARY
-from tests.web.harbour import MESSY, Harbour, carried, fields_of, sent_file
+from tests.service.api.conftest import CANARY, take_in
+from tests.web.harbour import CASES, MESSY, Harbour, carried, fields_of, sent_file
 from tests.web.pages import Reader
 
 from casehaven.organisations.roles import Role
@@ -63,6 +63,37 @@ def test_a_file_is_sent_looked_at_and_taken_in_without_a_script(harbour: Harbour
     assert "Taken in; the raw file is destroyed" in steward.get(upload).text
     name = upload.rpartition("/")[2]
     assert not list((harbour.running.folder).rglob(f"{name}*")), "nothing stays beside a file that was taken in"
+
+
+def test_a_file_that_was_taken_in_before_says_so_and_counts_nothing(harbour: Harbour) -> None:
+    """Nothing is added, so no number is told as if something were: not in the dry run, and not on the receipt."""
+    harbour.steward.done(
+        "/v1/organisations/harbour/datasets", {"name": "twice", "schema": "ctdc-global", "people_cap": 500}
+    )
+    take_in(harbour.steward, "twice", CASES)
+    steward = harbour.reader
+    page = steward.follow(sent_file(harbour.steward, CASES, dataset="twice", key="a7" * 16))
+    assert "This very file was taken in before" in page.text
+    assert "Rows in the file" in page.text and "Would be taken in" not in page.text
+    listed = steward.get("/datasets/harbour/twice").text
+    assert "<bdi>harbour-steward</bdi>" in listed and "<bdi>1 kB</bdi>" in listed
+    assert (
+        "Throw away" in listed
+        and "Throw away" not in Reader(caller=harbour.caseworker).get("/datasets/harbour/twice").text
+    )
+    upload = str(page.url).partition(str(harbour.steward.http.base_url))[2].partition("/mapping")[0]
+    yes = {name: "yes" for name in re.findall(r'name="(line\d+\.yes|person_yes)"', page.text)}
+    done = steward.follow(steward.post(f"{upload}/mapping", {**fields_of(page.text), **yes, "do": "take"}))
+    assert "The file was there already" in done.text and "nothing was added" in done.text
+    assert "New records" not in done.text and "Records that were there already" not in done.text
+
+
+def test_a_file_is_thrown_away_from_the_list(harbour: Harbour) -> None:
+    upload, _ = _mapping(harbour, MESSY + b"B9,f.,2021,USA,,\n", key="b7" * 16)
+    steward = harbour.reader
+    assert f'action="{upload}"' in steward.get("/datasets/harbour/drafts").text
+    steward.post(upload, {"do": "destroy"})
+    assert f'action="{upload}"' not in steward.get("/datasets/harbour/drafts").text
 
 
 def test_what_was_found_is_shown_once(harbour: Harbour) -> None:
@@ -364,7 +395,7 @@ def test_a_budget_is_told_as_epsilon_where_it_is_proposed_read_and_paid(harbour:
         said = re.sub(r"</?bdi>", "", page[page.index("ρ 0.5") :])[:400]
         assert f"{one:g}" in said and f"{two:g}" in said and f"{delta:g}" in said, language
     share = math.ceil(100 * epsilon_for(20_000_000, delta)) / 100
-    assert f"20,000,000 is rho 0.02: epsilon <bdi>{share:g}</bdi>" in steward.get("/grants").text
+    assert f"rho 0.02 is epsilon <bdi>{share:g}</bdi>" in steward.get("/grants").text
 
 
 def test_an_assertion_that_is_none_is_refused(harbour: Harbour) -> None:
@@ -374,6 +405,27 @@ def test_an_assertion_that_is_none_is_refused(harbour: Harbour) -> None:
         said = harbour.reader.post(place, {"do": "sign", "digest": digest, "assertion": assertion})
         assert said.status_code in (400, 422) or assertion == "null", assertion
     assert "Not signed yet" in harbour.reader.get(place).text
+
+
+def test_an_agreement_that_waits_for_a_signature_is_the_first_step(harbour: Harbour) -> None:
+    steward, neighbour = harbour.reader, Reader(caller=harbour.neighbour)
+    place = steward.post("/agreements/new", {**TERMS, "title": "First of all"}).headers["location"]
+    digest = str(harbour.steward.get(f"/v1{place}").json()["documents"][-1]["digest"])
+
+    def steps() -> list[str]:
+        return re.findall(r'<li class="panel"><h3><a href="([^"]+)">', neighbour.get("/home").text)
+
+    waiting = [one for one in steps() if one.startswith("/agreements/")]
+    assert waiting and steps()[: len(waiting)] == waiting, "what others wait for comes before everything else"
+    neighbour.post(place, {"do": "decline", "digest": digest})
+    assert place not in steps()
+
+
+def test_who_has_records_is_asked_for_more_of_them_and_not_first(harbour: Harbour) -> None:
+    """Whether an upload was taken in is known from the list of uploads; nothing exact is asked for."""
+    home = Reader(caller=harbour.neighbour).get("/home").text
+    assert "Bring more case records into <bdi>cases</bdi>" in home
+    assert home.index('href="/ask"') < home.index("Bring more case records")
 
 
 def test_an_agreement_is_signed_changed_declined_and_revoked_without_a_script(harbour: Harbour) -> None:

@@ -15,6 +15,8 @@ from typing import Annotated, Any, Final
 from fastapi import Path, Query, Response
 
 from casehaven.core.problems import ProblemError
+from casehaven.web.answer_view import ReadAnswer, read
+from casehaven.web.asking_source import schema_of
 from casehaven.web.backend import place
 from casehaven.web.desk import Desk, Signed
 from casehaven.web.errors import FormError
@@ -40,7 +42,7 @@ async def agreements(desk: Signed) -> Response:
     """The agreements that the organisation is part of."""
     found = (await desk.get("/v1/agreements"))["items"]
     mine = desk.may("agreement.sign")
-    waiting = {one["agreement"] for one in found if mine and _waits(one, desk.organisation)}
+    waiting = {one["agreement"] for one in found if mine and waits_for_signature(one, desk.organisation)}
     return desk.page("agreements/list.html", agreements=found, waiting=waiting)
 
 
@@ -49,10 +51,14 @@ async def uses(desk: Signed, cursor: Annotated[str | None, Query(max_length=64)]
     """What the own datasets were used for."""
     found = await desk.get("/v1/organisations/{}/agreement-uses", desk.organisation, cursor=cursor, limit=50)
     titles = {
-        one["agreement"]: _latest(one)["document"]["title"] for one in (await desk.get("/v1/agreements"))["items"]
+        one["agreement"]: latest_document(one)["document"]["title"]
+        for one in (await desk.get("/v1/agreements"))["items"]
     }
     delta = await ledger_delta(desk)
-    return desk.page("agreements/uses.html", uses=found["items"], next=found["next"], titles=titles, delta=delta)
+    said = await _in_words(desk, found["items"])
+    return desk.page(
+        "agreements/uses.html", uses=found["items"], said=said, next=found["next"], titles=titles, delta=delta
+    )
 
 
 @router.get("/agreements/new")
@@ -64,7 +70,7 @@ async def new(
     """Propose an agreement, or a change of one: which dataset first, then its terms."""
     desk.require("agreement.propose")
     if change:
-        before = _latest(await desk.get("/v1/agreements/{}", change))["document"]
+        before = latest_document(await desk.get("/v1/agreements/{}", change))["document"]
         own = _own(before, desk.organisation)
         return await _proposal(desk, _filled(desk, before), own.partition("/")[2], change)
     if dataset:
@@ -100,7 +106,7 @@ async def propose(desk: Signed) -> Response:
 async def show(desk: Signed, agreement: AgreementId) -> Response:
     """One agreement: what it says, who signed, what is true of it now."""
     found = await desk.get("/v1/agreements/{}", agreement)
-    document = _latest(found)["document"]
+    document = latest_document(found)["document"]
     own = _own(document, desk.organisation)
     schema, charged = None, 0
     if own:
@@ -111,13 +117,13 @@ async def show(desk: Signed, agreement: AgreementId) -> Response:
         "agreements/show.html",
         agreement=agreement,
         found=found,
-        latest=_latest(found),
+        latest=latest_document(found),
         standing=next((one for one in found["documents"] if one["digest"] == found["in_force"]), None),
         own=own,
         schema=schema,
         charged=charged,
         passkey=bool(passkeys),
-        waits=_waits(found, desk.organisation),
+        waits=waits_for_signature(found, desk.organisation),
         nano=NANO,
         delta=await ledger_delta(desk),
         form=desk.blank(),
@@ -147,7 +153,8 @@ async def act(desk: Signed, agreement: AgreementId) -> Response:
 # --- parts ---
 
 
-def _latest(found: dict[str, Any]) -> dict[str, Any]:
+def latest_document(found: dict[str, Any]) -> dict[str, Any]:
+    """Return the newest document of an agreement, with its signatures."""
     latest: dict[str, Any] = max(found["documents"], key=lambda one: int(one["document"]["number"]))
     return latest
 
@@ -158,11 +165,21 @@ def _own(document: dict[str, Any], organisation: str) -> str:
     return next((name for name in names if name.partition("/")[0] == organisation), "")
 
 
-def _waits(found: dict[str, Any], organisation: str) -> bool:
+def waits_for_signature(found: dict[str, Any], organisation: str) -> bool:
     """Whether the latest document waits for this organisation's signature."""
-    latest = _latest(found)
+    latest = latest_document(found)
     signed = {one["organisation"] for one in latest["signatures"]}
     return latest["state"] == "proposed" and bool(_own(latest["document"], organisation)) and organisation not in signed
+
+
+async def _in_words(desk: Desk, uses: list[dict[str, Any]]) -> dict[str, ReadAnswer]:
+    """Return the questions among what was done, each as it is read; a release has its name alone."""
+    schemas = {name: await schema_of(desk, name) for name in dict.fromkeys(str(one["dataset"]) for one in uses)}
+    return {
+        one["what"]: read({"question": json.loads(one["what"]), "rows": []}, schemas[one["dataset"]], desk.words)
+        for one in uses
+        if str(one["what"]).startswith("{")
+    }
 
 
 async def _charged(desk: Desk, agreement: str, dataset: str) -> int:

@@ -1,7 +1,13 @@
-"""Pages of grants: who may ask about the organisation's datasets, granting one to somebody by handle, and ending it."""
+"""Pages of grants: who may ask about the organisation's datasets, granting one to somebody by handle, and ending it.
+
+1. An allowance is typed in rho, the ledger's currency, or as epsilon for one person token, at the delta of the deployment: the most rho that stays within it.
+"""
 
 from __future__ import annotations
 
+import math
+from contextlib import suppress
+from decimal import Decimal, InvalidOperation
 from typing import Final
 
 from fastapi import Response
@@ -9,13 +15,19 @@ from fastapi import Response
 from casehaven.organisations.errors import NotFoundError
 from casehaven.web.desk import Desk, Signed
 from casehaven.web.forms import Form
-from casehaven.web.ledger_delta import ledger_delta
+from casehaven.web.ledger_delta import LedgerDelta, ledger_delta
 from casehaven.web.router import PageRouter
+from casesynth.privacy.accounting import rho_for
+from casesynth.privacy.loss import PrivacyLossError
 
 router = PageRouter()
 
-MOST: Final = 10**15
-"""Nano-rho that an allowance can be on this page."""
+NANO: Final = 10**9
+MOST: Final = 1000
+"""Rho, or epsilon, that an allowance can be on this page."""
+EXAMPLE: Final = 20_000_000
+"""Nano-rho whose epsilon stands beside the field."""
+UNITS: Final = ("rho", "epsilon")
 
 
 @router.get("/grants")
@@ -29,7 +41,7 @@ async def grant(desk: Signed) -> Response:
     """Grant a dataset to somebody."""
     form = await desk.sent()
     form.needed("dataset", "handle")
-    limited = form.number("allowance", least=0, most=MOST) if form.text("allowance") else None
+    limited = _nano_rho(form, await ledger_delta(desk)) if form.text("allowance") else None
     if not form.fine:
         return await _list(desk, form)
     place = "/v1/datasets/{}/{}/grants/{}"
@@ -58,6 +70,31 @@ async def end_grant(desk: Signed) -> Response:
     return desk.to("/grants")
 
 
+def _nano_rho(form: Form, delta: LedgerDelta | None) -> int:
+    """Return the allowance of a form in billionths of rho; a fault where it is none (rule 1)."""
+    try:
+        typed = Decimal(form.text("allowance"))
+    except InvalidOperation:
+        typed = Decimal(0)
+    if typed.is_finite() and 0 < typed <= MOST:
+        if form.text("unit") != "epsilon":
+            return max(math.floor(typed * NANO), 1)
+        if delta is not None:
+            with suppress(PrivacyLossError):  # not one nano-rho fits
+                return rho_for(float(typed), delta.delta)
+    form.fault("allowance", "grants.allowance_number")
+    return 0
+
+
+def as_rho(nano_rho: int) -> str:
+    """Return an amount as people write it.
+
+    >>> as_rho(20_000_000), as_rho(0), as_rho(3 * 10**9)
+    ('0.02', '0', '3')
+    """
+    return format((Decimal(nano_rho) / NANO).normalize(), "f")
+
+
 async def _list(desk: Desk, form: Form) -> Response:
     found = await desk.get("/v1/organisations/{}/grants", desk.organisation)
     items = (await desk.get("/v1/datasets"))["items"]
@@ -70,4 +107,7 @@ async def _list(desk: Desk, form: Form) -> Response:
         form=form,
         end=desk.blank(),
         delta=await ledger_delta(desk),
+        units=UNITS,
+        example=EXAMPLE,
+        as_rho=as_rho,
     )

@@ -2,14 +2,14 @@
 
 1. They need their script: passkeys work with it only. It sends forms as JSON to the routes of `casehaven.signin.routes`, under the session's cookie. A form that a browser sends by itself, because the script is
    not there yet or not at all, comes in a body that nobody reads, never in an address, and leads back to its page.
-2. The pages hold nothing about anybody beside what every page shows.
+2. The pages hold nothing about anybody beside what every page shows, and on one's own account which ways to sign in are set.
 3. A code, a secret of an app and recovery codes are shown once and stored nowhere in the browser.
 """
 
 from __future__ import annotations
 
 import json
-from typing import Final
+from typing import Any, Final
 
 from fastapi import Request, Response
 from fastapi.responses import RedirectResponse
@@ -75,11 +75,12 @@ def recover_page(desk: Anybody) -> Response:
 
 
 @router.get("/account")
-def account_page(desk: Anybody) -> Response:
+async def account_page(desk: Anybody) -> Response:
     """One's own ways to sign in; for somebody who is joining, too."""
     if desk.session is None and not getattr(desk.request.state, "enrolling", False):
         raise NotSignedInError
-    return _page(desk, "account")
+    ways = None if desk.session is None else await desk.get("/v1/credentials")
+    return _page(desk, "account", ways=ways)
 
 
 @router.post("/sign-in")
@@ -92,7 +93,7 @@ def without_script(request: Request) -> Response:
     return RedirectResponse(request.url.path, 303)
 
 
-def _page(desk: Desk, name: str) -> Response:
+def _page(desk: Desk, name: str, **shown: Any) -> Response:
     code = desk.words.language.code
     found = all_words(code)
     said = {key: found[f"sign_in.{key}"] for key in SAID}
@@ -107,4 +108,5 @@ def _page(desk: Desk, name: str) -> Response:
         password_min=CHARACTERS_MIN,
         password_max=CHARACTERS_MAX,
         title_max=TITLE_CHARACTERS,
+        **shown,
     )

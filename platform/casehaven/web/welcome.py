@@ -80,7 +80,7 @@ async def first_steps(desk: Desk) -> list[FirstStep]:
         own = await own_datasets(desk)
         found.append(FirstStep(name="dataset", done=bool(own)))
         path = place("/datasets/{}/{}", desk.organisation, own[0]) if own else ""
-        found.append(FirstStep(name="upload", done=await _took_in(desk, own), path=path))
+        found.append(FirstStep(name="upload", done=await took_in(desk, own), path=path))
     if desk.may("member.invite"):
         members = await desk.get("/v1/organisations/{}/members", desk.organisation)
         found.append(FirstStep(name="member", done=len(members) > 1, path="/members"))
@@ -99,7 +99,8 @@ async def own_datasets(desk: Desk) -> list[str]:
     return [one["name"] for one in items if one["organisation"] == desk.organisation and one["name"] != TRAINING]
 
 
-async def _took_in(desk: Desk, names: list[str]) -> bool:
+async def took_in(desk: Desk, names: list[str]) -> bool:
+    """Tell whether an upload of the first of these datasets was taken in, of those that the service still lists."""
     for name in names[:5]:
         found = await desk.get("/v1/datasets/{}/{}/uploads", desk.organisation, name, limit=50)
         if any(one["state"] == "committed" for one in found["items"]):
