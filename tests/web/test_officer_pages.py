@@ -37,7 +37,7 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Press]:
         yield made
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def press_house(house: House) -> tuple[Caller, Caller]:
     """An organisation of its own in the house: its steward, and its privacy officer."""
     steward = house.running.organisation("pressers")
@@ -72,6 +72,22 @@ def test_whoever_approves_a_draft_reads_everything_that_it_binds(drawn: Press) -
     assert document["tokens_reason"] is None and document["left_out"] == 0
 
 
+def test_the_expected_error_is_that_of_numbers_which_would_be_shown_and_intervals_are_wider(drawn: Press) -> None:
+    found = drawn.officer.get("/v1/release-drafts", wait=0).json()["items"][0]
+    text = Reader(caller=drawn.officer).get(f"/releases/drafts/{found['draft']}").text
+    assert "The intervals that are published with them are wider" in text
+    lengths, kinds = found["document"]["expected"]["lengths"], set()
+    for place, size in enumerate(lengths[0]["errors"]):
+        row = re.search(rf'<th scope="row"><bdi>{size["count"]:,}</bdi></th>(.*?)</tr>', text)
+        assert row is not None
+        cells = re.findall(r'<td class="number">(.*?)</td>', row[1])
+        for each, cell in zip(lengths, cells, strict=True):
+            hidden = each["shown_from"] is None or size["count"] < each["shown_from"]
+            kinds.add(hidden)
+            assert cell == ("–" if hidden else f"<bdi>± {each['errors'][place]['error']:,.1f}</bdi>")
+    assert kinds == {True, False}
+
+
 DRAFT: dict[str, Any] = {"title": "A <first> release", "datasets": ["cases"], "epsilon": "3", "credit": "Pressers"}
 
 
@@ -87,6 +103,7 @@ def test_a_draft_is_made_approved_by_two_people_and_declined(press_house: tuple[
     path = f"/releases/drafts/{found['draft']}"
     assert found["digest"] in shown.text and "Charge and draw" not in shown.text
     assert path in officer.get("/officer").text
+    assert "Privacy officer: not yet" in shown.text
     approve = {"do": "approve", "digest": found["digest"]}
     assert 'name="part" value="privacy_officer"' in officer.get(path).text
     both = steward.follow(steward.post(path, {**approve, "part": "steward"}))

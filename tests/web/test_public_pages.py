@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import html
 import io
 import re
+import shlex
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -85,6 +88,29 @@ def test_every_link_of_a_release_page_leads_somewhere(press: Press) -> None:
     assert len(links) > 30
     reader = press.client()
     assert {link: found for link in links if (found := reader.get(link).status_code) not in (200, 303)} == {}
+
+
+def test_the_lines_that_fetch_the_signed_files_fetch_each_of_them(press: Press) -> None:
+    record = press.client().get(f"/v1/registry/{press.record}").json()
+    block = re.search(
+        r'<pre[^>]* id="fetch"[^>]*><code>(.*?)</code>', read(press, f"/registry/{press.record}"), re.DOTALL
+    )
+    assert block is not None
+    first, *lines = html.unescape(block[1]).splitlines()
+    assert first == "mkdir FOLDER"
+    fetched = {words[3]: words[4] for words in map(shlex.split, lines) if words[:3] == ["curl", "--fail", "-o"]}
+    assert len(fetched) == len(lines) and all(address.startswith(f"{press.origin}/v1/") for address in fetched.values())
+    for name, sha256 in {f"FOLDER/{one['name']}": one["sha256"] for one in record["files"]}.items():
+        content = press.client().get(fetched.pop(name).removeprefix(press.origin)).content
+        assert hashlib.sha256(content).hexdigest() == sha256, name
+    assert fetched == {"log.jsonl": f"{press.origin}/v1/registry/log.jsonl"}
+    assert press.client().get("/v1/registry/log.jsonl").status_code == 200
+
+
+def test_a_release_that_is_not_there_leads_to_the_registry(press: Press) -> None:
+    answer = press.client().get("/registry/CHV-0000-0000-0000", headers={"Accept": "text/html"})
+    assert answer.status_code == 404
+    assert '<li><a href="/registry">The registry: every published release, with a search</a></li>' in answer.text
 
 
 def test_numbers_of_a_page_are_those_of_the_signed_tables(press: Press) -> None:

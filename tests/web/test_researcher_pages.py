@@ -22,6 +22,8 @@ from tests.web.pages import Reader
 from casehaven.cli import main
 from casehaven.client import Client
 from casehaven.organisations.roles import Role
+from casehaven.web.asking_form import note_plan
+from casehaven.web.forms import blank_form
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -89,7 +91,7 @@ def member(house: House, handle: str, nano_rho: int | None) -> Caller:
     return found
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def asked(house: House) -> Asked:
     rita = member(house, "rita", 600_000_000)
     page = Reader(caller=rita).follow(ask(Reader(caller=rita), FORM))
@@ -175,6 +177,9 @@ def test_a_stored_answer_is_listed_for_everybody_who_may_ask_and_opens_at_no_cha
     assert "rita" not in page.text
     rows = r'<td class="number"><bdi>[^<]*</bdi>'
     assert re.findall(rows, page.text) == re.findall(rows, asked.page.text)
+    assert f'href="{found[0]}/question.json"' in page.text
+    question = Reader(caller=asked.rita).get(f"{asked.path}/question.json").json()
+    assert steward.get(f"{found[0]}/question.json").json() == question
     file = steward.get(f"{found[0]}/answer.csv").content
     assert file == Reader(caller=asked.rita).get(f"{asked.path}/answer.csv").content
     assert asked.path in Reader(caller=asked.rita).get("/answers").text
@@ -242,11 +247,14 @@ def test_sent_twice_it_is_one_question(asked: Asked) -> None:
             {"by": ["gender", "ageBroad", "citizenshipRegion", "isForcedLabour", "meansThreats"]},
             "Choose at most <bdi>4</bdi>",
         ),
-        ({"by": ["citizenship", "CountryOfExploitation"]}, "too many cells"),
+        ({"by": ["citizenship", "CountryOfExploitation"]}, "too many cells to count: at most <bdi>20,000</bdi>"),
+        ({"accuracy": "epsilon", "epsilon": "0.001", "records": "yes", "at_most": "9"}, "epsilon-fault"),
         ({"within": "0"}, "within-fault"),
         ({"accuracy": "epsilon", "epsilon": "none"}, "epsilon-fault"),
         ({"show": "percentages", "by": []}, "percentages are of the last axis"),
         ({"show": "median", "number": "gender"}, "number-fault"),
+        ({"show": "quartiles", "number": ""}, "Choose what the median, the quartiles or the mean is of."),
+        ({"show": "mean"}, "number-fault"),
     ],
 )
 def test_a_question_that_cannot_be_asked_says_what_is_wrong(
@@ -297,6 +305,31 @@ def test_a_share_that_does_not_suffice_is_said_before_asking_and_nothing_is_char
     assert tina.post("/v1/answers", body, key=uuid4().hex).json()["code"] == "allowance-exhausted"
 
 
+def test_what_costs_more_than_the_whole_public_cap_is_not_offered(asked: Asked) -> None:
+    rita = Reader(caller=asked.rita)
+    page = price(rita, {**FORM, "accuracy": "epsilon", "epsilon": "60"})
+    assert page.status_code == 200 and "It costs rho" in page.text
+    assert "This is more than the whole budget that may ever be spent here" in page.text
+    assert 'value="ask"' not in page.text and "left of your own share." not in page.text
+    assert 'value="ask"' not in rita.post("/ask", {**FORM, "epsilon": "60", "accuracy": "epsilon", "do": "live"}).text
+
+
+@pytest.mark.parametrize(
+    ("detail", "field"),
+    [
+        ("the question has 30000 cells in 3 tables, expected at most 20000 in 1100", "by"),
+        ("no price buys an answer within 1", "within"),
+        ("the budget is too small for the 4 tables of this question: ask for less, or pay more", "epsilon"),
+        ("the question has 300 cells in 2000 tables, expected at most 20000 in 1100", None),
+        ("", None),
+    ],
+)
+def test_which_limit_a_question_passed_is_said_beside_the_field(detail: str, field: str | None) -> None:
+    form = blank_form("", {})
+    assert note_plan(form, detail) is (field is not None)
+    assert list(form.faults) == ([] if field is None else [field])
+
+
 def test_without_a_grant_there_is_a_next_step(house: House) -> None:
     nora = Reader(caller=member(house, "nora", None))
     for path in ("/ask", "/answers"):
@@ -336,6 +369,14 @@ def test_a_question_is_built_priced_asked_and_read_by_keyboard_alone(
     page.locator("#price button").wait_for()  # the price of everybody, by itself
     window.tab_to("input[name=by][value=gender]")
     page.keyboard.press("Space")
+    page.locator("#price", has_text="Every count will be within 30").wait_for()
+    window.tab_to("input[name=show]:checked")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowDown")  # the median
+    page.locator("#price", has_text="Choose what the median").wait_for()
+    assert page.locator("#of-number[open]").count() == 1 and page.locator("#number").input_value() == ""
+    page.keyboard.press("ArrowUp")
+    page.keyboard.press("ArrowUp")
     page.locator("#price", has_text="Every count will be within 30").wait_for()
     window.tab_to("#within")
     page.keyboard.press("Control+a")

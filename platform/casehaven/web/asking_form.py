@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
@@ -26,6 +27,7 @@ WITHIN: Final = 30
 """People; what a new form begins with."""
 _OF_A_NUMBER: Final = frozenset({"median", "quartiles", "mean"})
 _QUARTILES: Final = (0.25, 0.5, 0.75)
+_PLAN: Final = re.compile(r"the question has (\d+) cells in \d+ tables, expected at most (\d+) in \d+")
 _DIGITS: Final = str.maketrans("٠١٢٣٤٥٦٧٨٩۰۱۲۳۴۵۶۷۸۹٫", "01234567890123456789.")
 
 
@@ -72,6 +74,25 @@ def price_tag(source: Source, question: dict[str, Any]) -> str:
     return hashlib.sha256(canonical_json([source.target, question])).hexdigest()
 
 
+def note_plan(form: Form, detail: str) -> bool:
+    """Note which of the limits a question passed, beside the field that can be changed; False where the service did not say.
+
+    Args:
+        form: of the question.
+        detail: of the problem `answer-plan`: sizes of public lists, and nothing else.
+    """
+    found = _PLAN.fullmatch(detail)
+    if found is not None and int(found[1]) > int(found[2]):
+        form.fault("by", "asking.too_many_cells", cells=f"{int(found[1]):,}", most=f"{int(found[2]):,}")
+    elif detail.startswith("no price buys an answer within "):
+        form.fault("within", "asking.no_price")
+    elif detail.startswith("the budget is too small for the "):
+        form.fault("epsilon", "asking.too_little")
+    else:
+        return False
+    return True
+
+
 def _by(form: Form, source: Source) -> list[Any]:
     saved = saved_for(source.schema).get(form.text("saved"))
     if saved is not None:
@@ -90,7 +111,7 @@ def _show(form: Form, source: Source) -> Any:
         return "counts"
     name = form.text("number")
     if name not in [view.name for view in source.numbers]:
-        form.fault("number", "forms.needed")
+        form.fault("number", "asking.number_needed")
         return "counts"
     if show == "median":
         return {"median": name}

@@ -5,6 +5,7 @@
 3. The script of the page asks for the price alone (`do=live`), as the button does; the words are the same.
 4. A published release has no price: asking it charges nothing and stores nothing, so its answer is the page that comes back (`casehaven.web.asking_release`). Saved questions by citizenship need more
    than a release is asked for at a time; its tables for official statistics have them.
+5. What costs more than the whole public cap of a charged budget is not offered. Caps are in the public statement and in an agreement's terms; what is left of them is compared by the ledger alone.
 """
 
 from __future__ import annotations
@@ -18,21 +19,23 @@ from fastapi import Query, Response
 from casehaven.core.problems import Problem, ProblemError
 from casehaven.organisations.errors import NotFoundError
 from casehaven.web.answer_view import NANO, csv_bytes, read
-from casehaven.web.asked_again import document_of
-from casehaven.web.asking_form import SHOWS, WITHIN, price_tag, question_of, saved_for, where_field
+from casehaven.web.asking_form import SHOWS, WITHIN, note_plan, price_tag, question_of, saved_for, where_field
 from casehaven.web.asking_release import ask_release
 from casehaven.web.asking_source import BLANK, RELEASE, Choice, Source, choices, releases_to_ask, source_of
 from casehaven.web.desk import Desk, Signed
 from casehaven.web.forms import Form
 from casehaven.web.job_pages import JobId
 from casehaven.web.router import PageRouter
-from casehaven.web.stored_answers import answer_page, schema_of_answer
+from casehaven.web.stored_answers import answer_page, question_file, schema_of_answer
+from casesynth.privacy.accounting import rho_for
 
 router = PageRouter()
 
 QUOTE_SECONDS: Final = 20
 REFUSED_SECONDS: Final = 2
 """A question that is refused is refused within these, and the form is shown again as it was."""
+DEAR: Final = 1.0
+"""From this epsilon on a price is compared with the public cap of what it would be charged to (rule 5)."""
 _FILE: Final = "casehaven-answer"
 _RAISED: Final = frozenset({"step-up-needed", "not-found", "forbidden", "rate-limited", "cross-site", "internal"})
 """Refusals that are no fault of the question: a page of their own."""
@@ -77,10 +80,11 @@ async def price_or_ask(desk: Signed) -> Response:
         )
     question = question_of(form, source)
     quote = await _quote(desk, form, source, question)
+    beyond = quote is not None and await _beyond(desk, source, quote)
     if do == "live":
-        shown = _price(form, source, question, quote)
+        shown = _price(form, source, question, quote, beyond=beyond)
         return desk.page("asking/live.html", form=form, source=source, nano=NANO, price=shown)
-    if do == "ask" and quote is not None and _as_priced(form, source, question, quote):
+    if do == "ask" and quote is not None and not beyond and _as_priced(form, source, question, quote):
         body = {**source.target, "question": question}
         answer = await desk.ask("POST", "/v1/answers", body=body, key=form.key, wait=REFUSED_SECONDS)
         if answer.problem is None:
@@ -88,7 +92,7 @@ async def price_or_ask(desk: Signed) -> Response:
         _note(form, answer.problem)
         form.key = secrets.token_hex(16)
         quote = None
-    return _page(desk, form, every, source, question, quote, status=200 if form.fine else 422)
+    return _page(desk, form, every, source, question, quote, beyond=beyond, status=200 if form.fine else 422)
 
 
 @router.get("/answers/{job}")
@@ -109,12 +113,7 @@ async def as_csv(desk: Signed, job: JobId) -> Response:
 @router.get("/answers/{job}/question.json")
 async def as_question(desk: Signed, job: JobId) -> Response:
     """The question, to be asked again by a program."""
-    answer = (await _result(desk, job))["answer"]
-    schema = await schema_of_answer(desk, answer)
-    if schema is None:
-        return desk.to(f"/answers/{job}")
-    text = json.dumps(document_of(answer, schema), ensure_ascii=False, indent=1)
-    return desk.file(f"{text}\n".encode(), name="question.json", media_type="application/json")
+    return await question_file(desk, (await _result(desk, job))["answer"])
 
 
 # --- parts ---
@@ -150,7 +149,8 @@ async def _quote(desk: Desk, form: Form, source: Source, question: dict[str, Any
 def _note(form: Form, problem: Problem) -> None:
     if problem.code in _RAISED:
         raise ProblemError(problem)
-    form.problem = problem
+    if problem.code != "answer-plan" or not note_plan(form, problem.detail):
+        form.problem = problem
 
 
 def _as_priced(form: Form, source: Source, question: dict[str, Any], quote: dict[str, Any]) -> bool:
@@ -170,7 +170,29 @@ def _enough(quote: dict[str, Any]) -> bool:
     return left is None or quote["nano_rho"] <= left
 
 
-def _price(form: Form, source: Source, question: dict[str, Any], quote: dict[str, Any] | None) -> dict[str, Any] | None:
+async def _beyond(desk: Desk, source: Source, quote: dict[str, Any]) -> bool:
+    """Tell whether a price is more than the whole public cap of a budget that it would be charged to (rule 5)."""
+    if quote["free"] or quote["epsilon"] < DEAR:
+        return False
+    if source.terms is not None:
+        return int(quote["nano_rho"]) > int(source.terms["budget_nano_rho"])
+    if not desk.may("budget.read"):
+        return False
+    answer = await desk.backend.call("GET", "/v1/budgets/statement", wait=QUOTE_SECONDS)
+    if answer.status != 200:
+        return False
+    accounts = json.loads(answer.body["result"]["signed"])["statement"]["accounts"]
+    caps = {
+        (float(one["epsilon_cap"]), float(one["delta"]))
+        for one in accounts
+        if one["dataset"] == source.choice.value and one["block"] in quote["registered"]
+    }
+    return any(quote["nano_rho"] > rho_for(epsilon, delta) for epsilon, delta in caps)
+
+
+def _price(
+    form: Form, source: Source, question: dict[str, Any], quote: dict[str, Any] | None, *, beyond: bool = False
+) -> dict[str, Any] | None:
     """Return what the page says of a price."""
     if quote is None or not form.fine:
         return None
@@ -180,6 +202,7 @@ def _price(form: Form, source: Source, question: dict[str, Any], quote: dict[str
         "rho": quote["nano_rho"] / NANO,
         "left": _left(quote),
         "enough": _enough(quote),
+        "beyond": beyond,
         "exact": question["accuracy"].get("within_people") is not None,
     }
 
@@ -192,6 +215,7 @@ def _page(
     question: dict[str, Any] | None = None,
     quote: dict[str, Any] | None = None,
     *,
+    beyond: bool = False,
     status: int = 200,
 ) -> Response:
     if source is None:
@@ -214,5 +238,5 @@ def _page(
         nano=NANO,
         where_field=where_field,
         open_ends={view.name: source.band_ends(view.name) for view in source.numbers},
-        price=None if question is None else _price(form, source, question, quote),
+        price=None if question is None else _price(form, source, question, quote, beyond=beyond),
     )

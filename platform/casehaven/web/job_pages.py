@@ -25,6 +25,8 @@ REFRESH_SECONDS: Final = 3
 _LOCAL: Final = re.compile(r"/[a-z][A-Za-z0-9/._%-]*(\?[A-Za-z0-9=&._%-]*)?")
 _RESULTS: Final[dict[str, str]] = {"dataset.create": "/datasets"}
 """Kind of a job: where its result is seen when nobody said it."""
+_TRIED: Final = {"/releases/new": "release.draft", "/ask": "question.ask"}
+"""Where a reader tries again: the kind of the job. A problem does not say it."""
 
 
 def local(path: str, job: str = "") -> str:
@@ -59,6 +61,7 @@ async def show_job(desk: Signed, job: JobId, then: Onward = "", back: Onward = "
         job=job,
         found=found if answer.problem is None else None,
         problem=answer.problem,
+        kind=str(found.get("kind", "")) or _TRIED.get(local(back), ""),
         onward=onward,
         back=local(back),
         again=place("/jobs/{}", job, then=then or None, back=back or None),

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 from collections.abc import Mapping
 from typing import Annotated, Any, Final
@@ -74,6 +75,25 @@ async def stored_csv(desk: Signed, organisation: Name, dataset: Name, digest: Di
     shown = read(answer, await schema_of_answer(desk, answer), desk.words)
     name = f"casehaven-answer-{digest[:8]}.csv"
     return desk.file(csv_bytes(answer, shown), name=name, media_type="text/csv; charset=utf-8")
+
+
+@router.get("/answers/{organisation}/{dataset}/{digest}/question.json")
+async def stored_question(desk: Signed, organisation: Name, dataset: Name, digest: Digest) -> Response:
+    """The question of a stored answer, to be asked again by a program."""
+    return await question_file(desk, await _one(desk, f"{organisation}/{dataset}", digest))
+
+
+async def question_file(desk: Desk, answer: Mapping[str, Any]) -> Response:
+    """Answer with the question of an answer as a file.
+
+    Raises:
+        NotFoundError: its schema is not known here.
+    """
+    schema = await schema_of_answer(desk, answer)
+    if schema is None:
+        raise NotFoundError
+    text = json.dumps(document_of(answer, schema), ensure_ascii=False, indent=1)
+    return desk.file(f"{text}\n".encode(), name="question.json", media_type="application/json")
 
 
 def digest_of(answer: Mapping[str, Any]) -> str:

@@ -86,7 +86,7 @@ def _errors(found: Feasibility) -> Html:
         x_name="people in the count",
         y_name="people off, in 19 of 20 cases at most",
     )
-    caption = f"Expected from public facts. On generated people the measured error was within a factor of {FACTOR:g} of this in 19 of 20 comparisons."
+    caption = f"Expected from public facts. On generated people the measured error was within a factor of {FACTOR:g} of this in 19 of 20 comparisons. The intervals that a release publishes are wider: they also cover what the model may have missed."
     return figure("errors-plot", plot, numbers, caption)
 
 

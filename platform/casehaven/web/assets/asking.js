@@ -40,4 +40,10 @@ const stale = () => {
   waiting = window.setTimeout(look, 600);
 };
 form.addEventListener("input", stale);
+
+// What a median, quartiles or a mean is of is chosen in a fold of its own.
+form.addEventListener("change", (event) => {
+  const fold = document.getElementById("of-number");
+  if (fold && event.target.name === "show" && ["median", "quartiles", "mean"].includes(event.target.value)) fold.open = true;
+});
 if (!panel.querySelector("button")) waiting = window.setTimeout(look, 300);
