@@ -114,8 +114,9 @@ def test_the_whole_story(world: World, window_as: WindowAs) -> None:
         later = releasing.publish(officer, drawing.result())
     seen.append(releasing.read_and_save(reader, later))
     shown.append(releasing.verify(world, later))
+    numbers = releasing.read_numbers(world, [record, later])
 
-    for text in [*seen, json.dumps(shown), json.dumps(answers)]:
+    for text in [*seen, json.dumps(shown), json.dumps(answers), json.dumps(numbers)]:
         _names_no_contributor(text)
     _holds(shown, known)
     prices = [one["guarantee"]["nano_rho"] for one in shown]

@@ -110,3 +110,23 @@ def verify(world: World, record: str) -> dict[str, Any]:
     run("keys", "trust", "add", "publisher", str(bundle), "--fingerprint", found["fingerprint"], "--trust", trust)
     assert "publisher" in run("verify", str(bundle), "--trust", trust)
     return found
+
+
+def read_numbers(world: World, records: Sequence[str]) -> list[dict[str, Any]]:
+    """What anybody reads of two releases that the worker published: their tables for official statistics, a question at no charge, the one beside the other."""
+    found: list[dict[str, Any]] = []
+    for record in records:
+        place = f"{world.origin}/v1/registry/{record}"
+        listed = {each["name"]: each for each in httpx.get(place, timeout=60).json()["indicators"]}
+        assert set(listed) == {"indicators.json", "indicators.xlsx"}
+        for name, each in listed.items():
+            content = httpx.get(f"{place}/{name}", timeout=60).content
+            assert hashlib.sha256(content).hexdigest() == each["sha256"]
+        found.append(httpx.get(f"{place}/indicators.json", timeout=60).json())
+        assert found[-1]["tables"]
+        answered = httpx.post(f"{place}/answers", json={"question": {"by": ["gender"]}}, timeout=60).json()
+        assert (answered["free"], answered["charged_nano_rho"]) == ("release", None)
+        found.append(answered)
+    beside = httpx.get(f"{world.origin}/v1/registry/{records[1]}/comparison?with={records[0]}", timeout=60).json()
+    assert beside["records"] == list(records) and beside["people"]["real"]  # the leaver's people are gone
+    return [*found, beside]
